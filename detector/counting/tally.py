@@ -1,0 +1,181 @@
+"""What a Counter tells the Judge: absolute counts a source holds, and the markers that explain what a clock decided.
+
+Knows the wire form (MessagePack with the columns as bytes), not how counts are made or judged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from detector.contracts.scope import Leaf
+from detector.counting.columns import Int32s, Int64s, UInt8s, UInt64s
+
+COUNTS = ("pending", "approved", "declined", "error", "cancelled", "cancelled_late")
+"""Columns of `counts` and `votes`; a payment cancelled after waiting `answer_s` is `cancelled_late` only."""
+
+HASHES = ("bad_voters", "pending_voters", "bad_merchants", "pending_merchants", "approved_voters")
+"""Kinds of smallest-hash sets of a cell. Bad here: declined, error, cancelled_late; whether a pending is overdue is for the Judge."""
+
+Layout: TypeAlias = Mapping[str, int]
+"""Partitions a feed, for every feed: which sources exist."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Source:
+    """One partition index of a feed."""
+
+    feed: str
+    partition: int
+
+    def __str__(self) -> str:
+        return f"{self.feed}/{self.partition}"
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """Absolute values of some (leaf, pane) cells of one source.
+
+    `leaf[cell]` numbers `leaves`; `pane[cell]` = start_ms // pane_ms; `counts[cell, 6]`, `votes[cell, 6]` as COUNTS;
+    `late[cell, 5]`: late answers whose `occurred_at` lies in the pane, by STATUSES; `late_start[cell]`: newest start
+    among the approved of them, -1 without one; `lengths[cell, 5]` says how many entries of `hashes` each kind of
+    HASHES has, cell after cell, each run sorted ascending.
+    """
+
+    leaves: tuple[Leaf, ...]
+    leaf: Int32s
+    pane: Int64s
+    counts: Int32s
+    votes: Int32s
+    late: Int32s
+    late_start: Int64s
+    lengths: UInt8s
+    hashes: UInt64s
+
+    def __len__(self) -> int:
+        return len(self.leaf)
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """For evidence and explanations, never for the policy; what the open panes of a source hold now.
+
+    Per (leaf, merchant), for the 256 merchants with most votes: `votes, approved, red, overdue` as
+    `merchant_counts[row, 4]`; per (leaf, code): how many reds.
+    """
+
+    leaves: tuple[Leaf, ...] = ()
+    merchants: tuple[str, ...] = ()
+    merchant_leaf: Int32s = field(default_factory=lambda: np.zeros(0, np.int32))
+    merchant: Int32s = field(default_factory=lambda: np.zeros(0, np.int32))
+    merchant_counts: Int32s = field(default_factory=lambda: np.zeros((0, 4), np.int32))
+    codes: tuple[str, ...] = ()
+    code_leaf: Int32s = field(default_factory=lambda: np.zeros(0, np.int32))
+    code: Int32s = field(default_factory=lambda: np.zeros(0, np.int32))
+    code_count: Int32s = field(default_factory=lambda: np.zeros(0, np.int32))
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """One record of one source at one boundary; also when there is little to say."""
+
+    source: Source
+    layout: Layout
+    term: int
+    boundary_ms: int
+    newest_start_ms: int  # newest payment start seen before the boundary; -1: none yet
+    offset: int  # of the newest event counted, for the outage's `input`
+    cells: Cells
+    first_pane: int = -1  # a snapshot: every cell from this pane on that is not here is empty
+    details: Details | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """What a clock or a person decided, written to the log before it is obeyed.
+
+    `stuck`: `source` has been silent or rebuilding for 30 s and leaves the minimum until its next record.
+    `ended`: `source` was read to its end and time is made of events alone: it leaves the minimum likewise.
+    `catching_up` / `caught_up`: the Judge is / is no longer more than 2 min behind the clock.
+    `policy`: `text` is the canonical policy (JSON) that holds from here on.
+    """
+
+    kind: Literal["stuck", "ended", "catching_up", "caught_up", "policy"]
+    source: Source | None = None
+    text: str = ""
+
+
+class _Wire(msgspec.Struct, array_like=True, omit_defaults=True):
+    """A tally or marker on the wire; columns are little-endian bytes."""
+
+    kind: str
+    feed: str = ""
+    partition: int = 0
+    text: str = ""
+    layout: dict[str, int] = {}
+    term: int = 0
+    boundary_ms: int = 0
+    newest_start_ms: int = -1
+    offset: int = -1
+    first_pane: int = -1
+    leaves: list[tuple[str, ...]] = []
+    cells: list[bytes] = []
+    details: list[bytes] | None = None
+    detail_names: list[list[tuple[str, ...]]] = []
+
+
+_CELLS = (("leaf", np.int32, ()), ("pane", np.int64, ()), ("counts", np.int32, (6,)), ("votes", np.int32, (6,)),
+          ("late", np.int32, (5,)), ("late_start", np.int64, ()), ("lengths", np.uint8, (5,)), ("hashes", np.uint64, ()))
+_DETAILS = (("merchant_leaf", np.int32, ()), ("merchant", np.int32, ()), ("merchant_counts", np.int32, (4,)),
+            ("code_leaf", np.int32, ()), ("code", np.int32, ()), ("code_count", np.int32, ()))
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(_Wire)
+
+
+def encode(record: Tally | Marker) -> bytes:
+    """The record as it stands on the tallies topic."""
+    if isinstance(record, Marker):
+        feed, partition = (record.source.feed, record.source.partition) if record.source else ("", 0)
+        return _encoder.encode(_Wire(record.kind, feed, partition, record.text))
+    details = record.details
+    wire = _Wire("tally", record.source.feed, record.source.partition, "", dict(record.layout), record.term,
+                 record.boundary_ms, record.newest_start_ms, record.offset, record.first_pane,
+                 list(record.cells.leaves), _bytes(record.cells, _CELLS))
+    if details is not None:
+        wire.details = _bytes(details, _DETAILS)
+        wire.detail_names = [list(details.leaves), [details.merchants], [details.codes]]
+    return _encoder.encode(wire)
+
+
+def decode(data: bytes) -> Tally | Marker:
+    """Read `encode`'s bytes. Raises msgspec.DecodeError or ValueError on anything else."""
+    wire = _decoder.decode(data)
+    source = Source(wire.feed, wire.partition) if wire.feed else None
+    if wire.kind != "tally":
+        return msgspec.convert({"kind": wire.kind, "source": source, "text": wire.text}, Marker)
+    if source is None:
+        raise ValueError('a tally names its source; got ""')
+    details = None
+    if wire.details is not None:
+        leaves, (merchants,), (codes,) = wire.detail_names
+        details = Details(tuple(leaves), merchants=merchants, codes=codes, **_arrays(wire.details, _DETAILS))
+    return Tally(source, wire.layout, wire.term, wire.boundary_ms, wire.newest_start_ms, wire.offset,
+                 Cells(tuple(wire.leaves), **_arrays(wire.cells, _CELLS)), wire.first_pane, details)
+
+
+_Spec: TypeAlias = tuple[tuple[str, type[np.generic], tuple[int, ...]], ...]
+
+
+def _bytes(value: object, spec: _Spec) -> list[bytes]:
+    return [np.ascontiguousarray(getattr(value, name), dtype).tobytes() for name, dtype, _ in spec]
+
+
+def _arrays(columns: list[bytes], spec: _Spec) -> dict[str, npt.NDArray[np.generic]]:
+    return {name: np.frombuffer(data, dtype).reshape(-1, *shape)[:] if shape else np.frombuffer(data, dtype)
+            for data, (name, dtype, shape) in zip(columns, spec, strict=True)}
