@@ -1,0 +1,88 @@
+"""The command line frame: finds the subcommand that is named, runs it, turns errors into exit codes.
+
+Each module of this folder exposes `register(app)`. Only the module of the called subcommand is imported, so that
+`pastille --help` and quick commands do not pay for numba or Faust. This file does not know what any command does.
+
+Exit codes: 0 all well, 1 something was found, 2 wrong usage or settings.
+"""
+
+import importlib
+import importlib.metadata
+import importlib.util
+import sys
+from collections.abc import Sequence
+from enum import IntEnum
+from typing import Annotated, Final
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from streams.errors import UserError
+
+__all__ = ["MODULES", "Exit", "UserError", "app_for", "main"]
+
+MODULES: Final = (
+    "demo", "kafka", "worker", "console", "pager", "replay", "backtest", "simulate",
+    "topics", "policy", "maintenance", "deadletters", "doctor",
+)  # fmt: skip
+
+
+class Exit(IntEnum):
+    """What a command's end means to a script."""
+
+    OK = 0
+    FOUND = 1
+    USAGE = 2
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run `pastille` with `argv` (default: the process's arguments) and leave with an exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        app_for(arguments)(args=arguments, prog_name="pastille")
+    except UserError as error:
+        Console(stderr=True).print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True, highlight=False)
+        sys.exit(Exit.USAGE)
+
+
+def app_for(arguments: Sequence[str]) -> typer.Typer:
+    """The application with the subcommand that `arguments` name, or with all of them where none is named."""
+    app = _empty_app()
+    for name in _wanted(arguments):
+        importlib.import_module(f"{__name__}.{name}").register(app)
+    return app
+
+
+def _wanted(arguments: Sequence[str]) -> tuple[str, ...]:
+    present = tuple(name for name in MODULES if importlib.util.find_spec(f"{__name__}.{name}"))
+    named = next((word for word in arguments if not word.startswith("-")), None)
+    return (named,) if named in present else present
+
+
+def _empty_app() -> typer.Typer:
+    # Local variables stay out of tracebacks: one of them may be a password.
+    app = typer.Typer(
+        name="pastille",
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode="rich",
+        pretty_exceptions_show_locals=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_root)
+    return app
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(importlib.metadata.version("pastille"))
+        raise typer.Exit
+
+
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    """Says in seconds which bank or payment method is down, how sure it is, and what still works."""
