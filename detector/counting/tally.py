@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
 from detector.contracts.scope import Leaf
 from detector.counting.columns import Int32s, Int64s, UInt8s, UInt64s
@@ -20,7 +19,8 @@ COUNTS = ("pending", "approved", "declined", "error", "cancelled", "cancelled_la
 """Columns of `counts` and `votes`; a payment cancelled after waiting `answer_s` is `cancelled_late` only."""
 
 HASHES = ("bad_voters", "pending_voters", "bad_merchants", "pending_merchants", "approved_voters")
-"""Kinds of smallest-hash sets of a cell. Bad here: declined, error, cancelled_late; whether a pending is overdue is for the Judge."""
+"""Kinds of smallest-hash sets of a cell. Bad here: declined, error, cancelled_late.
+Whether a pending is overdue is for the Judge to say."""
 
 Layout: TypeAlias = Mapping[str, int]
 """Partitions a feed, for every feed: which sources exist."""
@@ -130,7 +130,8 @@ class _Wire(msgspec.Struct, array_like=True, omit_defaults=True):
 
 
 _CELLS = (("leaf", np.int32, ()), ("pane", np.int64, ()), ("counts", np.int32, (6,)), ("votes", np.int32, (6,)),
-          ("late", np.int32, (5,)), ("late_start", np.int64, ()), ("lengths", np.uint8, (5,)), ("hashes", np.uint64, ()))
+          ("late", np.int32, (5,)), ("late_start", np.int64, ()), ("lengths", np.uint8, (5,)),
+          ("hashes", np.uint64, ()))
 _DETAILS = (("merchant_leaf", np.int32, ()), ("merchant", np.int32, ()), ("merchant_counts", np.int32, (4,)),
             ("code_leaf", np.int32, ()), ("code", np.int32, ()), ("code_count", np.int32, ()))
 
@@ -176,6 +177,6 @@ def _bytes(value: object, spec: _Spec) -> list[bytes]:
     return [np.ascontiguousarray(getattr(value, name), dtype).tobytes() for name, dtype, _ in spec]
 
 
-def _arrays(columns: list[bytes], spec: _Spec) -> dict[str, npt.NDArray[np.generic]]:
+def _arrays(columns: list[bytes], spec: _Spec) -> dict[str, Any]:
     return {name: np.frombuffer(data, dtype).reshape(-1, *shape)[:] if shape else np.frombuffer(data, dtype)
             for data, (name, dtype, shape) in zip(columns, spec, strict=True)}
