@@ -1,0 +1,82 @@
+# Two doors: `make demo` and `make test`. Plain `make` lists the rest. GNU make 3.81 (macOS) is enough.
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    ?= $(VENV)/bin
+ARGS   ?=
+
+# A stamp is younger than pyproject.toml when the environment holds what pyproject.toml asks for.
+VENV_MADE  := $(VENV)/.made
+DEMO_READY := $(VENV)/.ready-demo
+TEST_READY := $(VENV)/.ready-test
+PIP        := $(BIN)/python -m pip --disable-pip-version-check --quiet
+SAY        := @printf '%s\n'
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help supported demo test check check-style check-types check-imports format kafka bench clean
+
+help: supported
+	$(SAY) 'Pastille sees in seconds which bank or payment method is down.' '' \
+	  '  make demo      simulated shops, a real Kafka, a bank that dies: watch it be found (ARGS="--seconds 150 --json")' \
+	  '  make test      every test, on the same real Kafka' '' \
+	  '  make check     ruff, mypy strict, import contracts' \
+	  '  make format    put the imports and the layout of the code in order' \
+	  '  make kafka     the embedded Kafka alone (ARGS="--brokers 3 --tls")' \
+	  '  make bench     the benchmarks, with their figures' \
+	  '  make clean     remove the environment and every cache in this folder' '' \
+	  'Everything is installed into $(VENV); PYTHON=python3.12 chooses another interpreter.'
+
+supported:
+	@command -v "$(PYTHON)" >/dev/null 2>&1 || { echo 'Pastille needs Python 3.11 or later, and there is no $(PYTHON) here: install python3 and python3-venv, or name one with make PYTHON=...' >&2; exit 1; }
+	@"$(PYTHON)" .ci/supported.py
+
+$(VENV_MADE):
+	@$(MAKE) --no-print-directory supported
+	$(SAY) 'making $(VENV)'
+	@"$(PYTHON)" -m venv "$(VENV)"
+	@$(PIP) install --upgrade 'pip>=25.1'
+	@touch $@
+
+$(DEMO_READY): pyproject.toml $(VENV_MADE)
+	$(SAY) 'installing pastille and what it needs into $(VENV) (the first time some 500 MB on disk)'
+	@$(PIP) install --editable '.[kafka]'
+	@touch $@
+
+$(TEST_READY): pyproject.toml $(DEMO_READY)
+	$(SAY) 'installing what the tests need into $(VENV)'
+	@$(PIP) install --group dev
+	@touch $@
+
+demo: $(DEMO_READY)
+	@$(BIN)/pastille demo $(ARGS)
+
+kafka: $(DEMO_READY)
+	@$(BIN)/pastille kafka $(ARGS)
+
+# The tidy tests run every recipe of `check`, so this one command says whether a change is good.
+test: $(TEST_READY)
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: check-style check-types check-imports
+
+check-style: $(TEST_READY)
+	@$(BIN)/python -m ruff check .
+
+check-types: $(TEST_READY)
+	@$(BIN)/python -m mypy
+
+check-imports: $(TEST_READY)
+	@$(BIN)/lint-imports
+
+format: $(TEST_READY)
+	@$(BIN)/python -m ruff check --fix-only .
+	@$(BIN)/python -m ruff format .
+
+bench: $(TEST_READY)
+	@$(BIN)/python -m pytest tests/benchmarks -s $(ARGS)
+
+clean:
+	@rm -rf "$(VENV)" build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	$(SAY) 'clean; the Kafka that was fetched stays in your cache folder, where the next demo finds it'
