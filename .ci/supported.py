@@ -40,12 +40,12 @@ def has_venv():
 
 def complaint():
     """The first thing that is in the way, as one sentence, or None."""
-    if not is_supported_system():
-        needs = "Linux with glibc 2.28 or later (x86_64, aarch64) or macOS on Apple silicon"
-        return "Pastille needs {0}; this is {1} {2}.".format(needs, platform.system(), platform.machine())
     if sys.version_info < PYTHON_MIN:
         mend = "install one and name it with make PYTHON=python3.11"
         return "Pastille needs Python 3.11 or later; this is {0}; {1}.".format(platform.python_version(), mend)
+    if not is_supported_system():
+        needs = "Linux with glibc 2.28 or later (x86_64, aarch64) or macOS on Apple silicon"
+        return "Pastille needs {0}; this is {1} {2}.".format(needs, platform.system(), platform.machine())
     if not has_venv():
         mend = "install it (on Debian: apt install python3-venv)"
         return "Pastille needs Python's venv module; {0} has none; {1}.".format(sys.executable, mend)
