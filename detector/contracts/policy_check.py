@@ -1,0 +1,375 @@
+"""What a policy file may say: every key with its range, and every finding in words "what; got; do".
+
+Does not know on which line a key stands, nor what a rule does with its number.
+"""
+
+from __future__ import annotations
+
+import copy
+import difflib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeAlias
+
+from detector.contracts.scope import PLATFORM, Scope, parse_scope
+from detector.contracts.toml_lines import Path
+
+DIMENSIONS: Final = ("bank", "method", "psp", "channel", "country", "network")
+"""Every dimension a leaf may have; the first two it always has."""
+
+FIVE: Final = ("pending", "approved", "declined", "error", "cancelled")
+
+VOTERS_MAX: Final = 255
+"""A tally says in one byte how many hashes a cell carries."""
+
+SCOPES_MAX: Final = 1_000
+WORDS_MAX: Final = 256
+NAME_CHARACTERS_MAX: Final = 128
+_GOT_CHARACTERS_MAX = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One mistake: the path of the key in the file, and the words."""
+
+    path: Path
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """A whole number in a range."""
+
+    least: int
+    most: int
+
+    def read(self, value: Any) -> int:
+        """The number. Raises ValueError with what it must be."""
+        if isinstance(value, bool) or not isinstance(value, int) or not self.least <= value <= self.most:
+            raise ValueError(f"must be a whole number from {self.least} to {self.most}")
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Seconds:
+    """A number of seconds in a range, down to the millisecond."""
+
+    least: int
+    most: int
+
+    def read(self, value: Any) -> int:
+        """The same in ms. Raises ValueError with what it must be."""
+        if isinstance(value, bool) or not isinstance(value, int | float) or not self.least <= value <= self.most:
+            raise ValueError(f"must be a number of seconds from {self.least} to {self.most}")
+        if round(value * 1000, 6) % 1:
+            raise ValueError("must be whole milliseconds, so at most three digits after the point")
+        return round(value * 1000)
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A share of one."""
+
+    def read(self, value: Any) -> float:
+        """The number. Raises ValueError with what it must be."""
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
+            raise ValueError("must be a share above 0 and at most 1, like 0.5")
+        return float(value)
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """One word of a few, or one number of a few seconds (`scale` makes them ms)."""
+
+    choices: tuple[str | int, ...]
+    scale: int = 0
+
+    def read(self, value: Any) -> str | int:
+        """The choice. Raises ValueError with what it must be."""
+        if isinstance(value, bool) or not isinstance(value, str | int) or value not in self.choices:
+            raise ValueError(f"must be one of {', '.join(str(choice) for choice in self.choices)}")
+        return value * self.scale if isinstance(value, int) else value
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Seconds until a pending payment is overdue, or false for never."""
+
+    def read(self, value: Any) -> int:
+        """Milliseconds, -1 for never. Raises ValueError with what it must be."""
+        if value is False:
+            return -1
+        if value is True:
+            raise ValueError("must be seconds, or false for never overdue")
+        return Seconds(1, 86_400).read(value)
+
+
+Kind: TypeAlias = Count | Seconds | Share | OneOf | Answer
+Plain: TypeAlias = dict[str, Any]
+"""The policy's fields as JSON knows them; times in ms."""
+
+_RULE: Final[Mapping[str, Kind]] = {"after_s": Seconds(1, 86_400), "voters": Count(1, VOTERS_MAX)}
+_TOP: Final[Mapping[str, Kind]] = {
+    "min_merchants": Count(1, VOTERS_MAX),
+    "wait_s": Seconds(0, 600),
+    "horizon_s": Seconds(10, 86_400),
+    "grace_s": Seconds(0, 3_600),
+    # A minute, and so every window and vote block, must be whole panes; a pane must be whole boundaries of a second.
+    "pane_s": OneOf((1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30, 60), scale=1000),
+    "lateness_s": Seconds(0, 60),
+    "clock_ahead_s": Seconds(1, 86_400),
+    "ring_s": Seconds(3_600, 86_400),
+    "details_s": Seconds(1, 600),
+}
+_RESOLVE: Final[Mapping[str, Kind]] = {
+    "hold_s": Seconds(0, 3_600),
+    "window_s": Seconds(1, 3_600),
+    "decided": Count(1, 10_000),
+    "approved": Count(1, 10_000),
+    "voters": Count(1, 2),  # a cell carries the two smallest voter hashes among its approved
+    "rate_share": Share(),
+}
+_LIMITS: Final[Mapping[str, Kind]] = {
+    "leaves_max": Count(1, 100_000),
+    "codes_max": Count(1, 100_000),
+    "merchants_detail_max": Count(1, 10_000),
+    "merchant_names_max": Count(1, 1_000_000),
+    "dead_letters_per_s_max": Count(1, 100_000),
+    "dead_letter_bytes_max": Count(1, 900_000),  # base64 of it stays under Kafka's usual 1 MiB with room to spare
+}
+_PAGE: Final[Mapping[str, Kind]] = {"mode": OneOf(("live", "shadow"))}
+_SCOPE: Final[Mapping[str, Kind]] = {"min_merchants": _TOP["min_merchants"], "answer_s": Answer()}
+_RULES = ("all_red", "all_pending")
+
+
+def merge(data: Mapping[str, Any], defaults: Plain) -> tuple[Plain, list[Problem]]:
+    """What the file says over the defaults, and every mistake in it; the first is of use only without the second."""
+    check = _Check(copy.deepcopy(defaults))
+    check.whole(data)
+    return check.plain, check.problems
+
+
+@dataclass(slots=True)
+class _Check:
+    """One reading of a file: `plain` takes what is right, `problems` what is wrong."""
+
+    plain: Plain
+    problems: list[Problem] = field(default_factory=list)
+    said_at: dict[str, Path] = field(default_factory=dict)  # a scope's key -> its [[scope]] table
+
+    def whole(self, data: Mapping[str, Any]) -> None:
+        tables: dict[str, Callable[[Any], None]] = {
+            "dimensions": self.dimensions,
+            "all_red": lambda value: self.table(("all_red",), value, _RULE, self.plain["all_red"]),
+            "all_pending": lambda value: self.table(("all_pending",), value, _RULE, self.plain["all_pending"]),
+            "answer_s": self.answers,
+            "resolve": lambda value: self.table(("resolve",), value, _RESOLVE, self.plain["resolve"]),
+            "statuses": self.statuses,
+            "limits": lambda value: self.table(("limits",), value, _LIMITS, self.plain),
+            "page": self.page,
+            "scope": self.scopes,
+        }
+        for name, read in tables.items():  # dimensions first: scopes are checked against them
+            if name in data:
+                read(data[name])
+        scalars = {name: value for name, value in data.items() if name not in tables}
+        self.table((), scalars, _TOP, self.plain, also=tuple(tables))
+        self.agreement()
+
+    def table(self, path: Path, value: Any, kinds: Mapping[str, Kind], into: Plain, also: tuple[str, ...] = ()) -> None:
+        """Read each key of a table into `into`, seconds under their name in ms."""
+        if not self.is_table(path, value):
+            return
+        for name, item in value.items():
+            if name not in kinds:
+                self.unknown((*path, name), (*kinds, *also))
+            elif (read := self.read((*path, name), kinds[name], item)) is not None:
+                into[_plain_name(name)] = read
+
+    def dimensions(self, value: Any) -> None:
+        names = value if isinstance(value, list) else []
+        good = all(name in DIMENSIONS for name in names) and len(set(map(str, names))) == len(names)
+        if good and {"bank", "method"} <= set(names):
+            self.plain["dimensions"] = [name for name in DIMENSIONS if name in names]
+            return
+        more = ", ".join(DIMENSIONS[2:])
+        self.add(("dimensions",), f'must list "bank" and "method", and may add {more}, each once', value,
+                 'write ["bank", "method"]')
+
+    def answers(self, value: Any) -> None:
+        if not self.is_table(("answer_s",), value):
+            return
+        answers: dict[str, int] = self.plain["answers"]
+        for method, item in value.items():
+            path = ("answer_s", method)
+            if self.is_name(path, method) and (read := self.read(path, Answer(), item)) is not None:
+                answers[method] = int(read)
+
+    def statuses(self, value: Any) -> None:
+        if not self.is_table(("statuses",), value):
+            return
+        if len(value) > WORDS_MAX:
+            self.add(("statuses",), f"may map at most {WORDS_MAX} words", len(value), "leave out words never sent")
+        for word, meaning in value.items():
+            path = ("statuses", word)
+            if self.is_name(path, word) and (read := self.read(path, OneOf((*FIVE, "ignore")), meaning)) is not None:
+                self.plain["statuses"][word] = read
+
+    def page(self, value: Any) -> None:
+        read: Plain = {}
+        self.table(("page",), value, _PAGE, read)
+        self.plain["page_mode"] = read.get("mode", self.plain["page_mode"])
+
+    def scopes(self, value: Any) -> None:
+        if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+            self.add(("scope",), "must be tables", value, 'write [[scope]] on a line, and name = "bank:bnp" under it')
+            return
+        if len(value) > SCOPES_MAX:
+            self.add(("scope",), f"may be at most {SCOPES_MAX} tables", len(value), "set the policy's own values")
+        for number, item in enumerate(value):
+            self.scope(("scope", number), item)
+
+    def scope(self, path: Path, item: Plain) -> None:
+        scope = self.scope_name((*path, "name"), item.get("name"))
+        override: Plain = {}
+        values = {name: value for name, value in item.items() if name not in (*_RULES, "name")}
+        self.table(path, values, _SCOPE, override, also=(*_RULES, "name"))
+        for rule in _RULES:
+            into: Plain = {}
+            self.table((*path, rule), item.get(rule, {}), _RULE, into)
+            override |= {f"{rule}.{name}": number for name, number in into.items()}
+        if scope is None:
+            return
+        if "answer_ms" in override and scope.value("method") is None:
+            self.add((*path, "answer_s"), f'is set by method or leaf, never for "{scope.key}" (a bank that hangs must '
+                     "not be its own excuse)", item["answer_s"], f'name "{_with_method(scope)}" instead')
+        elif override:
+            self.plain["overrides"][scope.key] = override
+
+    def scope_name(self, path: Path, name: Any) -> Scope | None:
+        if not isinstance(name, str):
+            self.add(path, "must name the scope", name, 'write name = "bank:bnp", or "bank:bnp,method:card" for a leaf')
+            return None
+        try:
+            scope = parse_scope(name)
+        except ValueError as error:
+            self.problems.append(Problem(path, f'scope.name: {error}; write it like "bank:bnp,method:card"'))
+            return None
+        names = [dimension for dimension, _ in scope.values]
+        known: list[str] = self.plain["dimensions"]
+        if set(names) - set(known) or len(set(names)) < len(names):
+            self.add(path, f"may name each of the dimensions {', '.join(known)} once", name,
+                     "name one of them, or add the dimension to `dimensions`")
+            return None
+        scope = Scope(tuple(sorted(scope.values, key=lambda pair: known.index(pair[0]))))
+        return self.only_once(path, scope)
+
+    def only_once(self, path: Path, scope: Scope) -> Scope | None:
+        if scope.key in self.said_at:
+            self.add(path, "may stand in one [[scope]] only", scope.key, "put its values into one table")
+            return None
+        self.said_at[scope.key] = path[:-1]
+        return scope
+
+    def agreement(self) -> None:
+        """What single values cannot say: how they go together. Judged only where each is right by itself."""
+        if self.problems:
+            return
+        plain, resolve = self.plain, self.plain["resolve"]
+        self.horizon_covers_answers()
+        if resolve["approved"] > resolve["decided"]:
+            self.add(("resolve", "approved"), "must be at most resolve.decided", resolve["approved"],
+                     f"set it to {resolve['decided']} or less, or raise resolve.decided")
+        if resolve["voters"] > resolve["approved"]:
+            self.add(("resolve", "voters"), "must be at most resolve.approved", resolve["voters"],
+                     f"set it to {resolve['approved']} or less")
+        kept_ms = plain["horizon_ms"] + plain["grace_ms"] + plain["pane_ms"]
+        if plain["ring_ms"] < kept_ms:
+            self.add(("ring_s",), "must hold horizon_s + grace_s + pane_s", _seconds(plain["ring_ms"]),
+                     f"set ring_s to {_seconds(kept_ms)} or more")
+        if plain["ring_ms"] % 60_000:
+            self.add(("ring_s",), "must be whole minutes", _seconds(plain["ring_ms"]), "set it to 3600, 7200, …")
+        self.tidy()
+
+    def horizon_covers_answers(self) -> None:
+        answers: list[tuple[Path, int]] = [
+            (("answer_s", method), value) for method, value in self.plain["answers"].items()]
+        answers += [((*self.said_at[key], "answer_s"), override["answer_ms"])
+                    for key, override in self.plain["overrides"].items() if "answer_ms" in override]
+        horizon_ms = self.plain["horizon_ms"]
+        for path, value in answers:
+            if value > horizon_ms:
+                self.add(path, f"must be at most horizon_s, which is {_seconds(horizon_ms)}", value / 1000,
+                         f"raise horizon_s to {_seconds(value)}, or write false (never overdue)")
+
+    def tidy(self) -> None:
+        """Bring what means the same into one form, so that it has one version."""
+        answers: dict[str, int] = self.plain["answers"]
+        overrides: dict[str, Plain] = self.plain["overrides"]
+        for key in list(overrides):
+            scope = parse_scope(key)
+            if scope.dimension == "method" and "answer_ms" in overrides[key]:
+                answers[scope.values[0][1]] = overrides[key].pop("answer_ms")
+        usual = answers["default"]
+        self.plain["answers"] = {name: value for name, value in answers.items() if name == "default" or value != usual}
+        self.plain["overrides"] = {key: value for key, value in overrides.items() if value}
+
+    def is_table(self, path: Path, value: Any) -> bool:
+        if not isinstance(value, dict):
+            self.add(path, "must be a table", value, f"write [{_dotted(path)}] on a line of its own, its keys below")
+        return isinstance(value, dict)
+
+    def is_name(self, path: Path, name: str) -> bool:
+        good = 0 < len(name) <= NAME_CHARACTERS_MAX and name.isprintable()
+        if not good:
+            self.add(path, f"must be 1 to {NAME_CHARACTERS_MAX} characters without control characters",
+                     name, "name it as the events do")
+        return good
+
+    def read(self, path: Path, kind: Kind, value: Any) -> int | float | str | None:
+        try:
+            return kind.read(value)
+        except ValueError as error:
+            self.add(path, str(error), value, _mend(path, kind, value))
+            return None
+
+    def unknown(self, path: Path, known: Iterable[str]) -> None:
+        name, choices = str(path[-1]), list(known)
+        near = difflib.get_close_matches(name, choices, n=1)
+        mend = f'did you mean "{near[0]}"?' if near else f"the keys here are {', '.join(sorted(choices))}"
+        self.problems.append(Problem(path, f"{_dotted(path)} is not a key of a policy; {mend}"))
+
+    def add(self, path: Path, what: str, got: Any, mend: str) -> None:
+        self.problems.append(Problem(path, f"{_dotted(path)} {what}; got {_shown(got)}; {mend}"))
+
+
+def _plain_name(name: str) -> str:
+    return f"{name[:-2]}_ms" if name.endswith("_s") else name
+
+
+def _dotted(path: Path) -> str:
+    return ".".join(str(part) for part in path if isinstance(part, str)) or "the policy"
+
+
+def _with_method(scope: Scope) -> str:
+    return "method:card" if scope == PLATFORM else f"{scope.key},method:card"
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "nothing"
+    words = {True: "true", False: "false"}[value] if isinstance(value, bool) else repr(value)
+    return words if len(words) <= _GOT_CHARACTERS_MAX else f"{words[:_GOT_CHARACTERS_MAX]}…"
+
+
+def _seconds(value_ms: int) -> str:
+    return f"{value_ms / 1000:g}"
+
+
+def _mend(path: Path, kind: Kind, value: Any) -> str:
+    if isinstance(value, str) and not isinstance(kind, OneOf):
+        return "write the number without quotes and unit"
+    if isinstance(kind, OneOf) and kind.scale == 0:
+        near = difflib.get_close_matches(str(value).lower(), [str(choice) for choice in kind.choices], n=1)
+        return f'write "{near[0] if near else kind.choices[0]}"'
+    return f"change {_dotted(path)}"
