@@ -1,0 +1,159 @@
+"""The names behind the numbers and hashes of `Columns`: leaves, response codes and merchants that one worker has met.
+
+Each table has a limit of the policy's. Knows nothing of events. The only keeper of names, and so the place where a
+value that looks like a card number is replaced: it cannot get past here into a topic, a log, a label or a screen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from detector.compiled import compiled
+from detector.contracts.card import card_like
+from detector.contracts.policy import Policy
+from detector.contracts.scope import OTHER, Leaf
+from detector.counting.columns import Int32s, UInt64s
+from detector.counting.hashing import hash_text, mix_hashes
+
+ABSENT = "none"
+"""The value of a dimension that a payment does not name."""
+
+UNKNOWN = "unknown"
+"""The one merchant of all payments without `merchant_id`."""
+
+ASK = -1
+"""What `look_up` says of a key that is not in a table with room left: someone must intern it."""
+
+LEAF_SEED = 1
+"""What the fold of a leaf's hash begins with."""
+
+
+class Index:
+    """Hash -> number, readable from compiled loops; `keys` 0 is a free place.
+
+    `otherwise` is the number of every key that is not there: ASK until the table is full.
+    """
+
+    def __init__(self, entries_max: int) -> None:
+        size = 1 << max(4, (2 * entries_max).bit_length())
+        self.keys: UInt64s = np.zeros(size, np.uint64)
+        self.numbers: Int32s = np.zeros(size, np.int32)
+        self.otherwise = ASK
+        self._room = entries_max
+
+    def put(self, key: int, number: int) -> None:
+        """Enter a key that is not there; nothing is entered past the limit."""
+        if self._room == 0:
+            return
+        self._room -= 1
+        place = key & (len(self.keys) - 1)
+        while self.keys[place]:
+            place = (place + 1) & (len(self.keys) - 1)
+        self.keys[place], self.numbers[place] = key, number
+
+
+@compiled
+def look_up(keys: UInt64s, numbers: Int32s, otherwise: int, key: np.uint64) -> int:
+    """The number of a key in an Index, or `otherwise`."""
+    mask = np.uint64(len(keys) - 1)
+    place = np.int64(key & mask)
+    while keys[place]:
+        if keys[place] == key:
+            return int(numbers[place])
+        place = (place + 1) & (len(keys) - 1)
+    return otherwise
+
+
+def leaf_key(values: Sequence[str]) -> int:
+    """The hash of a leaf's values: the same whatever number the leaf has."""
+    key = LEAF_SEED
+    for value in values:
+        key = mix_hashes(key, hash_text(value))
+    return key
+
+
+def without_card(value: str) -> str:
+    """The value, or `card-like-` and its hash where it looks like a card number."""
+    return f"card-like-{hash_text(value):016x}" if card_like(value) else value
+
+
+class Names:
+    """What the leaves, codes and merchants of one worker are called.
+
+    `leaves[number]`, `codes[number]`; `leaf_hash[number]` and `answer_ms[number]` have a place for every leaf that
+    can ever be, and never move, so that loops may hold on to them.
+    """
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+        self.leaves: list[Leaf] = []
+        self.codes: list[str] = []
+        self.leaf_hash = np.zeros(policy.leaves_max + 1, np.uint64)
+        self.answer_ms = np.full(policy.leaves_max + 1, policy.answers["default"], np.int64)
+        self.leaf_index = Index(policy.leaves_max)
+        self.code_index = Index(policy.codes_max)
+        self.merchant_index = Index(policy.merchant_names_max)
+        self._leaf_numbers: dict[Leaf, int] = {}  # as events spell them
+        self._named_leaves: dict[Leaf, int] = {}  # as `leaves` has them
+        self._code_numbers: dict[str, int] = {}
+        self._named_codes: dict[str, int] = {}
+        self._merchants: dict[int, str] = {hash_text(UNKNOWN): UNKNOWN}
+        self._other = (OTHER,) * len(policy.dimensions)
+
+    def leaf(self, values: Leaf) -> int:
+        """The leaf's number; of every leaf past the limit, that of the leaf whose values are all `other`."""
+        number = self._leaf_numbers.get(values)
+        if number is not None:
+            return number
+        if len(self._leaf_numbers) >= self.policy.leaves_max:
+            return self.leaf_index.otherwise
+        self._leaf_numbers[values] = number = self._new_leaf(tuple(map(without_card, values)))
+        self.leaf_index.put(leaf_key(values), number)
+        if len(self._leaf_numbers) == self.policy.leaves_max:
+            self.leaf_index.otherwise = self._new_leaf(self._other)
+        return number
+
+    def code(self, text: str) -> int:
+        """The response code's number; of every code past the limit, that of the code `other`."""
+        number = self._code_numbers.get(text)
+        if number is not None:
+            return number
+        if len(self._code_numbers) >= self.policy.codes_max:
+            return self.code_index.otherwise
+        self._code_numbers[text] = number = self._new_code(without_card(text))
+        self.code_index.put(hash_text(text), number)
+        if len(self._code_numbers) == self.policy.codes_max:
+            self.code_index.otherwise = self._new_code(OTHER)
+        return number
+
+    def merchant(self, text: str) -> int:
+        """The merchant's hash; the name is remembered while there is room."""
+        key = hash_text(text)
+        if key not in self._merchants and len(self._merchants) <= self.policy.merchant_names_max:
+            self._merchants[key] = without_card(text)
+            self.merchant_index.put(key, 0)
+            if len(self._merchants) > self.policy.merchant_names_max:
+                self.merchant_index.otherwise = 0
+        return key
+
+    def merchant_name(self, key: int) -> str:
+        """What the merchant with this hash is called; past the limit `merchant-` and the hash."""
+        return self._merchants.get(int(key)) or f"merchant-{int(key):016x}"
+
+    def _new_leaf(self, values: Leaf) -> int:
+        """Number a leaf, or find the number of one that another spelling led to."""
+        number = self._named_leaves.setdefault(values, len(self.leaves))
+        if number < len(self.leaves):
+            return number
+        self.leaf_hash[number] = leaf_key(values)
+        self.answer_ms[number] = self.policy.answer_ms(values)
+        self.leaves.append(values)
+        return number
+
+    def _new_code(self, text: str) -> int:
+        number = self._named_codes.setdefault(text, len(self.codes))
+        if number == len(self.codes):
+            self.codes.append(text)
+        return number
