@@ -1,0 +1,79 @@
+"""The scrape configuration and the alert rules, as the real promtool sees them. Knows nothing of the worker's code."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+PROMETHEUS = ROOT / "deploy" / "prometheus"
+RULES = yaml.safe_load((PROMETHEUS / "pastille.rules.yml").read_text(encoding="utf-8"))
+ALERTS = [rule for group in RULES["groups"] for rule in group["rules"]]
+PROMTOOL_TIMEOUT_S = 60
+
+
+@pytest.fixture
+def promtool() -> str:
+    """The path of promtool; without it the test is skipped by name, and fails where CI=true."""
+    path = shutil.which("promtool")
+    if path is None:
+        word = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
+        word("promtool is not installed; on Debian: apt install prometheus")
+    return str(path)
+
+
+def run(*command: str) -> None:
+    """Run promtool in the folder of the tests; fail with its words if it finds anything."""
+    done = subprocess.run(
+        command, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=PROMTOOL_TIMEOUT_S, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_scrape_configuration_is_valid(promtool: str) -> None:
+    """Prometheus accepts the configuration, and the rule files it names."""
+    run(promtool, "check", "config", str(PROMETHEUS / "prometheus.yml"))
+
+
+def test_the_rules_are_valid(promtool: str) -> None:
+    """Prometheus accepts the rules."""
+    run(promtool, "check", "rules", str(PROMETHEUS / "pastille.rules.yml"))
+
+
+def test_the_rules_fire_when_they_should(promtool: str) -> None:
+    """Each alert fires and ends at the moments written in rules_test.yml, also while the Judge moves."""
+    run(promtool, "test", "rules", "rules_test.yml")
+
+
+@pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert["alert"])
+def test_an_alert_says_what_to_do(alert: dict[str, Any]) -> None:
+    """Every alert has a severity, a summary, and a runbook of its own name that exists and says what it means."""
+    assert alert["labels"]["severity"]
+    assert alert["annotations"]["summary"]
+    assert alert["annotations"]["runbook_url"] == f"deploy/runbooks/{alert['alert']}.md"
+    runbook = (ROOT / alert["annotations"]["runbook_url"]).read_text(encoding="utf-8")
+    assert runbook.startswith(f"# {alert['alert']}\n")
+    assert "**Means**" in runbook
+
+
+def test_every_runbook_belongs_to_an_alert() -> None:
+    """No runbook is left over from an alert that is gone."""
+    assert {path.stem for path in (ROOT / "deploy" / "runbooks").glob("*.md")} == {alert["alert"] for alert in ALERTS}
+
+
+def test_every_alert_is_tested() -> None:
+    """Each alert has at least one moment in rules_test.yml at which it must fire."""
+    cases = yaml.safe_load((Path(__file__).parent / "rules_test.yml").read_text(encoding="utf-8"))["tests"]
+    firing = {row["alertname"] for case in cases for row in case["alert_rule_test"] if row["exp_alerts"]}
+    assert firing == {alert["alert"] for alert in ALERTS}
+
+
+def test_the_rules_are_those_prometheus_loads() -> None:
+    """The configuration loads the rules, and scrapes under the job name they ask for."""
+    config = yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text(encoding="utf-8"))
+    assert config["rule_files"] == ["pastille.rules.yml"]
+    assert [job["metrics_path"] for job in config["scrape_configs"] if job["job_name"] == "pastille"] == ["/metrics"]
