@@ -18,8 +18,10 @@ from typing import Final
 
 import msgspec
 
-PAYLOAD_BYTES_MAX: Final = 256 * 1024
-"""A larger payload is left out: with base64 the letter still fits Kafka's default limit of 1 MiB a record."""
+from detector.contracts.policy import DEFAULT
+
+PAYLOAD_BYTES_MAX: Final = DEFAULT.dead_letter_bytes_max
+"""A larger payload is left out, where the policy does not say otherwise."""
 KEY_BYTES_MAX: Final = 1024
 HEADERS_MAX: Final = 32
 HEADER_BYTES_MAX: Final = 512
@@ -57,11 +59,11 @@ class _Wire(msgspec.Struct):
     topic: str
     partition: int
     offset: int
-    key: str | None
-    headers: dict[str, str | None]
     reason: str
-    field: str | None
     received_at: int
+    key: str | None = None
+    headers: dict[str, str | None] = {}
+    field: str | None = None
     payload: str | None = None
 
 
@@ -79,18 +81,19 @@ def dead_letter(
     field: str | None,
     received_at_ms: int,
     value: bytes | None,
+    payload_bytes_max: int = PAYLOAD_BYTES_MAX,
 ) -> bytes:
-    """The dead letter of one record as JSON; `reason` and `field` are our own words and only cut to length."""
+    """The dead letter of one record as JSON; `reason` is our own word, `field` may be the sender's."""
     wire = _Wire(
-        record_topic,
-        partition,
-        offset,
-        _text(_kept(key, KEY_BYTES_MAX)),
-        _headers(headers or ()),
-        reason[:WORD_CHARACTERS_MAX],
-        None if field is None else _field(field),
-        received_at_ms,
-        _payload(_kept(value, PAYLOAD_BYTES_MAX)),
+        topic=record_topic,
+        partition=partition,
+        offset=offset,
+        key=_text(_kept(key, KEY_BYTES_MAX)),
+        headers=_headers(headers or ()),
+        reason=reason[:WORD_CHARACTERS_MAX],
+        field=None if field is None else _field(field),
+        received_at=received_at_ms,
+        payload=_payload(_kept(value, payload_bytes_max)),
     )
     return _encoder.encode(wire)
 

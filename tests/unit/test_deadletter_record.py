@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from detector.contracts.card import card_like
+from detector.contracts.models import DeadLetter
 from streams import deadletters
 from streams.deadletters import Header, Letter, dead_letter, holds_card_like, read_letter
 
@@ -31,6 +33,13 @@ def test_record_has_exactly_the_fields_of_the_contract() -> None:
         "payload": base64.b64encode(b'{"amount": "x"}').decode(),
     }  # fmt: skip
     assert json.loads(letter_of()) == expected
+    assert DeadLetter.model_validate_json(letter_of()).model_dump() == expected
+
+
+@given(st.text(st.sampled_from("0123456789 -\u00a0\u2007\u202f\u2212\u0664\uff11"), min_size=13, max_size=24))
+def test_every_card_like_value_is_found(text: str) -> None:
+    """What the contract's test of one value calls a card number is always found in a record that holds it."""
+    assert holds_card_like(f'{{"a": "{text}"}}'.encode()) or not card_like(text)
 
 
 @given(st.none() | st.binary(max_size=40), st.lists(st.tuples(st.text(max_size=5), st.binary(max_size=20)), max_size=4),
