@@ -1,0 +1,87 @@
+"""Whose fault a red is, by its response code; the table is `codes.toml`.
+
+A label for people and evidence. It never decides whether there is an outage: a bank that is down may answer with any
+code, or none.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Final, get_args
+
+from detector.contracts.models import FaultDomain
+
+DOMAINS: Final[tuple[FaultDomain, ...]] = get_args(FaultDomain)
+
+_COMMON: Final = "iso8583"
+_OTHER_SPELLINGS: Final = {"american express": "amex", "master card": "mastercard", "mc": "mastercard"}
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """What the table says of one code; `alive`: only a working bank can answer this."""
+
+    domain: FaultDomain
+    alive: bool
+    means: str
+
+
+def fault_domain(code: str, method: str, network: str | None = None) -> FaultDomain:
+    """The fault domain of a red with this code; `unknown` where the table does not have it."""
+    found = look_up(code, method, network)
+    return found.domain if found else "unknown"
+
+
+def proves_alive(code: str, method: str = "card", network: str | None = None) -> bool:
+    """Whether the code proves that the bank answers."""
+    found = look_up(code, method, network)
+    return found is not None and found.alive
+
+
+def label(codes: Iterable[tuple[str, int]], method: str, network: str | None = None) -> FaultDomain:
+    """The fault domain of most reds, given how many had each code; `unknown` without codes.
+
+    Of domains with equally many the one named first in DOMAINS.
+    """
+    reds: Counter[FaultDomain] = Counter()
+    for code, count in codes:
+        reds[fault_domain(code, method, network)] += count
+    return max(DOMAINS, key=lambda domain: reds[domain]) if reds.total() > 0 else "unknown"
+
+
+def look_up(code: str, method: str, network: str | None = None) -> Code | None:
+    """The entry of a code: its method's, else its network's, else the common one.
+
+    Without a network, an entry that only one network has is as good. Upper and lower case are the same.
+    """
+    tables, code = _tables(), code.strip().upper()
+    name = (network or "").strip().lower()
+    for table in (method.strip().lower(), _OTHER_SPELLINGS.get(name, name), _COMMON):
+        if found := tables.get(table, {}).get(code):
+            return found
+    owners = [table for name, table in tables.items() if code in table and name != "upi"]
+    return owners[0][code] if len(owners) == 1 else None
+
+
+@cache
+def _document() -> Mapping[str, object]:
+    return tomllib.loads(resources.files(__package__).joinpath("codes.toml").read_text(encoding="utf-8"))
+
+
+@cache
+def _tables() -> Mapping[str, Mapping[str, Code]]:
+    document = _document()
+    return {
+        name: {code: Code(**entry) for code, entry in table.items()}
+        for name, table in document.items()
+        if isinstance(table, dict)
+    }
+
+
+CODES_VERSION: Final = str(_document()["version"])
+"""Which table it was; goes wherever a label does."""
