@@ -12,7 +12,7 @@ from streams.embedded.process import Guard
 from streams.embedded.properties import Node
 from streams.errors import UserError
 
-__all__ = ["Broker", "BrokerFailed", "java"]
+__all__ = ["Broker", "BrokerError", "java"]
 
 JVM_OPTIONS: Final = ("-Xmx512m", "-XX:+UseSerialGC", "-Djava.awt.headless=true")
 FORMAT_S: Final = 120
@@ -25,7 +25,7 @@ log4j.appender.out.layout.ConversionPattern=%d{ISO8601} %p %c: %m%n
 """
 
 
-class BrokerFailed(Exception):
+class BrokerError(Exception):
     """A broker's process ended by itself; the message carries the end of its log."""
 
 
@@ -74,11 +74,11 @@ class Broker:
         return self._run("kafka.tools.StorageTool", *arguments)
 
     def end_format(self, formatting: "subprocess.Popen[bytes]") -> None:
-        """Wait for the storage; BrokerFailed where it could not be made."""
+        """Wait for the storage; BrokerError where it could not be made."""
         formatting.wait(FORMAT_S)
         self._guard.forget(formatting)
         if formatting.returncode != 0:
-            raise BrokerFailed(f"Kafka's storage cannot be formatted; got:\n{self.log_tail()}")
+            raise BrokerError(f"Kafka's storage cannot be formatted; got:\n{self.log_tail()}")
 
     def start(self) -> None:
         """Start the process; it is not ready yet."""
@@ -86,11 +86,11 @@ class Broker:
         self._process = self._run("kafka.Kafka", str(self._configuration))
 
     def check(self) -> None:
-        """BrokerFailed where the process has ended by itself."""
+        """BrokerError where the process has ended by itself."""
         if self._process is not None and self._process.poll() is not None:
             self._guard.forget(self._process)
             self._process = None
-            raise BrokerFailed(f"broker {self.node.number} ended by itself; got:\n{self.log_tail()}")
+            raise BrokerError(f"broker {self.node.number} ended by itself; got:\n{self.log_tail()}")
 
     def kill(self) -> None:
         """End the process at once (SIGKILL), as a machine that loses power would."""

@@ -11,15 +11,15 @@ import socket
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
 from kafka.admin import KafkaAdminClient, NewTopic
-from kafka.errors import KafkaError
 
-from streams.embedded.broker import Broker, BrokerFailed, node_folder
+from streams.admin import admin_client
+from streams.embedded.broker import Broker, BrokerError, node_folder
 from streams.embedded.jars import classpath
 from streams.embedded.process import Guard
 from streams.embedded.properties import LOOPBACK, Node, Security, node_properties
@@ -63,7 +63,7 @@ class EmbeddedKafka:
             try:
                 self._start_once(jars)
                 return self
-            except BrokerFailed as error:
+            except BrokerError as error:
                 self.stop()
                 self._explain(error, attempt)
             except BaseException:
@@ -94,7 +94,7 @@ class EmbeddedKafka:
         try:
             for broker in self._brokers:
                 broker.check()
-        except BrokerFailed as error:
+        except BrokerError as error:
             raise UserError(str(error)) from None
 
     def __enter__(self) -> Self:
@@ -142,7 +142,7 @@ class EmbeddedKafka:
     def connection(self, *, mutual: bool = False) -> dict[str, Any]:
         """The same, by the names of the fields of Settings."""
         if not self._tls:
-            return {"broker": self.bootstrap}
+            return {"broker": self.bootstrap, "security_protocol": "PLAINTEXT"}
         authority = {"ssl_cafile": self.folder / "ca.pem"}
         if mutual:
             keys = {"ssl_certfile": self.folder / "client.pem", "ssl_keyfile": self.folder / "client.key"}
@@ -204,24 +204,19 @@ class EmbeddedKafka:
     def _make_user(self, security: Security) -> None:
         from kafka.admin import UserScramCredentialUpsertion
 
-        # Through the client, not `format --add-scram`: an argument of a process is visible to every user.
-        mechanisms = ("SCRAM_SHA_256", "SCRAM_SHA_512")
+        # Through the client, not `format --add-scram`: an argument of a process is visible to every user. One
+        # request each, because Kafka refuses to change one user twice in a request.
         with self._admin() as admin:
-            admin.alter_user_scram_credentials(
-                [UserScramCredentialUpsertion(security.username, name, security.password) for name in mechanisms]
-            )
+            for mechanism in ("SCRAM_SHA_256", "SCRAM_SHA_512"):
+                user = UserScramCredentialUpsertion(security.username, mechanism, security.password)
+                refused = admin.alter_user_scram_credentials([user])[security.username]
+                if refused:
+                    raise UserError(f"the embedded Kafka takes no {mechanism} user; got: {refused}; start it again")
+        with admin_client(self.settings()):  # it returns once every broker's copy of the users has arrived
+            return
 
-    @contextmanager
-    def _admin(self) -> Iterator[KafkaAdminClient]:
-        admin = KafkaAdminClient(
-            bootstrap_servers=self._servers("port").split(","),
-            request_timeout_ms=ANSWER_MS,
-            bootstrap_timeout_ms=ANSWER_MS,
-        )
-        try:
-            yield admin
-        finally:
-            admin.close()
+    def _admin(self) -> AbstractContextManager[KafkaAdminClient]:
+        return admin_client(_inner_settings(self._servers("port")), answer_ms=ANSWER_MS)
 
     def _servers(self, port: str) -> str:
         assert self._brokers, "the embedded Kafka is not running"
@@ -244,13 +239,18 @@ class EmbeddedKafka:
         try:
             with self._admin() as admin:
                 return len(admin.describe_cluster()["brokers"]) >= len(running)
-        except (KafkaError, OSError):
+        except UserError:
             return False
 
-    def _explain(self, error: BrokerFailed, attempt: int) -> None:
+    def _explain(self, error: BrokerError, attempt: int) -> None:
         """Return where another attempt, on other ports, can mend it; raise UserError otherwise."""
         if "BindException" not in str(error) or attempt == STARTS_MAX or self._port is not None:
             raise UserError(f"the embedded Kafka does not start: {error}") from None
+
+
+def _inner_settings(broker: str) -> Settings:
+    """Settings of the unsecured listener between brokers, whatever the environment says about another Kafka."""
+    return Settings.model_construct(broker=broker)
 
 
 def _cluster_id() -> str:

@@ -95,7 +95,9 @@ def _limits() -> dict[str, object]:
 
 def _tls(security: Security) -> dict[str, object]:
     module = "org.apache.kafka.common.security"
-    plain = f'username="{security.username}" password="{security.password}" user_{security.username}="{security.password}"'
+    plain = (
+        f'username="{security.username}" password="{security.password}" user_{security.username}="{security.password}"'
+    )
     scram = "listener.name.scram"
     return {
         "ssl.keystore.type": "PEM",

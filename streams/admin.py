@@ -1,0 +1,77 @@
+"""kafka-python's admin client, opened from our settings, with the reason in the message where it cannot connect.
+
+It does not know which topics there should be.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from kafka.admin import KafkaAdminClient
+from kafka.errors import KafkaError
+
+from streams.errors import UserError
+from streams.settings import Settings
+
+__all__ = ["ANSWER_MS", "admin_client"]
+
+ANSWER_MS: Final = 10_000
+# What these say while they connect is told once, in the error, and only if it comes to nothing.
+QUIET: Final = ("kafka.net", "kafka.cluster", "kafka.client", "kafka.admin")
+
+
+class _LastWarning(logging.Handler):
+    """Keeps the last warning instead of printing it."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.reason = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        # The client retries a refused password until its time is up, and then says only that time is up.
+        causes = [str(part) for part in record.args or () if isinstance(part, Exception)]
+        self.reason = causes[0] if causes and "Timeout" not in causes[0] else self.reason
+
+
+@contextmanager
+def admin_client(settings: Settings, *, answer_ms: int = ANSWER_MS) -> Iterator[KafkaAdminClient]:
+    """An admin client that is connected; UserError where Kafka cannot be reached, refuses us, or fails later on."""
+    with _listening() as last:
+        try:
+            admin = KafkaAdminClient(
+                **settings.kafka_python(), request_timeout_ms=answer_ms, bootstrap_timeout_ms=answer_ms
+            )
+            try:
+                yield admin
+            finally:
+                admin.close()
+        except KafkaError as error:
+            raise UserError(
+                f"Kafka at {settings.broker} ({settings.security_protocol}) cannot be used; "
+                f"got: {last.reason or error}; {_mend(last.reason)}"
+            ) from None
+
+
+def _mend(reason: str) -> str:
+    if "Authentication" in reason:
+        return "check PASTILLE_USERNAME, PASTILLE_PASSWORD_FILE and PASTILLE_SASL_MECHANISM"
+    if "CERTIFICATE" in reason.upper():
+        return "check PASTILLE_SSL_CAFILE, and that the broker's certificate names this host"
+    return "check that it runs, PASTILLE_BROKER (or --broker) and PASTILLE_SECURITY_PROTOCOL"
+
+
+@contextmanager
+def _listening() -> Iterator[_LastWarning]:
+    handler = _LastWarning()
+    loggers = [logging.getLogger(name) for name in QUIET]
+    before = [logger.propagate for logger in loggers]
+    for logger in loggers:
+        logger.addHandler(handler)
+        logger.propagate = False
+    try:
+        yield handler
+    finally:
+        for logger, propagate in zip(loggers, before, strict=True):
+            logger.removeHandler(handler)
+            logger.propagate = propagate
