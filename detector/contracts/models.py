@@ -112,7 +112,13 @@ ChangeType: TypeAlias = Literal["started", "updated", "resolved"]
 class Contract(BaseModel):
     """What every contract shares: frozen; extra fields are allowed and ignored."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="ignore",
+        allow_inf_nan=False,
+        hide_input_in_errors=True,
+        json_schema_serialization_defaults_required=True,
+    )
 
 
 class PaymentEvent(Contract):

@@ -1,4 +1,4 @@
-"""What a policy file may say: every key with its range, and every finding in words "what; got; do".
+"""Reads what a policy file says over the defaults, and finds everything that is wrong with it: "what; got; do".
 
 Does not know on which line a key stands, nor what a rule does with its number.
 """
@@ -11,16 +11,21 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
+from detector.contracts.policy_keys import (
+    DIMENSIONS,
+    FIVE,
+    LIMITS,
+    PAGE,
+    RESOLVE,
+    RULE,
+    SCOPE,
+    TOP,
+    Answer,
+    Kind,
+    OneOf,
+)
 from detector.contracts.scope import PLATFORM, Scope, parse_scope
 from detector.contracts.toml_lines import Path
-
-DIMENSIONS: Final = ("bank", "method", "psp", "channel", "country", "network")
-"""Every dimension a leaf may have; the first two it always has."""
-
-FIVE: Final = ("pending", "approved", "declined", "error", "cancelled")
-
-VOTERS_MAX: Final = 255
-"""A tally says in one byte how many hashes a cell carries."""
 
 SCOPES_MAX: Final = 1_000
 WORDS_MAX: Final = 256
@@ -36,109 +41,9 @@ class Problem:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class Count:
-    """A whole number in a range."""
-
-    least: int
-    most: int
-
-    def read(self, value: Any) -> int:
-        """The number. Raises ValueError with what it must be."""
-        if isinstance(value, bool) or not isinstance(value, int) or not self.least <= value <= self.most:
-            raise ValueError(f"must be a whole number from {self.least} to {self.most}")
-        return value
-
-
-@dataclass(frozen=True, slots=True)
-class Seconds:
-    """A number of seconds in a range, down to the millisecond."""
-
-    least: int
-    most: int
-
-    def read(self, value: Any) -> int:
-        """The same in ms. Raises ValueError with what it must be."""
-        if isinstance(value, bool) or not isinstance(value, int | float) or not self.least <= value <= self.most:
-            raise ValueError(f"must be a number of seconds from {self.least} to {self.most}")
-        if round(value * 1000, 6) % 1:
-            raise ValueError("must be whole milliseconds, so at most three digits after the point")
-        return round(value * 1000)
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """A share of one."""
-
-    def read(self, value: Any) -> float:
-        """The number. Raises ValueError with what it must be."""
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
-            raise ValueError("must be a share above 0 and at most 1, like 0.5")
-        return float(value)
-
-
-@dataclass(frozen=True, slots=True)
-class OneOf:
-    """One word of a few, or one number of a few seconds (`scale` makes them ms)."""
-
-    choices: tuple[str | int, ...]
-    scale: int = 0
-
-    def read(self, value: Any) -> str | int:
-        """The choice. Raises ValueError with what it must be."""
-        if isinstance(value, bool) or not isinstance(value, str | int) or value not in self.choices:
-            raise ValueError(f"must be one of {', '.join(str(choice) for choice in self.choices)}")
-        return value * self.scale if isinstance(value, int) else value
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """Seconds until a pending payment is overdue, or false for never."""
-
-    def read(self, value: Any) -> int:
-        """Milliseconds, -1 for never. Raises ValueError with what it must be."""
-        if value is False:
-            return -1
-        if value is True:
-            raise ValueError("must be seconds, or false for never overdue")
-        return Seconds(1, 86_400).read(value)
-
-
-Kind: TypeAlias = Count | Seconds | Share | OneOf | Answer
 Plain: TypeAlias = dict[str, Any]
 """The policy's fields as JSON knows them; times in ms."""
 
-_RULE: Final[Mapping[str, Kind]] = {"after_s": Seconds(1, 86_400), "voters": Count(1, VOTERS_MAX)}
-_TOP: Final[Mapping[str, Kind]] = {
-    "min_merchants": Count(1, VOTERS_MAX),
-    "wait_s": Seconds(0, 600),
-    "horizon_s": Seconds(10, 86_400),
-    "grace_s": Seconds(0, 3_600),
-    # A minute, and so every window and vote block, must be whole panes; a pane must be whole boundaries of a second.
-    "pane_s": OneOf((1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30, 60), scale=1000),
-    "lateness_s": Seconds(0, 60),
-    "clock_ahead_s": Seconds(1, 86_400),
-    "ring_s": Seconds(3_600, 86_400),
-    "details_s": Seconds(1, 600),
-}
-_RESOLVE: Final[Mapping[str, Kind]] = {
-    "hold_s": Seconds(0, 3_600),
-    "window_s": Seconds(1, 3_600),
-    "decided": Count(1, 10_000),
-    "approved": Count(1, 10_000),
-    "voters": Count(1, 2),  # a cell carries the two smallest voter hashes among its approved
-    "rate_share": Share(),
-}
-_LIMITS: Final[Mapping[str, Kind]] = {
-    "leaves_max": Count(1, 100_000),
-    "codes_max": Count(1, 100_000),
-    "merchants_detail_max": Count(1, 10_000),
-    "merchant_names_max": Count(1, 1_000_000),
-    "dead_letters_per_s_max": Count(1, 100_000),
-    "dead_letter_bytes_max": Count(1, 900_000),  # base64 of it stays under Kafka's usual 1 MiB with room to spare
-}
-_PAGE: Final[Mapping[str, Kind]] = {"mode": OneOf(("live", "shadow"))}
-_SCOPE: Final[Mapping[str, Kind]] = {"min_merchants": _TOP["min_merchants"], "answer_s": Answer()}
 _RULES = ("all_red", "all_pending")
 
 
@@ -156,16 +61,17 @@ class _Check:
     plain: Plain
     problems: list[Problem] = field(default_factory=list)
     said_at: dict[str, Path] = field(default_factory=dict)  # a scope's key -> its [[scope]] table
+    methods_said: set[str] = field(default_factory=set)  # the keys of [answer_s]
 
     def whole(self, data: Mapping[str, Any]) -> None:
         tables: dict[str, Callable[[Any], None]] = {
             "dimensions": self.dimensions,
-            "all_red": lambda value: self.table(("all_red",), value, _RULE, self.plain["all_red"]),
-            "all_pending": lambda value: self.table(("all_pending",), value, _RULE, self.plain["all_pending"]),
+            "all_red": lambda value: self.table(("all_red",), value, RULE, self.plain["all_red"]),
+            "all_pending": lambda value: self.table(("all_pending",), value, RULE, self.plain["all_pending"]),
             "answer_s": self.answers,
-            "resolve": lambda value: self.table(("resolve",), value, _RESOLVE, self.plain["resolve"]),
+            "resolve": lambda value: self.table(("resolve",), value, RESOLVE, self.plain["resolve"]),
             "statuses": self.statuses,
-            "limits": lambda value: self.table(("limits",), value, _LIMITS, self.plain),
+            "limits": lambda value: self.table(("limits",), value, LIMITS, self.plain),
             "page": self.page,
             "scope": self.scopes,
         }
@@ -173,7 +79,7 @@ class _Check:
             if name in data:
                 read(data[name])
         scalars = {name: value for name, value in data.items() if name not in tables}
-        self.table((), scalars, _TOP, self.plain, also=tuple(tables))
+        self.table((), scalars, TOP, self.plain, also=tuple(tables))
         self.agreement()
 
     def table(self, path: Path, value: Any, kinds: Mapping[str, Kind], into: Plain, also: tuple[str, ...] = ()) -> None:
@@ -193,13 +99,18 @@ class _Check:
             self.plain["dimensions"] = [name for name in DIMENSIONS if name in names]
             return
         more = ", ".join(DIMENSIONS[2:])
-        self.add(("dimensions",), f'must list "bank" and "method", and may add {more}, each once', value,
-                 'write ["bank", "method"]')
+        self.add(
+            ("dimensions",),
+            f'must list "bank" and "method", and may add {more}, each once',
+            value,
+            'write ["bank", "method"]',
+        )
 
     def answers(self, value: Any) -> None:
         if not self.is_table(("answer_s",), value):
             return
         answers: dict[str, int] = self.plain["answers"]
+        self.methods_said |= set(value)
         for method, item in value.items():
             path = ("answer_s", method)
             if self.is_name(path, method) and (read := self.read(path, Answer(), item)) is not None:
@@ -217,7 +128,7 @@ class _Check:
 
     def page(self, value: Any) -> None:
         read: Plain = {}
-        self.table(("page",), value, _PAGE, read)
+        self.table(("page",), value, PAGE, read)
         self.plain["page_mode"] = read.get("mode", self.plain["page_mode"])
 
     def scopes(self, value: Any) -> None:
@@ -233,16 +144,22 @@ class _Check:
         scope = self.scope_name((*path, "name"), item.get("name"))
         override: Plain = {}
         values = {name: value for name, value in item.items() if name not in (*_RULES, "name")}
-        self.table(path, values, _SCOPE, override, also=(*_RULES, "name"))
+        self.table(path, values, SCOPE, override, also=(*_RULES, "name"))
         for rule in _RULES:
             into: Plain = {}
-            self.table((*path, rule), item.get(rule, {}), _RULE, into)
+            self.table((*path, rule), item.get(rule, {}), RULE, into)
             override |= {f"{rule}.{name}": number for name, number in into.items()}
         if scope is None:
             return
         if "answer_ms" in override and scope.value("method") is None:
-            self.add((*path, "answer_s"), f'is set by method or leaf, never for "{scope.key}" (a bank that hangs must '
-                     "not be its own excuse)", item["answer_s"], f'name "{_with_method(scope)}" instead')
+            self.add(
+                (*path, "answer_s"),
+                f'is set by method or leaf, never for "{scope.key}" (a bank that hangs must not be its own excuse)',
+                item["answer_s"],
+                f'name "{_with_method(scope)}" instead',
+            )
+        elif "answer_ms" in override and scope.dimension == "method" and scope.values[0][1] in self.methods_said:
+            self.add((*path, "answer_s"), "is said in [answer_s] too", item["answer_s"], "take one of the two away")
         elif override:
             self.plain["overrides"][scope.key] = override
 
@@ -258,8 +175,12 @@ class _Check:
         names = [dimension for dimension, _ in scope.values]
         known: list[str] = self.plain["dimensions"]
         if set(names) - set(known) or len(set(names)) < len(names):
-            self.add(path, f"may name each of the dimensions {', '.join(known)} once", name,
-                     "name one of them, or add the dimension to `dimensions`")
+            self.add(
+                path,
+                f"may name each of the dimensions {', '.join(known)} once",
+                name,
+                "name one of them, or add the dimension to `dimensions`",
+            )
             return None
         scope = Scope(tuple(sorted(scope.values, key=lambda pair: known.index(pair[0]))))
         return self.only_once(path, scope)
@@ -278,29 +199,54 @@ class _Check:
         plain, resolve = self.plain, self.plain["resolve"]
         self.horizon_covers_answers()
         if resolve["approved"] > resolve["decided"]:
-            self.add(("resolve", "approved"), "must be at most resolve.decided", resolve["approved"],
-                     f"set it to {resolve['decided']} or less, or raise resolve.decided")
+            self.add(
+                ("resolve", "approved"),
+                "must be at most resolve.decided",
+                resolve["approved"],
+                f"set it to {resolve['decided']} or less, or raise resolve.decided",
+            )
         if resolve["voters"] > resolve["approved"]:
-            self.add(("resolve", "voters"), "must be at most resolve.approved", resolve["voters"],
-                     f"set it to {resolve['approved']} or less")
+            self.add(
+                ("resolve", "voters"),
+                "must be at most resolve.approved",
+                resolve["voters"],
+                f"set it to {resolve['approved']} or less",
+            )
         kept_ms = plain["horizon_ms"] + plain["grace_ms"] + plain["pane_ms"]
         if plain["ring_ms"] < kept_ms:
-            self.add(("ring_s",), "must hold horizon_s + grace_s + pane_s", _seconds(plain["ring_ms"]),
-                     f"set ring_s to {_seconds(kept_ms)} or more")
+            self.add(
+                ("ring_s",),
+                "must hold horizon_s + grace_s + pane_s",
+                _seconds(plain["ring_ms"]),
+                f"set ring_s to {_seconds(kept_ms)} or more",
+            )
         if plain["ring_ms"] % 60_000:
             self.add(("ring_s",), "must be whole minutes", _seconds(plain["ring_ms"]), "set it to 3600, 7200, …")
         self.tidy()
 
     def horizon_covers_answers(self) -> None:
-        answers: list[tuple[Path, int]] = [
-            (("answer_s", method), value) for method, value in self.plain["answers"].items()]
-        answers += [((*self.said_at[key], "answer_s"), override["answer_ms"])
-                    for key, override in self.plain["overrides"].items() if "answer_ms" in override]
         horizon_ms = self.plain["horizon_ms"]
-        for path, value in answers:
-            if value > horizon_ms:
-                self.add(path, f"must be at most horizon_s, which is {_seconds(horizon_ms)}", value / 1000,
-                         f"raise horizon_s to {_seconds(value)}, or write false (never overdue)")
+        for path, value in self.answer_paths():
+            if value <= horizon_ms:
+                continue
+            if path[0] == "answer_s" and path[1] not in self.methods_said:  # the default's: the horizon is what is said
+                path = ("horizon_s",)
+            longest = ", ".join(map(_seconds, (value, horizon_ms)))
+            self.problems.append(
+                Problem(
+                    path,
+                    f"answer_s must be at most horizon_s; got {longest}; raise horizon_s, or lower answer_s "
+                    "(false is never overdue)",
+                )
+            )
+
+    def answer_paths(self) -> list[tuple[Path, int]]:
+        """Every `answer_ms`, and where it is said."""
+        methods: list[tuple[Path, int]] = [(("answer_s", name), value) for name, value in self.plain["answers"].items()]
+        overrides = self.plain["overrides"].items()
+        return methods + [
+            ((*self.said_at[key], "answer_s"), item["answer_ms"]) for key, item in overrides if "answer_ms" in item
+        ]
 
     def tidy(self) -> None:
         """Bring what means the same into one form, so that it has one version."""
@@ -322,8 +268,12 @@ class _Check:
     def is_name(self, path: Path, name: str) -> bool:
         good = 0 < len(name) <= NAME_CHARACTERS_MAX and name.isprintable()
         if not good:
-            self.add(path, f"must be 1 to {NAME_CHARACTERS_MAX} characters without control characters",
-                     name, "name it as the events do")
+            self.add(
+                path,
+                f"must be 1 to {NAME_CHARACTERS_MAX} characters without control characters",
+                name,
+                "name it as the events do",
+            )
         return good
 
     def read(self, path: Path, kind: Kind, value: Any) -> int | float | str | None:
