@@ -1,0 +1,214 @@
+"""The topics that Pastille needs: which, in what shape, made once and checked.
+
+A topic that is missing stops Faust's sends for ever, so every worker asks `require_topics` before it starts.
+This module does not know what is in the topics.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from kafka.admin import ConfigResource, KafkaAdminClient
+from kafka.errors import TopicAlreadyExistsError, for_code
+
+from streams.admin import admin_client
+from streams.errors import UserError
+from streams.settings import Feed, Settings
+
+__all__ = [
+    "SNAPSHOTS_TABLE",
+    "Finding",
+    "Made",
+    "Topic",
+    "changelog_topic",
+    "check_topics",
+    "create_topics",
+    "needed_topics",
+    "require_topics",
+]
+
+# The Faust table of the Judge's snapshots; its changelog topic is named after it.
+SNAPSHOTS_TABLE: Final = "judge-snapshots"
+FEED_PARTITIONS: Final = 8
+HOUR_MS: Final = 3_600_000
+DAY_MS: Final = 24 * HOUR_MS
+# A Counter goes 3 H (30 min by default) back, a Judge an hour of tallies: 3 h hold both, and a long stop between.
+RETENTION_MS_MIN: Final = 3 * HOUR_MS
+FOREVER: Final = -1
+# Compacted within the hour, so that a new Judge does not read a week of old snapshots.
+COMPACTED: Final = {"cleanup.policy": "compact", "segment.ms": str(HOUR_MS), "min.cleanable.dirty.ratio": "0.1"}
+CHECKED_CONFIG: Final = ("cleanup.policy", "retention.ms")
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A topic as it should be; `config` in Kafka's words, `is_feed` where it is the producers' and not ours.
+
+    `partitions` of a feed's topic is a proposal; of our own it is a must.
+    """
+
+    name: str
+    partitions: int
+    config: Mapping[str, str] = field(default_factory=dict)
+    is_feed: bool = False
+
+    @property
+    def is_compacted(self) -> bool:
+        """Whether only the newest record of a key is kept."""
+        return self.config.get("cleanup.policy") == "compact"
+
+
+@dataclass(frozen=True, slots=True)
+class Actual:
+    """A topic as it is."""
+
+    partitions: int
+    cleanup_policy: str
+    retention_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something wrong with a topic: a short name of the problem, and the sentence "what; got; do"."""
+
+    topic: str
+    problem: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What became of one topic: `created`, `exists`, or, in a dry run, `would create`."""
+
+    topic: str
+    partitions: int
+    result: str
+
+
+def changelog_topic(settings: Settings) -> str:
+    """The changelog of the snapshots table, by Faust's naming."""
+    return f"{settings.app_id}-{SNAPSHOTS_TABLE}-changelog"
+
+
+def needed_topics(settings: Settings, partitions: int = FEED_PARTITIONS) -> tuple[Topic, ...]:
+    """Every topic that must be there before a worker starts; `partitions` is for the feeds' topics."""
+    feeds = [Topic(name, partitions, is_feed=True) for feed in settings.feeds for name in feed.topics]
+    return (*feeds, *_own_topics(settings))
+
+
+def _own_topics(settings: Settings) -> tuple[Topic, ...]:
+    names = settings.topics
+    return (
+        Topic(names.tallies, 1, _kept(7 * DAY_MS)),
+        # Never deleted: the last ordinal of each scope's outages is read from it. It holds few records.
+        Topic(names.outages, 1, _kept(FOREVER)),
+        Topic(names.health, 1, COMPACTED),
+        Topic(names.dead_letters, 1, _kept(14 * DAY_MS)),
+        Topic(names.maintenances, 1, COMPACTED),
+        Topic(changelog_topic(settings), 1, COMPACTED),  # as many partitions as the tallies: the table's source
+    )
+
+
+def _kept(retention_ms: int) -> dict[str, str]:
+    return {"cleanup.policy": "delete", "retention.ms": str(retention_ms)}
+
+
+def create_topics(
+    settings: Settings, partitions: int = FEED_PARTITIONS, replication: int | None = None, *, dry_run: bool = False
+) -> list[Made]:
+    """Make what is missing and leave alone what is there; `replication` none is the brokers' default.
+
+    In a dry run the brokers only say whether they would. Raises UserError where they refuse.
+    """
+    with admin_client(settings) as admin:
+        there = set(admin.list_topics())
+        return [
+            Made(topic.name, topic.partitions, "exists")
+            if topic.name in there
+            else _create(admin, topic, replication, dry_run)
+            for topic in needed_topics(settings, partitions)
+        ]
+
+
+def _create(admin: KafkaAdminClient, topic: Topic, replication: int | None, dry_run: bool) -> Made:
+    wanted = {
+        "num_partitions": topic.partitions,
+        "replication_factor": replication or -1,
+        "configs": dict(topic.config),
+    }
+    answer = admin.create_topics({topic.name: wanted}, validate_only=dry_run, raise_errors=False)["topics"][0]
+    error = for_code(answer["error_code"])
+    if error is TopicAlreadyExistsError:  # another `create` was quicker
+        return Made(topic.name, topic.partitions, "exists")
+    if answer["error_code"]:
+        reason = answer.get("error_message") or error.__name__
+        raise UserError(
+            f"topic {topic.name} cannot be created; got: {reason}; change --partitions or --replication, or the rights"
+        )
+    if dry_run:
+        return Made(topic.name, topic.partitions, "would create")
+    admin.wait_for_topics([topic.name])
+    return Made(topic.name, topic.partitions, "created")
+
+
+def check_topics(settings: Settings) -> list[Finding]:
+    """What is missing or has the wrong shape; empty where all is well."""
+    topics = needed_topics(settings)
+    with admin_client(settings) as admin:
+        actual = _describe(admin, [topic.name for topic in topics])
+    shapes = (finding for topic in topics for finding in _check_one(topic, actual.get(topic.name)))
+    pairs = (finding for feed in settings.feeds for finding in _check_pair(feed, actual))
+    return [*shapes, *pairs]
+
+
+def require_topics(settings: Settings) -> None:
+    """UserError that lists the topics a worker would miss; other findings do not keep it from starting."""
+    missing = [finding.topic for finding in check_topics(settings) if finding.problem == "missing"]
+    if missing:
+        raise UserError(f"topics are missing; got none named {', '.join(missing)}; run 'pastille topics create'")
+
+
+def _describe(admin: KafkaAdminClient, names: Sequence[str]) -> dict[str, Actual]:
+    there = set(admin.list_topics()).intersection(names)
+    if not there:
+        return {}
+    wanted = dict.fromkeys(CHECKED_CONFIG)
+    resources = [ConfigResource("topic", name, wanted) for name in sorted(there)]
+    configs = admin.describe_configs(resources, config_filter="all")["topic"]
+    partitions = {topic["name"]: len(topic["partitions"]) for topic in admin.describe_topics(sorted(there))}
+    return {name: _actual(partitions[name], configs[name]) for name in there}
+
+
+def _actual(partitions: int, config: Mapping[str, Mapping[str, Any]]) -> Actual:
+    return Actual(partitions, str(config["cleanup.policy"]["value"]), int(config["retention.ms"]["value"]))
+
+
+def _check_one(topic: Topic, actual: Actual | None) -> Iterator[Finding]:
+    if actual is None:
+        yield Finding(topic.name, "missing", f"topic {topic.name} is missing; got none; run 'pastille topics create'")
+        return
+    if not topic.is_feed and actual.partitions != topic.partitions:
+        yield _wrong(topic, "partitions", f"{topic.partitions} partition(s)", str(actual.partitions))
+    if ("compact" in actual.cleanup_policy) != topic.is_compacted:
+        wanted = "compact" if topic.is_compacted else "delete"
+        yield _wrong(topic, "cleanup policy", f"cleanup.policy={wanted}", actual.cleanup_policy)
+    elif not topic.is_compacted and 0 <= actual.retention_ms < RETENTION_MS_MIN:
+        yield _wrong(topic, "retention", f"retention.ms of at least {RETENTION_MS_MIN}", str(actual.retention_ms))
+
+
+def _wrong(topic: Topic, problem: str, wanted: str, got: str) -> Finding:
+    mend = "change it with kafka-configs" if problem != "partitions" else "delete it and run 'pastille topics create'"
+    return Finding(topic.name, problem, f"topic {topic.name} must have {wanted}; got {got}; {mend}")
+
+
+def _check_pair(feed: Feed, actual: Mapping[str, Actual]) -> Iterable[Finding]:
+    if feed.orders is None or feed.payments not in actual or feed.orders not in actual:
+        return
+    payments, orders = actual[feed.payments].partitions, actual[feed.orders].partitions
+    if payments != orders:
+        yield Finding(
+            feed.orders,
+            "unequal partitions",
+            f"{feed.payments} and {feed.orders} of feed {feed.name} must have equally many partitions; "
+            f"got {payments} and {orders}; until then orders without a payment are not counted",
+        )
