@@ -115,7 +115,7 @@ LIMITS: Final[Mapping[str, Kind]] = {
     "merchants_detail_max": Count(1, 10_000),
     "merchant_names_max": Count(1, 1_000_000),
     "dead_letters_per_s_max": Count(1, 100_000),
-    "dead_letter_bytes_max": Count(1, 900_000),  # base64 of it stays under Kafka's usual 1 MiB with room to spare
+    "dead_letter_bytes_max": Count(1, 600_000),  # in base64 it stays under Kafka's usual 1 MiB
 }
 PAGE: Final[Mapping[str, Kind]] = {"mode": OneOf(("live", "shadow"))}
 SCOPE: Final[Mapping[str, Kind]] = {"min_merchants": TOP["min_merchants"], "answer_s": Answer()}
