@@ -224,7 +224,7 @@ def load_policy(toml_text: str, name: str = "policy.toml") -> Policy:
     """
     try:
         data = tomllib.loads(toml_text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise PolicyError(name, (_syntax_finding(error),)) from None
     plain, problems = merge(data, json.loads(DEFAULT.canonical()))
     if problems:
@@ -238,6 +238,6 @@ def _finding(toml_text: str, problem: Problem) -> Finding:
     return Finding(line_of(toml_text, problem.path), key, problem.message)
 
 
-def _syntax_finding(error: tomllib.TOMLDecodeError) -> Finding:
+def _syntax_finding(error: Exception) -> Finding:
     found = re.search(r"line (\d+)", str(error))
     return Finding(int(found[1]) if found else 0, "", f"this is not TOML; got: {error}; mend this line first")

@@ -317,9 +317,11 @@ def _seconds(value_ms: int) -> str:
 
 
 def _mend(path: Path, kind: Kind, value: Any) -> str:
-    if isinstance(value, str) and not isinstance(kind, OneOf):
-        return "write the number without quotes and unit"
     if isinstance(kind, OneOf) and kind.scale == 0:
         near = difflib.get_close_matches(str(value).lower(), [str(choice) for choice in kind.choices], n=1)
         return f'write "{near[0] if near else kind.choices[0]}"'
-    return f"change {_dotted(path)}"
+    if isinstance(value, str):
+        return "write the number without quotes and unit"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return f"write one number after {_dotted(path)} ="
+    return f"set it to {kind.nearest(value):g}"

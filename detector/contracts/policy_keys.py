@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any, Final, TypeAlias
 
 DIMENSIONS: Final = ("bank", "method", "psp", "channel", "country", "network")
@@ -31,6 +32,10 @@ class Count:
             raise ValueError(f"must be a whole number from {self.least} to {self.most}")
         return value
 
+    def nearest(self, value: float) -> float:
+        """The allowed value that a wrong one was probably meant to be."""
+        return _between(self.least, round(_finite(value)), self.most)
+
 
 @dataclass(frozen=True, slots=True)
 class Seconds:
@@ -47,6 +52,10 @@ class Seconds:
             raise ValueError("must be whole milliseconds, so at most three digits after the point")
         return round(value * 1000)
 
+    def nearest(self, value: float) -> float:
+        """The allowed value that a wrong one was probably meant to be."""
+        return _between(self.least, round(_finite(value), 3), self.most)
+
 
 @dataclass(frozen=True, slots=True)
 class Share:
@@ -57,6 +66,10 @@ class Share:
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
             raise ValueError("must be a share above 0 and at most 1, like 0.5")
         return float(value)
+
+    def nearest(self, value: float) -> float:
+        """The allowed value that a wrong one was probably meant to be: 50 was meant as a percentage."""
+        return value / 100 if 1 < value <= 100 else 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +85,10 @@ class OneOf:
             raise ValueError(f"must be one of {', '.join(str(choice) for choice in self.choices)}")
         return value * self.scale if isinstance(value, int) else value
 
+    def nearest(self, value: float) -> float:
+        """The allowed number that a wrong one was probably meant to be."""
+        return min((choice for choice in self.choices if isinstance(choice, int)), key=lambda least: abs(least - value))
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -83,7 +100,22 @@ class Answer:
             return -1
         if value is True:
             raise ValueError("must be seconds, or false for never overdue")
-        return Seconds(1, 86_400).read(value)
+        return _ANSWER_S.read(value)
+
+    def nearest(self, value: float) -> float:
+        """The allowed value that a wrong one was probably meant to be."""
+        return _ANSWER_S.nearest(value)
+
+
+_ANSWER_S: Final = Seconds(1, 86_400)
+
+
+def _between(least: float, value: float, most: float) -> float:
+    return max(least, min(value, most))
+
+
+def _finite(value: float) -> float:
+    return value if isfinite(value) else 0
 
 
 Kind: TypeAlias = Count | Seconds | Share | OneOf | Answer
