@@ -15,6 +15,7 @@ Int64s: TypeAlias = npt.NDArray[np.int64]
 Int32s: TypeAlias = npt.NDArray[np.int32]
 UInt64s: TypeAlias = npt.NDArray[np.uint64]
 UInt8s: TypeAlias = npt.NDArray[np.uint8]
+Float64s: TypeAlias = npt.NDArray[np.float64]
 
 PENDING, APPROVED, DECLINED, ERROR, CANCELLED = range(5)
 """Statuses of a payment, as stored in `Columns.status` where `kind` is PAYMENT."""

@@ -1,0 +1,261 @@
+"""The Judge's picture of now: the ring, the folds and the verdicts, moved on boundary by boundary.
+
+Holds the arrays that the compiled loops work on, and makes room in them. Does not know sources' queues, who is named,
+or outages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from detector.contracts.policy import Policy
+from detector.contracts.scope import Scope
+from detector.counting.columns import Int32s, Int64s, UInt64s
+from detector.counting.tally import Cells
+from detector.judging import fold as folding
+from detector.judging import ring, streak
+from detector.judging.nodes import Nodes
+from detector.judging.recent import Sum, pane_sum, recent_sum, totals, window_sums
+from detector.judging.ring import END
+from detector.judging.tree import Tree
+
+_ROWS = 4096
+_Arrays = TypeVar("_Arrays", ring.Leaves, ring.Marks, streak.Verdicts, folding.Fold)
+
+
+class Board:
+    """All counts of a little more than an hour, and what the policy says of every node at `boundary_ms`."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+        self.nodes = Nodes(policy)
+        panes = (policy.ring_ms + policy.horizon_ms + policy.grace_ms) // policy.pane_ms + 1
+        self.ring_panes = panes
+        self.voters, self.merchants = policy.voters_max, policy.merchants_max
+        self.rows = ring.make_rows(1, panes + 2, _ROWS, self.voters, self.merchants)
+        self.leaves = ring.Leaves(*(np.full(1, END, np.int64) for _ in range(2)))
+        self.marks = ring.Marks(np.zeros(1, np.uint8), *(np.full(1, END, np.int64) for _ in range(4)))
+        self.tree = self._tree()
+        self.fold = folding.make_fold(1, 0, self.voters, self.merchants)
+        self.found = streak.make_verdicts(1)
+        self.boundary_ms = END
+        self.oldest = 0
+        self.closed = 0
+        self.now = np.full(1, END, np.int64)
+
+    @property
+    def moment(self) -> streak.Moment:
+        """The boundary, for the loops."""
+        policy = self.policy
+        closing_ms = policy.horizon_ms + policy.grace_ms
+        return streak.Moment(self.boundary_ms, self.oldest, policy.pane_ms, closing_ms, policy.ring_ms, self.now)
+
+    def pane_of(self, at_ms: int) -> int:
+        """The pane a time lies in."""
+        return at_ms // self.policy.pane_ms
+
+    # ── counts come in ──
+
+    def put(self, source: int, cells: Cells, first: int) -> None:
+        """Take what a source says; `source` counts from 1. Panes before `first` are left as they are."""
+        numbers = self._numbers(cells)
+        if self.rows.free[1] < len(cells):
+            extra = max(len(self.rows.next), len(cells))
+            self.rows = ring.more_rows(self.rows, len(self.rows.head), extra)
+        ring.put_cells(
+            self.rows, self.leaves, self.marks, self.tree.leaf_nodes, source, max(first, self.oldest),
+            self.policy.pane_ms, numbers, cells.pane, cells.counts, cells.votes, cells.late, cells.late_start,
+            cells.lengths, cells.hashes,
+        )  # fmt: skip
+        if self.marks.late[0] >= 0:
+            self._empty_folds_before_late()
+
+    def clear(self, source: int, first: int) -> None:
+        """Before a snapshot: forget what a source said of the panes from `first` on."""
+        newest = int(self.marks.newest[0])
+        ring.clear_source(self.rows, self.leaves, self.marks, self.tree.leaf_nodes, source, first, newest, self.oldest)
+
+    def _numbers(self, cells: Cells) -> Int32s:
+        known = len(self.nodes.leaves)
+        numbers = self.nodes.numbers(cells.leaves)
+        if len(self.nodes.leaves) > known:
+            self._grow()
+        return numbers[cells.leaf] if len(numbers) else np.zeros(0, np.int32)
+
+    def _empty_folds_before_late(self) -> None:
+        """An approved late answer whose start lies in or after what was folded empties the fold."""
+        for node in np.nonzero((self.fold.first != END) & (self.marks.late >= self.fold.first))[0]:
+            folding.empty_fold(self.fold, self.tree, int(node))
+
+    # ── time goes on ──
+
+    def move_to(self, boundary_ms: int, leaving: Callable[[int], None]) -> None:
+        """Judge's time is `boundary_ms`; `leaving(pane)` is called before a pane with counts leaves the ring."""
+        self.boundary_ms = boundary_ms
+        oldest = self.pane_of(boundary_ms) - self.ring_panes
+        newest = int(self.marks.newest[0])
+        for pane in range(self.oldest, min(oldest, newest + 1)):
+            leaving(pane)
+            folding.leave_ring(
+                self.rows, self.leaves, self.marks, self.fold, self.tree, pane, self.policy.pane_ms, int(self.now[0])
+            )
+        self.oldest = max(self.oldest, oldest)
+
+    def age(self, now: list[int]) -> None:
+        """Up to when each source's pendings age; where that changed for one alone, its scopes are judged anew."""
+        away = [source for source in range(len(now)) if now[source] != now[0]]
+        if away or len(self.now) != len(now) or bool((self.now != self.now[0]).any()):
+            self.marks.dirty[:] = 1
+        self.now = np.array(now, np.int64)
+
+    def close_before(self, pane: int) -> None:
+        """Panes before `pane` are closed for every source: their sources become one sum."""
+        for closing in range(max(self.closed, self.oldest), min(pane, int(self.marks.newest[0]) + 1)):
+            ring.close_pane(self.rows, closing)
+        self.closed = max(self.closed, pane)
+
+    def evaluate(self) -> int:
+        """Find the verdicts that can have changed; how many nodes are in breach."""
+        return streak.evaluate_nodes(
+            self.rows, self.leaves, self.marks, self.fold, self.tree, self.found, self.moment
+        )
+
+    def settle(self) -> None:
+        """The boundary is judged: nothing is news any more."""
+        self.marks.dirty[:] = 0
+
+    def next_due_ms(self) -> int:
+        """When a verdict can change next without news."""
+        return int(self.found.due_ms.min())
+
+    def restart(self, node: int, floor: int) -> None:
+        """The node's streak begins after the pane `floor`."""
+        self.marks.floor[node] = max(int(self.marks.floor[node]), floor)
+        self.marks.dirty[node] = 1
+        if self.fold.first[node] != END or self.fold.waiting[node]:
+            folding.empty_fold(self.fold, self.tree, node)
+
+    # ── questions ──
+
+    def node_of(self, scope: Scope) -> int:
+        """The node of a scope, known or not yet."""
+        if scope not in self.nodes.node_number:
+            self.nodes.add(scope)
+            self._grow()
+        return self.nodes.node_number[scope]
+
+    def cells(self, node: int) -> frozenset[int]:
+        """The leaves of the bad voters of a node's streak."""
+        found = streak.bad_leaves(
+            self.rows, self.leaves, self.marks, self.fold, self.tree, node, self.moment
+        )
+        return frozenset(found.tolist())
+
+    def recent(self, node: int, began: int, voters: UInt64s) -> Sum:
+        """What an outage that began in a pane shows lately, see `recent_sum`."""
+        rule = self.policy.resolve
+        newest = int(self.marks.newest[node])
+        return recent_sum(
+            self.rows, self.tree, node, began, newest, self.moment, rule.window_ms, rule.decided, voters
+        )
+
+    def pane_sum(self, node: int, pane: int, voters: UInt64s) -> Sum:
+        """One pane of a node."""
+        return pane_sum(self.rows, self.tree, node, pane, self.moment, voters, 0)
+
+    def totals(self, node: int, begin: int) -> Int64s:
+        """Payments since a pane, see `recent.totals`."""
+        return totals(self.rows, self.tree, node, begin, int(self.marks.newest[node]), self.moment)
+
+    def rate_before(self, node: int, first: int) -> float | None:
+        """The approval rate of the hour before a pane: as remembered when it closed, else as it stands now."""
+        if self.found.rate_first[node] == first:
+            rate = float(self.found.rate[node])
+        else:
+            rate = float(streak.rate_before(self.rows, self.tree, node, first, self.moment))
+        return rate if rate >= 0 else None
+
+    def windows(self, spans_ms: tuple[int, ...]) -> Int64s:
+        """Payments by node, window and count; `spans_ms` the longest first. Shape [node, window, 6]."""
+        end = -(-self.boundary_ms // self.policy.pane_ms)
+        begins = np.array([max(self.oldest, end - span // self.policy.pane_ms) for span in spans_ms], np.int64)
+        return window_sums(self.rows, self.tree, begins, end, len(self.nodes.scopes))
+
+    # ── room and rules ──
+
+    def obey(self, policy: Policy) -> None:
+        """A new policy holds from here on; every verdict is found anew."""
+        self.policy = policy
+        self.nodes.obey(policy)
+        self.tree = self._tree()
+        self.marks.dirty[:] = 1
+
+    def _tree(self) -> Tree:
+        nodes = self.nodes
+        return Tree(nodes.leaf_nodes, nodes.first, nodes.members, nodes.answer_ms, nodes.rules)
+
+    def _grow(self) -> None:
+        """Make room for new leaves and nodes; what is known keeps its number."""
+        before = self.tree
+        self.tree = self._tree()
+        leaves, nodes = len(self.nodes.leaves), len(self.nodes.scopes)
+        if leaves > len(self.rows.head):
+            self.rows = ring.more_rows(self.rows, max(leaves, 2 * len(self.rows.head)), 0)
+        self.leaves = _lengthen(self.leaves, leaves, ring.Leaves(*(np.full(leaves, END, np.int64) for _ in range(2))))
+        empty = ring.Marks(np.zeros(nodes, np.uint8), *(np.full(nodes, END, np.int64) for _ in range(4)))
+        self.marks = _lengthen(self.marks, nodes, empty)
+        self.found = _lengthen(self.found, nodes, streak.make_verdicts(nodes))
+        members = len(self.tree.members)
+        old = self.fold
+        self.fold = _lengthen(old, nodes, folding.make_fold(nodes, members, self.voters, self.merchants))
+        self.fold = self.fold._replace(holds=_moved_holds(old, before, self.tree))
+
+    def export(self) -> dict[str, Any]:
+        """What a snapshot keeps: all but the ring."""
+        arrays = {"leaves": self.leaves, "marks": self.marks, "fold": self.fold, "found": self.found}
+        return {
+            "names": [list(leaf) for leaf in self.nodes.leaves],
+            "boundary_ms": self.boundary_ms,
+            "oldest": self.oldest,
+            "closed": self.closed,
+            "now": self.now.tobytes(),
+            "arrays": {name: [array.tobytes() for array in group] for name, group in arrays.items()},
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Take an `export` back; the ring is filled again by `put`."""
+        self.nodes.numbers(tuple(tuple(leaf) for leaf in state["names"]))
+        self._grow()
+        for name, group in state["arrays"].items():
+            mine = getattr(self, name)
+            loaded = (np.frombuffer(data, a.dtype).reshape(a.shape).copy() for data, a in zip(group, mine, strict=True))
+            setattr(self, name, type(mine)(*loaded))
+        self.leaves.last_approved[:] = END
+        self.marks.dirty[:] = 1
+        self.boundary_ms, self.oldest, self.closed = state["boundary_ms"], state["oldest"], state["closed"]
+        self.now = np.frombuffer(state["now"], np.int64).copy()
+
+
+def _lengthen(old: _Arrays, size: int, empty: _Arrays) -> _Arrays:
+    """`empty` with the beginnings of its arrays taken from `old`."""
+    pairs: Iterator[tuple[npt.NDArray[Any], npt.NDArray[Any]]] = zip(old, empty, strict=True)
+    for before, after in pairs:
+        length = min(len(before), len(after))
+        after[:length] = before[:length]
+    return empty
+
+
+def _moved_holds(old: folding.Fold, before: Tree, after: Tree) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """`holds` beside the new `members`: what was said of a node's leaf is still said of it."""
+    holds = np.zeros(len(after.members), np.uint8)
+    for node in range(len(before.first) - 1):
+        for i in range(before.first[node], before.first[node + 1]):
+            if old.holds[i]:
+                holds[folding.member_of(after, node, int(before.members[i]))] = old.holds[i]
+    return holds
+
+

@@ -1,0 +1,234 @@
+"""The Judge: a deterministic function of the tallies log. Records come in, changes of outages come out.
+
+    tally, marker ──▶ Sources (who is where) ──▶ Board (counts, verdicts) ──▶ Lifecycle (outages) ──▶ changes
+
+Knows no clock, no Kafka, no snapshot topic: what a clock decides comes in as a marker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from detector.contracts.models import HealthRecord, OutageData
+from detector.contracts.policy import Policy
+from detector.contracts.scope import Scope
+from detector.counting.tally import Marker, Source, Tally
+from detector.judging.board import Board
+from detector.judging.health import Health
+from detector.judging.lifecycle import Lifecycle
+from detector.judging.outage import Change, Outage, ordinal_of
+from detector.judging.report import Report
+from detector.judging.sources import NOT_YET, Progress, Sources, State
+
+WINDOWS_MS = (3_600_000, 900_000, 300_000, 60_000)
+"""The sliding windows, the longest first."""
+
+
+class Judge:
+    """Judges every boundary once, in order, as soon as every live source has reached it."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.board = Board(policy)
+        self.sources = Sources()
+        self.report = Report(self.board, self.sources)
+        self.lifecycle = Lifecycle(self.board, self.report)
+        self._health = Health(self.board, self.lifecycle, self.report)
+        self.newest_start_ms = NOT_YET
+        self._known: dict[str, OutageData] = {}
+
+    @property
+    def policy(self) -> Policy:
+        """What holds now."""
+        return self.board.policy
+
+    @property
+    def time_ms(self) -> int:
+        """The newest boundary judged; -1 before the first."""
+        return self.board.boundary_ms
+
+    # ── the log ──
+
+    def take(self, record: Tally | Marker) -> list[Change]:
+        """One record of the log, in its order; what changes by it."""
+        if isinstance(record, Marker):
+            return self._obey(record) + self._advance()
+        if not self.sources.accept(record, self.time_ms):
+            return []
+        return self._advance()
+
+    def _obey(self, marker: Marker) -> list[Change]:
+        if marker.kind in ("stuck", "ended") and marker.source is not None:
+            self.sources.leave(marker.source, State(marker.kind))
+        elif marker.kind in ("catching_up", "caught_up"):
+            return self.lifecycle.catch_up(marker.kind == "catching_up")
+        elif marker.kind == "policy":
+            self.board.obey(Policy.parse(marker.text))
+        return []
+
+    def _advance(self) -> list[Change]:
+        """Judge as far as every live source has come."""
+        changes: list[Change] = []
+        target_ms = self.sources.target_ms()
+        while (boundary_ms := self.sources.next_boundary_ms(target_ms)) != NOT_YET:
+            changes += self._coast(boundary_ms - self.policy.boundary_ms)
+            changes += self._judge_records(boundary_ms)
+        return changes + self._coast(target_ms)
+
+    def _judge_records(self, boundary_ms: int) -> list[Change]:
+        if boundary_ms > self.time_ms:
+            self._move_to(boundary_ms)
+        for mine, tally in self.sources.take(boundary_ms):
+            self._put(mine, tally)
+        self._age()
+        return self._judge() if boundary_ms == self.time_ms else []
+
+    def _coast(self, until_ms: int) -> list[Change]:
+        """Nothing new up to `until_ms`: judge only the boundaries at which something is due, jump the others."""
+        changes: list[Change] = []
+        if self.time_ms == NOT_YET:
+            return changes
+        step_ms = self.policy.boundary_ms
+        while self.time_ms < until_ms:
+            due_ms = min(self.board.next_due_ms(), self.lifecycle.next_due_ms())
+            boundary_ms = max(-(-due_ms // step_ms) * step_ms, self.time_ms + step_ms)
+            self._move_to(min(boundary_ms, until_ms))
+            self._age()
+            if boundary_ms <= until_ms:
+                changes += self._judge()
+        return changes
+
+    def _judge(self) -> list[Change]:
+        changes = self.lifecycle.judge(self.board.evaluate())
+        self.board.settle()
+        self._adopt_due()
+        return changes
+
+    def _move_to(self, boundary_ms: int) -> None:
+        self.board.move_to(boundary_ms, self.lifecycle.keep)
+        if len(self.sources.by_source) > 1:
+            policy = self.policy
+            closed_ms = self.sources.closed_ms() - policy.horizon_ms - policy.grace_ms
+            self.board.close_before(self.board.pane_of(closed_ms))
+
+    def _put(self, mine: Progress, tally: Tally) -> None:
+        """A source's record changes the board; what was closed for the source stays."""
+        policy = self.policy
+        closed = self.board.pane_of(mine.applied_ms - policy.horizon_ms - policy.grace_ms)
+        first = max(tally.first_pane, closed)
+        if tally.first_pane >= 0:
+            self.board.clear(mine.number, first)
+        self.board.put(mine.number, tally.cells, first if tally.first_pane >= 0 else 0)
+        self.newest_start_ms = max(self.newest_start_ms, min(tally.newest_start_ms, tally.boundary_ms))
+        if tally.details is not None:
+            self.report.details[tally.source] = tally.details
+
+    def _age(self) -> None:
+        """Pendings age up to the newest start on the platform, those of a source that is away up to where it was."""
+        ages = [self.newest_start_ms] * (len(self.sources.by_source) + 1)
+        for mine in self.sources.by_source.values():
+            if mine.state in (State.STUCK, State.BEHIND):
+                ages[mine.number] = min(self.newest_start_ms, mine.applied_ms)
+        self.board.age(ages)
+
+    # ── a new owner ──
+
+    def export(self) -> dict[str, Any]:
+        """The whole state except the ring and what still waits; plain values and bytes."""
+        return {
+            "policy": self.policy.canonical(),
+            "newest_start_ms": self.newest_start_ms,
+            "board": self.board.export(),
+            "sources": self.sources.export(),
+            "lifecycle": self.lifecycle.export(),
+            "health": {key: list(value) for key, value in self._health.since.items()},
+        }
+
+    @classmethod
+    def restore(cls, state: dict[str, Any]) -> Judge:
+        """The Judge that wrote `export`; `refill` gives it back its ring."""
+        judge = cls(Policy.parse(state["policy"]))
+        judge.newest_start_ms = state["newest_start_ms"]
+        judge.board.load(state["board"])
+        judge.sources.load(state["sources"])
+        judge.lifecycle.load(state["lifecycle"])
+        judge._health.since = {key: (word, since_ms) for key, (word, since_ms) in state["health"].items()}
+        return judge
+
+    def refill(self, record: Tally | Marker) -> None:
+        """Re-read the hour of log before a snapshot's offset, in order: up to its boundary it fills the ring, judging
+        nothing; what lies beyond is queued."""
+        if isinstance(record, Marker):
+            return
+        mine = self.sources.by_source.get(record.source)
+        if mine is None or record.term > mine.term:
+            return
+        if record.boundary_ms <= self.time_ms:
+            self._put_again(mine, record)
+        elif record.term == mine.term:
+            mine.waiting.append(record)
+
+    def _put_again(self, mine: Progress, tally: Tally) -> None:
+        if tally.first_pane >= 0:
+            self.board.clear(mine.number, tally.first_pane)
+        self.board.put(mine.number, tally.cells, max(tally.first_pane, 0))
+        if tally.details is not None:
+            self.report.details[tally.source] = tally.details
+
+    def adopt(self, newest: Iterable[OutageData]) -> None:
+        """The newest event of each outage on the outages topic. What is open there and is not found again by the
+        time it was detected is taken over as it stands, and judged on; ordinals go on from there."""
+        self._known = {data.outage_id: data for data in newest}
+        self._adopt_due()
+
+    def _adopt_due(self) -> None:
+        if not self._known or self.time_ms == NOT_YET:
+            return
+        due = [data for data in self._known.values() if data.detected_at < self.time_ms]
+        for data in sorted(due, key=lambda data: data.detected_at):
+            del self._known[data.outage_id]
+            self._adopt(data)
+
+    def _adopt(self, data: OutageData) -> None:
+        scope = data.scope.to_scope()
+        ordinal = ordinal_of(scope, data.outage_id)
+        node = self.board.node_of(scope)
+        if ordinal <= self.lifecycle.ordinals.get(scope.key, 0):
+            return
+        self.lifecycle.ordinals[scope.key] = ordinal
+        if data.ended_at is not None or node in self.lifecycle.open or data.kind not in ("all_red", "all_pending"):
+            return
+        self.lifecycle.open[node] = Outage(
+            data.outage_id, ordinal, node, scope, data.kind, self.board.pane_of(data.began_at), data.began_at,
+            data.detected_at, data.severity, data.catching_up, frozenset(self.board.nodes.leaves_of(node).tolist()),
+            data.sequence, list(data.children), rate=data.evidence.baseline_rate, rate_is_final=True,
+        )  # fmt: skip
+
+    # ── questions ──
+
+    def health(self) -> list[HealthRecord]:
+        """How every scope is now."""
+        return self._health.records()
+
+    def rates(self) -> list[tuple[Scope, dict[int, list[int]]]]:
+        """For each scope and window (ms): payments by pending, approved, declined, error, cancelled, cancelled late."""
+        if self.time_ms == NOT_YET:
+            return []
+        sums = self.board.windows(WINDOWS_MS)
+        return [
+            (scope, {window: sums[node, place].tolist() for place, window in enumerate(WINDOWS_MS)})
+            for node, scope in enumerate(self.board.nodes.scopes)
+        ]
+
+    def open_outages(self) -> list[Outage]:
+        """Those that are open now."""
+        return list(self.lifecycle.open.values())
+
+    def blocked(self) -> dict[str, int]:
+        """How often a scope lacked only the merchants to be in breach."""
+        return {"min_merchants": int(self.board.found.blocked[0])}
+
+    def missing(self) -> list[Source]:
+        """Sources that are not judged now."""
+        return [source for source, mine in sorted(self.sources.by_source.items())
+                if mine.state in (State.STUCK, State.BEHIND)]  # fmt: skip

@@ -1,0 +1,137 @@
+"""Leaves and the scopes above them as numbers: which nodes a leaf counts for, and each node's rules.
+
+    leaf ("bnp", "card")  ->  nodes  platform, bank:bnp, method:card, bank:bnp,method:card
+
+Does not know counts or times. Numbers are given in the order in which leaves are first seen in the log.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from detector.contracts.policy import Policy
+from detector.contracts.scope import OTHER, PLATFORM, Leaf, Scope, leaf_scope
+from detector.counting.columns import Int32s, Int64s
+
+NO_NODE = -1
+"""In `leaf_nodes`: this leaf does not count for a scope of its own (the leaf `other`)."""
+
+
+@dataclass(slots=True)
+class Nodes:
+    """All scopes that can be judged. Node 0 is the platform.
+
+    `leaf_nodes[leaf, place]`: node numbers, NO_NODE where there is none; `first[node] : first[node + 1]` is the run
+    of a node's leaves in `members`.
+    """
+
+    policy: Policy
+    leaves: list[Leaf] = field(default_factory=list)
+    scopes: list[Scope] = field(default_factory=list)
+    leaf_number: dict[Leaf, int] = field(default_factory=dict)
+    node_number: dict[Scope, int] = field(default_factory=dict)
+    leaf_nodes: Int32s = field(init=False)
+    first: Int64s = field(init=False)
+    members: Int32s = field(init=False)
+    answer_ms: Int64s = field(init=False)
+    rules: Int64s = field(init=False)
+    dropped: int = 0
+
+    def __post_init__(self) -> None:
+        self._node(PLATFORM)
+        self._lay_out()
+
+    @property
+    def width(self) -> int:
+        """Nodes a leaf counts for: the platform, one a dimension, and itself."""
+        return len(self.policy.dimensions) + 2
+
+    def numbers(self, leaves: tuple[Leaf, ...]) -> Int32s:
+        """The leaves' numbers, after taking in the new ones; past the cap all are the leaf `other`."""
+        new = [leaf for leaf in leaves if leaf not in self.leaf_number]
+        for leaf in new:
+            self._take_in(leaf)
+        if new:
+            self._lay_out()
+        return np.fromiter((self.leaf_number[leaf] for leaf in leaves), np.int32, len(leaves))
+
+    def add(self, scope: Scope) -> None:
+        """A scope known from elsewhere, before a leaf of it is."""
+        self._node(scope)
+        self._lay_out()
+
+    def obey(self, policy: Policy) -> None:
+        """A new policy holds; its dimensions must be those of before."""
+        if policy.dimensions != self.policy.dimensions:
+            raise ValueError(
+                f"dimensions are fixed while the log goes on; got {policy.dimensions} after {self.policy.dimensions}; "
+                "start with new topics to count by other dimensions"
+            )
+        self.policy = policy
+        self._lay_out()
+
+    def scopes_of(self, leaf: int) -> list[int]:
+        """The nodes a leaf counts for."""
+        return [int(node) for node in self.leaf_nodes[leaf] if node != NO_NODE]
+
+    def leaves_of(self, node: int) -> Int32s:
+        """The leaves that count for a node."""
+        return self.members[self.first[node] : self.first[node + 1]]
+
+    def _take_in(self, leaf: Leaf) -> None:
+        other = (OTHER,) * len(self.policy.dimensions)
+        if len(self.leaves) >= self.policy.leaves_max and leaf != other:
+            self.dropped += 1
+            if other not in self.leaf_number:
+                self._take_in(other)
+            self.leaf_number[leaf] = self.leaf_number[other]
+            return
+        self.leaf_number[leaf] = len(self.leaves)
+        self.leaves.append(leaf)
+        if leaf != other:
+            for pair in zip(self.policy.dimensions, leaf, strict=True):
+                self._node(Scope((pair,)))
+            self._node(leaf_scope(self.policy.dimensions, leaf))
+
+    def _node(self, scope: Scope) -> int:
+        if scope not in self.node_number:
+            self.node_number[scope] = len(self.scopes)
+            self.scopes.append(scope)
+        return self.node_number[scope]
+
+    def _lay_out(self) -> None:
+        """Make the arrays anew; rare, for it happens only when a leaf or a policy is new.
+
+        With one dimension a leaf is its own single scope, which must count it once.
+        """
+        policy = self.policy
+        self.leaf_nodes = np.full((max(1, len(self.leaves)), self.width), NO_NODE, np.int32)
+        for number, leaf in enumerate(self.leaves):
+            self.leaf_nodes[number, 0] = 0
+            scope = leaf_scope(policy.dimensions, leaf)
+            if scope in self.node_number:
+                singles = [self.node_number[Scope((pair,))] for pair in scope.values]
+                own = [self.node_number[scope]] if len(singles) > 1 else [NO_NODE]
+                self.leaf_nodes[number, 1:] = singles + own
+        self.first, self.members = _members(self.leaf_nodes[: len(self.leaves)], len(self.scopes))
+        self.answer_ms = np.array([policy.answer_ms(leaf) for leaf in self.leaves] or [-1], np.int64)
+        self.rules = np.array([_rule_row(policy, scope) for scope in self.scopes], np.int64)
+
+
+def _members(leaf_nodes: Int32s, nodes: int) -> tuple[Int64s, Int32s]:
+    """The leaves of each node, run after run, and where each run begins; shape [nodes + 1]."""
+    leaf, place = np.nonzero(leaf_nodes != NO_NODE)
+    node = leaf_nodes[leaf, place]
+    order: npt.NDArray[np.intp] = np.argsort(node, kind="stable")
+    first = np.searchsorted(node[order], np.arange(nodes + 1)).astype(np.int64)
+    return first, leaf[order].astype(np.int32)
+
+
+def _rule_row(policy: Policy, scope: Scope) -> tuple[int, int, int, int, int]:
+    """All-red T and n, all-pending T and n, merchants."""
+    rules = policy.rules(scope)
+    red, pending = rules.all_red, rules.all_pending
+    return red.after_ms, red.voters, pending.after_ms, pending.voters, rules.min_merchants

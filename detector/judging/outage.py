@@ -1,0 +1,79 @@
+"""An outage with a life: started, updated, resolved. Its state, its id, and the value that goes out at each change.
+
+Does not decide when it starts or ends.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from detector.contracts.models import OutageData
+from detector.contracts.scope import Scope, parse_scope
+
+Kind = Literal["all_red", "all_pending"]
+_ORDINALS_MAX = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What happened to an outage; `data` is what the outage event carries."""
+
+    type: Literal["started", "updated", "resolved"]
+    data: OutageData
+
+
+@dataclass(slots=True)
+class KeptPane:
+    """What a pane said of an open outage when it left the ring; `voters`: its 2 smallest approved voters."""
+
+    pane: int
+    approved: int
+    red: int
+    overdue: int
+    voters: list[int]
+
+
+@dataclass(slots=True)
+class Outage:
+    """An open outage. `began` is its first bad pane; `cells` are the leaves it started with."""
+
+    outage_id: str
+    ordinal: int
+    node: int
+    scope: Scope
+    kind: Kind
+    began: int
+    began_ms: int
+    detected_ms: int
+    severity: Literal["critical", "warning"]
+    catching_up: bool
+    cells: frozenset[int]
+    sequence: int = 0
+    children: list[str] = field(default_factory=list)
+    hold_ms: int | None = None
+    rate: float | None = None
+    rate_is_final: bool = False
+    quiet: bool = False
+    kept: list[KeptPane] = field(default_factory=list)
+
+    def export(self) -> dict[str, Any]:
+        """For a snapshot."""
+        return {**asdict(self), "scope": self.scope.key, "cells": sorted(self.cells)}
+
+    @classmethod
+    def load(cls, state: dict[str, Any]) -> Outage:
+        """Take an `export` back."""
+        kept = [KeptPane(**pane) for pane in state["kept"]]
+        return cls(**{**state, "scope": parse_scope(state["scope"]), "cells": frozenset(state["cells"]), "kept": kept})
+
+
+def outage_id(scope: Scope, ordinal: int) -> str:
+    """The same for the same outage whoever judges: a hash of the scope and the how-manieth of the scope it is."""
+    return hashlib.sha256(f"{scope.key}\n{ordinal}".encode()).hexdigest()[:20]
+
+
+def ordinal_of(scope: Scope, wanted: str) -> int:
+    """The ordinal an id was made from; 0 where it was not made here."""
+    return next((n for n in range(1, _ORDINALS_MAX) if outage_id(scope, n) == wanted), 0)

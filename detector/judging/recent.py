@@ -1,0 +1,101 @@
+"""Sums over a scope's panes: what an outage's evidence says, whether payments come back, and windowed rates.
+
+Knows counts; does not know when an outage is over.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from detector.compiled import compiled
+from detector.counting.columns import Int64s, UInt64s
+from detector.judging.ring import APPROVED, APPROVED_VOTERS, CANCELLED_LATE, DECLINED, END, ERROR, PENDING, Rows
+from detector.judging.streak import Moment, is_overdue, join_kind
+from detector.judging.tree import Tree
+
+
+class Sum(NamedTuple):
+    """Of some panes: the decided, the overdue, and how many distinct voters were approved (2 at most)."""
+
+    approved: int
+    red: int
+    overdue: int
+    voters: int
+
+
+@compiled
+def pane_sum(rows: Rows, tree: Tree, node: int, pane: int, moment: Moment, voters: UInt64s, known: int) -> Sum:
+    """One pane of a node; its approved voters join the `known` first of `voters`, the 2 smallest."""
+    approved, red, overdue, count = 0, 0, 0, known
+    for i in range(tree.first[node], tree.first[node + 1]):
+        leaf = tree.members[i]
+        row = rows.head[leaf, pane % rows.head.shape[1]]
+        while row != END:
+            approved += rows.counts[row, APPROVED]
+            red += rows.counts[row, DECLINED] + rows.counts[row, ERROR]
+            overdue += rows.counts[row, CANCELLED_LATE]
+            if rows.counts[row, PENDING] > 0 and is_overdue(rows, row, tree.answer_ms[leaf], moment):
+                overdue += rows.counts[row, PENDING]
+            count = join_kind(voters, count, rows, row, APPROVED_VOTERS, len(voters))
+            row = rows.next[row]
+    return Sum(approved, red, overdue, count)
+
+
+@compiled
+def recent_sum(rows: Rows, tree: Tree, node: int, began: int, newest: int, moment: Moment, window_ms: int,
+               decided: int, voters: UInt64s) -> Sum:  # fmt: skip
+    """The newest panes since `began` that hold max(`decided`, those of the last `window_ms`), as far as the ring
+    goes; `voters` receives the approved voters met."""
+    approved, red, overdue, count = 0, 0, 0, 0
+    window_begin = (moment.boundary_ms - window_ms) // moment.pane_ms
+    pane = newest
+    while pane >= max(began, moment.oldest) and (pane >= window_begin or approved + red < decided):
+        one = pane_sum(rows, tree, node, pane, moment, voters, count)
+        approved += one.approved
+        red += one.red
+        overdue += one.overdue
+        count = one.voters
+        pane -= 1
+    return Sum(approved, red, overdue, count)
+
+
+@compiled
+def totals(rows: Rows, tree: Tree, node: int, begin: int, newest: int, moment: Moment) -> Int64s:
+    """Payments of a node from a pane on: by the six counts, then votes, then the first pane with a pending or END."""
+    out = np.zeros(8, np.int64)
+    out[7] = END
+    for i in range(tree.first[node], tree.first[node + 1]):
+        leaf = tree.members[i]
+        for pane in range(max(begin, moment.oldest), newest + 1):
+            row = rows.head[leaf, pane % rows.head.shape[1]]
+            while row != END:
+                for status in range(6):
+                    out[status] += rows.counts[row, status]
+                    out[6] += rows.votes[row, status]
+                if rows.counts[row, PENDING] > 0 and (out[7] == END or pane < out[7]):
+                    out[7] = pane
+                row = rows.next[row]
+    return out
+
+
+@compiled
+def window_sums(rows: Rows, tree: Tree, begins: Int64s, end: int, nodes: int) -> Int64s:
+    """Payments by node, window and status, late answers in the pane they came; window w is the panes
+    `begins[w]` up to before `end`, the first window the longest. Shape [node, window, 6]."""
+    out = np.zeros((nodes, len(begins), 6), np.int64)
+    for leaf in range(len(tree.leaf_nodes)):
+        for pane in range(begins[0], end):
+            row = rows.head[leaf, pane % rows.head.shape[1]]
+            while row != END:
+                for window in range(len(begins)):
+                    if pane < begins[window]:
+                        break
+                    for node in tree.leaf_nodes[leaf]:
+                        if node >= 0:
+                            out[node, window] += rows.counts[row]
+                            for status in range(APPROVED, ERROR + 1):
+                                out[node, window, status] += rows.late[row, status]
+                row = rows.next[row]
+    return out

@@ -1,0 +1,111 @@
+"""What goes out about an outage at a boundary: the `data` of its event, from the board, the details and the log.
+
+Does not decide anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from detector.contracts.codes import label
+from detector.contracts.models import CodeCount, Evidence, Input, OutageData, ScopeFields, Window
+from detector.contracts.scope import Scope
+from detector.counting.tally import Details, Source
+from detector.judging.board import Board
+from detector.judging.evidence import bad_merchants, top_codes
+from detector.judging.explain import Facts, explain
+from detector.judging.outage import Outage
+from detector.judging.ring import CANCELLED_LATE, DECLINED, END, ERROR, PENDING
+from detector.judging.sources import Sources
+
+WORKING_WINDOW_MS = 300_000
+WORKING_RATE_MIN = 0.5
+WORKING_DECIDED_MIN = 5
+_APPROVED = 1
+_VOTES, _FIRST_PENDING = 6, 7
+
+
+class Report:
+    """Values for outage events; `details` holds what each source said last."""
+
+    def __init__(self, board: Board, sources: Sources) -> None:
+        self.board = board
+        self.sources = sources
+        self.details: dict[Source, Details] = {}
+
+    def data(self, outage: Outage, others: Iterable[Outage], usual: float | None, reason: str | None,
+             ended_ms: int | None, parent_id: str | None) -> OutageData:  # fmt: skip
+        """The outage as it stands at the board's boundary."""
+        board = self.board
+        leaves = {board.nodes.leaves[leaf] for leaf in board.nodes.leaves_of(outage.node).tolist()}
+        codes = top_codes(self.details.values(), leaves)
+        evidence = self._evidence(outage, leaves, usual)
+        elsewhere = [other for other in others if other.node != outage.node]
+        return OutageData(
+            outage_id=outage.outage_id, sequence=outage.sequence, scope=ScopeFields.of(outage.scope),
+            kind=outage.kind, trigger="policy", severity=outage.severity,
+            fault_domain=label(codes, outage.scope.value("method") or "") if codes else None,
+            began_at=outage.began_ms, detected_at=outage.detected_ms, updated_at=board.boundary_ms, ended_at=ended_ms,
+            catching_up=outage.catching_up, shadow=board.policy.page_mode == "shadow", reason=reason,
+            window=Window(start=outage.began_ms, end=board.boundary_ms), evidence=evidence,
+            top_codes=[CodeCount(code=code, count=count) for code, count in codes], parent_id=parent_id,
+            children=list(outage.children), policy_version=board.policy.version,
+            input=Input(sources=self.sources.offsets(), boundary=board.boundary_ms, without=self.sources.without()),
+            explanation=self._explanation(outage, elsewhere, evidence, codes, reason, ended_ms),
+        )  # fmt: skip
+
+    def _evidence(self, outage: Outage, leaves: Collection[tuple[str, ...]], usual: float | None) -> Evidence:
+        """Counts of the panes since it began; what left the ring is taken from the fold, as far as it is a streak."""
+        board, node = self.board, outage.node
+        counts = board.totals(node, outage.began)
+        fold = board.fold
+        folded = 0 <= fold.first[node] < board.oldest and fold.first[node] >= outage.began
+        error = int(fold.error[node]) if folded else 0
+        declined = int(fold.red[node]) - error if folded else 0
+        pending = int(fold.overdue[node] + fold.waiting[node]) if folded else 0
+        waits_since = int(counts[_FIRST_PENDING])
+        age_ms = max(0, int(board.now[0]) - waits_since * board.policy.pane_ms) if waits_since != END else None
+        seen = int(counts[:6].sum()) + (int(fold.payments[node]) if folded else 0)
+        return Evidence(
+            payments=seen, approved=int(counts[_APPROVED]), declined=int(counts[DECLINED]) + declined,
+            error=int(counts[ERROR]) + error, pending=int(counts[PENDING]) + pending,
+            oldest_pending_s=None if age_ms is None else age_ms / 1000, votes=int(counts[_VOTES]),
+            merchants=max(bad_merchants(self.details.values(), leaves), int(board.found.merchants[node])),
+            baseline_rate=usual,
+        )  # fmt: skip
+
+    def _explanation(self, outage: Outage, elsewhere: list[Outage], evidence: Evidence,
+                     codes: list[tuple[str, int]], reason: str | None, ended_ms: int | None) -> str:  # fmt: skip
+        counts = self.board.totals(outage.node, outage.began)
+        return explain(Facts(
+            scope=outage.scope, kind=outage.kind, began_ms=outage.began_ms, boundary_ms=self.board.boundary_ms,
+            approved=evidence.approved, red=evidence.declined + evidence.error, pending=evidence.pending,
+            overdue=int(counts[CANCELLED_LATE]) if outage.kind == "all_red" else evidence.pending,
+            payments=evidence.payments, merchants=evidence.merchants, usual=evidence.baseline_rate, codes=codes,
+            working=self.working(outage, elsewhere), also_down=len(elsewhere), reason=reason, ended_ms=ended_ms,
+        ))  # fmt: skip
+
+    def working(self, outage: Outage, elsewhere: Iterable[Outage]) -> list[str]:
+        """What still works beside an outage, best first: the bank's other leaves, then methods, then banks."""
+        down = [outage.scope, *(other.scope for other in elsewhere)]
+        rates = self._rates()
+        near = outage.scope.value("bank")
+        wanted = {"leaf": 0, "method": 1, "bank": 2}
+        ranked: list[tuple[int, float, str]] = []
+        for scope, rate in rates.items():
+            place = wanted.get(scope.dimension)
+            if place is None or (scope.dimension == "leaf" and scope.value("bank") != near):
+                continue
+            if not any(set(bad.values) <= set(scope.values) for bad in down):
+                ranked.append((place, -rate, scope.key))
+        return [key for _, _, key in sorted(ranked)]
+
+    def _rates(self) -> dict[Scope, float]:
+        """Approval rates of the last minutes, of scopes that are seen to work."""
+        counts = self.board.windows((WORKING_WINDOW_MS,))[:, 0, :]
+        decided = counts[:, _APPROVED] + counts[:, DECLINED] + counts[:, ERROR]
+        return {
+            self.board.nodes.scopes[node]: float(counts[node, _APPROVED] / decided[node])
+            for node in (decided >= WORKING_DECIDED_MIN).nonzero()[0].tolist()
+            if counts[node, _APPROVED] >= WORKING_RATE_MIN * decided[node]
+        }

@@ -1,0 +1,249 @@
+"""The pane ring: what every source last said of each (leaf, pane), by start time, for a little more than an hour.
+
+    head[leaf, slot] -> row of source 0 -> row of source 3 -> END        slot = pane % slots
+
+A row holds one source's absolute values; a tally replaces them. When a pane leaves the ring, what it still says of
+the streaks goes into `fold`. The loops here do not know the policy's verdicts.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from detector.compiled import compiled
+from detector.counting.columns import Int32s, Int64s, UInt8s, UInt64s
+
+END = -1
+"""No row, no pane."""
+EVERYONE = 0
+"""The source number of a row that sums a closed pane over all sources."""
+PENDING, APPROVED, DECLINED, ERROR, CANCELLED, CANCELLED_LATE = range(6)
+BAD_VOTERS, PENDING_VOTERS, BAD_MERCHANTS, PENDING_MERCHANTS, APPROVED_VOTERS = range(5)
+
+
+class Rows(NamedTuple):
+    """Rows of the ring, and where each chain begins. `lengths` and `hashes` as in `tally.Cells`, but each kind of
+    hash has a fixed place: kind k begins at `place[k]`. `free[0]` is the first unused row, `free[1]` how many are."""
+
+    head: Int32s  # [leaf, slot]
+    next: Int32s
+    source: Int32s
+    pane: Int64s
+    counts: Int32s  # [row, 6]
+    votes: Int32s  # [row, 6]
+    late: Int32s  # [row, 5]
+    lengths: UInt8s  # [row, 5]
+    hashes: UInt64s  # [row, places]
+    place: Int64s  # [6]
+    free: Int64s  # [2]
+
+
+class Leaves(NamedTuple):
+    """What is remembered of each leaf beside its rows; panes, END for none."""
+
+    last_approved: Int64s  # in the ring
+    left_approved: Int64s  # newest approved pane that left the ring
+
+
+class Marks(NamedTuple):
+    """What is remembered of each node; panes, END for none."""
+
+    dirty: UInt8s
+    floor: Int64s  # a streak begins after it
+    late: Int64s  # newest start of an approved late answer
+    newest: Int64s  # newest pane in which anything was counted
+    stamp: Int64s  # scratch: the pane in which an approval was met
+
+
+def make_rows(leaves: int, slots: int, rows: int, voters: int, merchants: int) -> Rows:
+    """Empty rows; `voters` and `merchants` smallest hashes fit each row."""
+    place = np.cumsum([0, voters, voters, merchants, merchants, 2]).astype(np.int64)
+    chain = np.arange(1, rows + 1, dtype=np.int32)
+    chain[-1] = END
+    return Rows(
+        np.full((leaves, slots), END, np.int32), chain, np.zeros(rows, np.int32), np.zeros(rows, np.int64),
+        np.zeros((rows, 6), np.int32), np.zeros((rows, 6), np.int32), np.zeros((rows, 5), np.int32),
+        np.zeros((rows, 5), np.uint8), np.zeros((rows, int(place[-1])), np.uint64), place,
+        np.array([0, rows], np.int64),
+    )  # fmt: skip
+
+
+def more_rows(rows: Rows, leaves: int, extra: int) -> Rows:
+    """The same rows with room for `leaves` leaves and `extra` more rows."""
+    head = np.full((leaves, rows.head.shape[1]), END, np.int32)
+    head[: len(rows.head)] = rows.head
+    if not extra:
+        return rows._replace(head=head)
+    size = len(rows.next)
+    grown = {name: _grown(getattr(rows, name), extra) for name in _BY_ROW}
+    grown["next"][size:] = np.arange(size + 1, size + extra + 1)
+    grown["next"][-1] = rows.free[0]
+    free = np.array([size, rows.free[1] + extra], np.int64)
+    return rows._replace(head=head, free=free, **grown)
+
+
+_BY_ROW = ("next", "source", "pane", "counts", "votes", "late", "lengths", "hashes")
+
+
+def _grown(array: npt.NDArray[Any], extra: int) -> npt.NDArray[Any]:
+    return np.concatenate([array, np.zeros((extra, *array.shape[1:]), array.dtype)])
+
+
+@compiled
+def find_row(rows: Rows, leaf: int, pane: int, source: int) -> int:
+    """The row of a source's cell, or END."""
+    row = rows.head[leaf, pane % rows.head.shape[1]]
+    while row != END and rows.source[row] != source:
+        row = rows.next[row]
+    return int(row)
+
+
+@compiled
+def take_row(rows: Rows, leaf: int, pane: int, source: int) -> int:
+    """A new empty row in the cell's chain; the caller saw to it that one is free."""
+    row = int(rows.free[0])
+    rows.free[0] = rows.next[row]
+    rows.free[1] -= 1
+    slot = pane % rows.head.shape[1]
+    rows.next[row] = rows.head[leaf, slot]
+    rows.head[leaf, slot] = row
+    rows.source[row] = source
+    rows.pane[row] = pane
+    rows.counts[row] = 0
+    rows.votes[row] = 0
+    rows.late[row] = 0
+    rows.lengths[row] = 0
+    return row
+
+
+@compiled
+def approved_in(rows: Rows, leaf: int, pane: int) -> bool:
+    """Has the pane an approved payment of the leaf?"""
+    row = rows.head[leaf, pane % rows.head.shape[1]]
+    while row != END:
+        if rows.counts[row, APPROVED] > 0:
+            return True
+        row = rows.next[row]
+    return False
+
+
+@compiled
+def put_cells(rows: Rows, leaves: Leaves, marks: Marks, leaf_nodes: Int32s, source: int, oldest: int, pane_ms: int,
+              leaf: Int32s, pane: Int64s, counts: Int32s, votes: Int32s, late: Int32s, late_start: Int64s,
+              lengths: UInt8s, hashes: UInt64s) -> None:  # fmt: skip
+    """A source's absolute values replace what it said of these cells before; panes older than `oldest` are gone."""
+    at = 0
+    for i in range(len(leaf)):
+        begin = at
+        for kind in range(5):
+            at += lengths[i, kind]
+        if pane[i] < oldest:
+            continue
+        row = find_row(rows, leaf[i], pane[i], source)
+        if row == END:
+            row = take_row(rows, leaf[i], pane[i], source)
+        before = rows.counts[row, APPROVED]
+        rows.counts[row] = counts[i]
+        rows.votes[row] = votes[i]
+        rows.late[row] = late[i]
+        rows.lengths[row] = lengths[i]
+        for kind in range(5):
+            for k in range(lengths[i, kind]):
+                rows.hashes[row, rows.place[kind] + k] = hashes[begin + k]
+            begin += lengths[i, kind]
+        note_approved(rows, leaves, leaf[i], pane[i], before, counts[i, APPROVED], oldest)
+        note_nodes(marks, leaf_nodes[leaf[i]], pane[i], late_start[i] // pane_ms if late_start[i] >= 0 else END)
+
+
+@compiled
+def note_approved(rows: Rows, leaves: Leaves, leaf: int, pane: int, before: int, now: int, oldest: int) -> None:
+    """Keep `last_approved` right: it moves up with an approval, and back when the newest one is taken back."""
+    if now > 0:
+        leaves.last_approved[leaf] = max(leaves.last_approved[leaf], pane)
+    elif before > 0 and pane == leaves.last_approved[leaf]:
+        while pane >= oldest and not approved_in(rows, leaf, pane):
+            pane -= 1
+        leaves.last_approved[leaf] = pane if pane >= oldest else END
+
+
+@compiled
+def note_nodes(marks: Marks, nodes: Int32s, pane: int, late_pane: int) -> None:
+    """Every scope above the leaf has news."""
+    for node in nodes:
+        if node >= 0:
+            marks.dirty[node] = 1
+            marks.newest[node] = max(marks.newest[node], pane)
+            marks.late[node] = max(marks.late[node], late_pane)
+
+
+@compiled
+def clear_source(rows: Rows, leaves: Leaves, marks: Marks, leaf_nodes: Int32s, source: int, first: int, last: int,
+                 oldest: int) -> None:  # fmt: skip
+    """Before a snapshot: the source has said nothing of the panes `first` to `last`."""
+    for leaf in range(len(leaf_nodes)):
+        for pane in range(max(first, oldest), last + 1):
+            row = find_row(rows, leaf, pane, source)
+            if row == END:
+                continue
+            before = rows.counts[row, APPROVED]
+            rows.counts[row] = 0
+            rows.votes[row] = 0
+            rows.late[row] = 0
+            rows.lengths[row] = 0
+            note_approved(rows, leaves, leaf, pane, before, 0, oldest)
+            note_nodes(marks, leaf_nodes[leaf], pane, END)
+
+
+@compiled
+def merge_source(rows: Rows, leaf: int, pane: int) -> None:
+    """The pane is closed for every source: its rows become one, of the source EVERYONE."""
+    row = rows.head[leaf, pane % rows.head.shape[1]]
+    if row == END:
+        return
+    rows.source[row] = EVERYONE
+    other = rows.next[row]
+    while other != END:
+        rows.counts[row] += rows.counts[other]
+        rows.votes[row] += rows.votes[other]
+        rows.late[row] += rows.late[other]
+        for kind in range(5):
+            room = rows.place[kind + 1] - rows.place[kind]
+            rows.lengths[row, kind] = join_smallest(
+                rows.hashes[row], rows.place[kind], rows.lengths[row, kind],
+                rows.hashes[other], rows.place[kind], rows.lengths[other, kind], room,
+            )  # fmt: skip
+        following = rows.next[other]
+        rows.next[other] = rows.free[0]
+        rows.free[0] = other
+        rows.free[1] += 1
+        other = following
+    rows.next[row] = END
+
+
+@compiled
+def close_pane(rows: Rows, pane: int) -> None:
+    """Merge the sources of a pane in every leaf."""
+    for leaf in range(len(rows.head)):
+        merge_source(rows, leaf, pane)
+
+
+@compiled
+def join_smallest(into: UInt64s, at: int, length: int, other: UInt64s, begin: int, count: int, room: int) -> int:
+    """Join sorted distinct hashes into `into[at : at + length]`, keeping the `room` smallest; the new length."""
+    for k in range(count):
+        value = other[begin + k]
+        spot = length
+        while spot > 0 and into[at + spot - 1] > value:
+            spot -= 1
+        if spot == room:
+            break
+        if spot > 0 and into[at + spot - 1] == value:
+            continue
+        length = min(length + 1, room)
+        for j in range(length - 1, spot, -1):
+            into[at + j] = into[at + j - 1]
+        into[at + spot] = value
+    return length

@@ -1,0 +1,132 @@
+"""Which sources there are, how far each has come, and what of theirs still waits: Judge's time.
+
+    source 0   ──●──●──●──●            boundary 104: three records wait
+    source 1   ──●                     boundary 101: Judge's time
+    source 2   ──●──●   stuck          out of the minimum until its next record
+
+Knows boundaries and terms; does not know what the records say.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from detector.counting.tally import Source, Tally
+
+NOT_YET = -1
+"""No boundary, no term."""
+
+
+class State(Enum):
+    """Of a source: in the minimum; left it until its next record; or below Judge's time, its records held back."""
+
+    LIVE = "live"
+    STUCK = "stuck"
+    ENDED = "ended"
+    BEHIND = "behind"
+
+
+@dataclass(slots=True)
+class Progress:
+    """Of one source; `number` is its number in the ring, from 1."""
+
+    number: int
+    state: State = State.LIVE
+    term: int = NOT_YET
+    boundary_ms: int = NOT_YET
+    applied_ms: int = NOT_YET
+    """The newest boundary of any term that was judged: what was closed at it is closed for this source."""
+    offset: int = NOT_YET
+    waiting: deque[Tally] = field(default_factory=deque)
+
+
+class Sources:
+    """Every partition index of every feed is live from the first record on, until a marker says otherwise."""
+
+    def __init__(self) -> None:
+        self.by_source: dict[Source, Progress] = {}
+
+    def accept(self, tally: Tally, time_ms: int) -> bool:
+        """Queue a record; False where its (term, boundary) is not above the last that was taken."""
+        for feed, partitions in tally.layout.items():
+            for partition in range(partitions):
+                self._progress(Source(feed, partition))
+        mine = self._progress(tally.source)
+        if (tally.term, tally.boundary_ms) <= (mine.term, mine.boundary_ms):
+            return False
+        if tally.term > mine.term:
+            # What an older term said and nobody has judged yet is said again by the newer one.
+            mine.waiting.clear()
+        mine.term, mine.boundary_ms = tally.term, tally.boundary_ms
+        mine.waiting.append(tally)
+        mine.state = State.LIVE if tally.boundary_ms >= time_ms else State.BEHIND
+        return True
+
+    def leave(self, source: Source, state: State) -> None:
+        """A marker takes the source out of the minimum until its next record."""
+        self._progress(source).state = state
+
+    def target_ms(self) -> int:
+        """How far all may be judged: the minimum over the live; NOT_YET while one of them has said nothing.
+
+        When the last has ended, nothing more will come, and all that came may be judged.
+        """
+        live = [mine.boundary_ms for mine in self.by_source.values() if mine.state is State.LIVE]
+        if live:
+            return min(live)
+        ended = [mine.boundary_ms for mine in self.by_source.values() if mine.state is State.ENDED]
+        return max(ended, default=NOT_YET)
+
+    def next_boundary_ms(self, target_ms: int) -> int:
+        """The first boundary up to the target at which a record waits; NOT_YET: none."""
+        heads = (
+            mine.waiting[0].boundary_ms
+            for mine in self.by_source.values()
+            if mine.waiting and mine.state is not State.BEHIND
+        )
+        return min((head for head in heads if head <= target_ms), default=NOT_YET)
+
+    def take(self, boundary_ms: int) -> Iterator[tuple[Progress, Tally]]:
+        """The records that wait for boundaries up to this one, source by source in order."""
+        for source in sorted(self.by_source):
+            mine = self.by_source[source]
+            while mine.waiting and mine.waiting[0].boundary_ms <= boundary_ms and mine.state is not State.BEHIND:
+                tally = mine.waiting.popleft()
+                mine.applied_ms = max(mine.applied_ms, tally.boundary_ms)
+                mine.offset = max(mine.offset, tally.offset)
+                yield mine, tally
+
+    def closed_ms(self) -> int:
+        """The boundary that every source which ever spoke has reached."""
+        return min((mine.applied_ms for mine in self.by_source.values() if mine.term != NOT_YET), default=NOT_YET)
+
+    def without(self) -> list[str]:
+        """The sources that are not judged now."""
+        return [str(source) for source, mine in sorted(self.by_source.items())
+                if mine.state in (State.STUCK, State.BEHIND)]  # fmt: skip
+
+    def offsets(self) -> dict[str, int]:
+        """The newest offset judged of each source that has one."""
+        return {str(source): mine.offset for source, mine in sorted(self.by_source.items()) if mine.offset >= 0}
+
+    def export(self) -> list[list[Any]]:
+        """What a snapshot keeps: all but what waits."""
+        return [
+            [source.feed, source.partition, mine.number, mine.state.value, mine.term, mine.boundary_ms,
+             mine.applied_ms, mine.offset]
+            for source, mine in self.by_source.items()
+        ]  # fmt: skip
+
+    def load(self, state: list[list[Any]]) -> None:
+        """Take an `export` back."""
+        for feed, partition, number, word, *rest in state:
+            self.by_source[Source(feed, partition)] = Progress(number, State(word), *rest)
+
+    def _progress(self, source: Source) -> Progress:
+        if source not in self.by_source:
+            self.by_source[source] = Progress(len(self.by_source) + 1)
+        return self.by_source[source]
