@@ -16,6 +16,7 @@ from typing import Any, Final
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
+from streams.admin import admin_client
 from streams.errors import UserError
 from streams.settings import Settings
 
@@ -123,6 +124,8 @@ class Reader:
 @contextmanager
 def open_reader(settings: Settings, seconds: float = 30.0) -> Iterator[Reader]:
     """Connect. Raises UserError where no broker answers or lets us in."""
+    with admin_client(settings, answer_ms=CONNECT_MS):
+        pass  # it finds out why it cannot connect, which the consumer does not say
     with worded_errors(settings):
         consumer = KafkaConsumer(
             **settings.kafka_python(),

@@ -1,0 +1,215 @@
+"""Dead letters on a real broker: listing them, and sending again what decodes now, once, with its key and headers."""
+
+import json
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+
+from streams.commands import main
+from streams.deadletters import dead_letter
+from streams.embedded import EmbeddedKafka
+from streams.letterbox import ORIGIN
+
+pytestmark = pytest.mark.kafka
+
+CARD = "4111111111111111"
+Json = dict[str, Any]
+
+
+@dataclass
+class Box:
+    """Topics of one test, and the commands on them."""
+
+    kafka: EmbeddedKafka
+    monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str]
+    now_ms: int = field(default_factory=lambda: time.time_ns() // 1_000_000)
+
+    def __post_init__(self) -> None:
+        self.payments = self.kafka.new_topic("payments", 3)
+        self.letters = self.kafka.new_topic("dead-letters", 2)
+        feed = {"payments": self.payments, "orders": None}
+        self.monkeypatch.setenv("PASTILLE_BROKER", self.kafka.bootstrap)
+        self.monkeypatch.setenv("PASTILLE_FEEDS", json.dumps([feed]))
+        self.monkeypatch.setenv("PASTILLE_TOPICS__DEAD_LETTERS", self.letters)
+
+    def event(self, **changes: Any) -> bytes:
+        """A payment event that decodes, with changes."""
+        event: Json = {
+            "payment_id": "p-1", "order_id": "o-1", "bank": "bnp", "method": "card", "status": "approved",
+            "occurred_at": self.now_ms,
+        }  # fmt: skip
+        return json.dumps(event | changes).encode()
+
+    def post(self, value: bytes, reason: str = "unknown_status", offset: int = 7, **changes: Any) -> None:
+        """Write a letter as a worker would."""
+        key, headers = changes.get("key", b"o-1"), changes.get("headers", [])
+        topic = changes.get("topic", self.payments)
+        letter = dead_letter(topic, changes.get("partition", 1), offset, key, headers, reason, "status",
+                             self.now_ms, value)  # fmt: skip
+        self.post_raw(letter, changes.get("box", 0))
+
+    def post_raw(self, value: bytes, partition: int = 0) -> None:
+        producer = KafkaProducer(bootstrap_servers=self.kafka.bootstrap)
+        producer.send(self.letters, value, b"k", partition=partition).get(timeout=30)
+        producer.close()
+
+    def run(self, *arguments: str) -> tuple[int, Json]:
+        """Run `pastille deadletters … --json`; exit code and JSON."""
+        code = self.run_plain(*arguments, "--json")
+        said: Json = json.loads(self.capsys.readouterr().out)
+        return code, said
+
+    def run_plain(self, *arguments: str) -> int:
+        with pytest.raises(SystemExit) as stopped:
+            main(["deadletters", *arguments])
+        assert isinstance(stopped.value.code, int)
+        return stopped.value.code
+
+    def sent(self) -> list[Any]:
+        """Everything in the payments topic."""
+        consumer = KafkaConsumer(bootstrap_servers=self.kafka.bootstrap, auto_offset_reset="earliest")
+        parts = [TopicPartition(self.payments, number) for number in range(3)]
+        ends = consumer.end_offsets(parts)
+        consumer.assign(parts)
+        consumer.seek_to_beginning()
+        found: list[Any] = []
+        while len(found) < sum(ends.values()):
+            for batch in consumer.poll(timeout_ms=500).values():
+                found += batch
+        consumer.close()
+        return found
+
+
+@pytest.fixture
+def box(kafka: EmbeddedKafka, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Box:
+    """A dead-letter topic and a feed, both empty."""
+    return Box(kafka, monkeypatch, capsys)
+
+
+def test_an_empty_box_is_no_finding(box: Box) -> None:
+    """Without letters, list says none and ends with 0, and replay has nothing to send."""
+    assert box.run("list") == (0, {"total": 0, "unreadable": 0, "letters": []})
+    assert box.run("replay") == (0, {"dry_run": True, "sent": 0, "letters": {}, "records": []})
+
+
+def test_list_shows_the_newest_first_and_no_payload(box: Box) -> None:
+    """Letters come newest first, by reason where asked, with place and size; payloads only with --show."""
+    box.post(box.event(status="brand_new"), offset=1)
+    box.post(b"{no json", "not_json", offset=2, box=1)
+    code, said = box.run("list")
+    assert (code, said["total"]) == (1, 2)
+    assert [each["record"] for each in said["letters"]] == [f"{box.payments}/1/2", f"{box.payments}/1/1"]
+    assert said["letters"][0] | {"received_at": ""} == {
+        "at": f"{box.letters}/1/0", "received_at": "", "reason": "not_json", "field": "status",
+        "record": f"{box.payments}/1/2", "bytes": 8, "sent_again": False,
+    }  # fmt: skip
+    assert [each["reason"] for each in box.run("list", "--reason", "not_json")[1]["letters"]] == ["not_json"]
+    assert [each["reason"] for each in box.run("list", "--limit", "1")[1]["letters"]] == ["not_json"]
+    assert box.run("list", "--since", "1d")[1]["total"] == 2
+    assert box.run("list", "--since", "2999-01-01T00:00:00Z") == (0, {"total": 0, "unreadable": 0, "letters": []})
+    assert box.run("list", "--show")[1]["letters"][0]["payload"] == "{no json"
+    assert box.run_plain("list", "--show") == 1
+    assert "{no json" in box.capsys.readouterr().out
+
+
+def test_a_card_number_is_never_shown(box: Box) -> None:
+    """No letter, of ours or from elsewhere, shows a card number that it holds, and no control code is printed."""
+    box.post(box.event(order_id=CARD), key=CARD.encode())
+    box.post_raw(json.dumps({
+        "topic": box.payments, "partition": 0, "offset": 1, "reason": "\x1b[31mx", "received_at": 1,
+        "payload": "NDExMTExMTExMTExMTExMQ==",
+    }).encode())  # fmt: skip
+    code, said = box.run("list", "--show")
+    assert (code, [each["payload"] for each in said["letters"]]) == (1, [None, None])
+    assert box.run_plain("list", "--show") == 1
+    shown = box.capsys.readouterr().out
+    assert CARD not in shown
+    assert "\x1b[31m" not in shown
+
+
+def test_replay_sends_what_decodes_now_once(box: Box, tmp_path: Path) -> None:
+    """A dry run sends nothing; --yes sends what the policy now maps, as it was; a second --yes sends nothing."""
+    value = box.event(status="brand_new")
+    box.post(value, headers=[("trace", b"\xff\x00")])
+    box.post(b"{no json", "not_json", offset=8)
+    box.post(box.event(order_id=CARD), offset=9)
+    code, said = box.run("replay")
+    assert (code, said["letters"]) == (0, {"payload_left_out": 1, "still_wrong": 2})
+    policy = tmp_path / "policy.toml"
+    policy.write_text('[statuses]\nbrand_new = "approved"\n')
+    box.monkeypatch.setenv("PASTILLE_POLICY", str(policy))
+    code, said = box.run("replay", "--dry-run")
+    assert (code, said["sent"], said["letters"]) == (1, 0, {"payload_left_out": 1, "still_wrong": 1, "send": 1})
+    assert box.sent() == []
+    code, said = box.run("replay", "--yes")
+    assert (code, said["sent"]) == (0, 1)
+    (record,) = box.sent()
+    assert (record.value, record.key) == (value, b"o-1")
+    assert dict(record.headers) == {"trace": b"\xff\x00", ORIGIN: f"{box.letters}/0/0".encode()}
+    code, said = box.run("replay", "--yes")
+    assert (code, said["sent"], said["letters"]["already_sent"]) == (0, 0, 1)
+    assert len(box.sent()) == 1
+    assert [each["sent_again"] for each in box.run("list")[1]["letters"]] == [False, False, True]
+
+
+def test_several_letters_of_one_record_are_sent_once(box: Box) -> None:
+    """A record that was refused twice, by a worker that read its log again, is sent once, also over two runs."""
+    box.post(box.event())
+    box.post(box.event(), box=1)
+    assert box.run("replay", "--yes")[1]["letters"] == {"send": 1, "same_record_as_a_newer_letter": 1}
+    box.post(box.event())
+    assert box.run("replay", "--yes")[1]["letters"] == {"already_sent": 3}
+    assert len(box.sent()) == 1
+
+
+def test_what_would_come_straight_back_is_not_sent(box: Box) -> None:
+    """An event still ahead of the clock, one the policy ignores, and one of a foreign topic are said and not sent."""
+    box.post(box.event(occurred_at=box.now_ms + 3_600_000), "clock_ahead", offset=1)
+    box.post(box.event(status="refunded"), offset=2)
+    box.post(box.event(), offset=3, topic="somewhere-else")
+    code, said = box.run("replay", "--yes")
+    assert (code, said["sent"]) == (0, 0)
+    assert said["letters"] == {"still_ahead_of_clock": 1, "ignored_status": 1, "not_a_feed_topic": 1}
+
+
+def test_a_letter_without_key_goes_back_to_its_partition(box: Box) -> None:
+    """A record that had no key is sent to the partition it stood on; one whose partition is gone is an error."""
+    box.post(box.event(), key=None, partition=2)
+    assert box.run("replay", "--yes")[1]["sent"] == 1
+    assert [(each.partition, each.key) for each in box.sent()] == [(2, None)]
+    box.post(box.event(), key=None, partition=40, offset=9)
+    assert box.run_plain("replay", "--yes") == 2
+    assert "check the topic's partitions" in box.capsys.readouterr().err
+
+
+def test_limit_and_unreadable(box: Box) -> None:
+    """--limit bounds what is sent, the rest is sent by the next run, and what is no letter is counted."""
+    for offset in range(5):
+        box.post(box.event(), offset=offset)
+    box.post_raw(b"not a letter")
+    assert box.run("replay", "--yes", "--limit", "2")[1]["sent"] == 2
+    assert box.run("replay", "--yes")[1]["sent"] == 3
+    assert len(box.sent()) == 5
+    assert box.run("list")[1]["unreadable"] == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [(["replay", "--dry-run", "--yes"], "exclude each other"), (["list", "--since", "soon"], "write 30m")],
+)
+def test_wrong_usage_is_said(box: Box, arguments: list[str], word: str) -> None:
+    """A call that makes no sense ends with exit code 2 and the mend."""
+    assert box.run_plain(*arguments) == 2
+    assert word in box.capsys.readouterr().err
+
+
+def test_a_missing_topic_is_said(box: Box) -> None:
+    """Without a dead-letter topic the commands say so, and how to make it."""
+    box.monkeypatch.setenv("PASTILLE_TOPICS__DEAD_LETTERS", "no-such-topic")
+    assert box.run_plain("list") == 2
+    assert "pastille topics create" in box.capsys.readouterr().err
