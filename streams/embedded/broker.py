@@ -14,7 +14,8 @@ from streams.errors import UserError
 
 __all__ = ["Broker", "BrokerError", "java"]
 
-JVM_OPTIONS: Final = ("-Xmx512m", "-XX:+UseSerialGC", "-Djava.awt.headless=true")
+# Without UsePerfData, which leaves a file outside our folder when the process is killed.
+JVM_OPTIONS: Final = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:-UsePerfData", "-Djava.awt.headless=true")
 FORMAT_S: Final = 120
 TAIL_LINES: Final = 15
 LOG4J: Final = """\
@@ -60,8 +61,8 @@ class Broker:
         self._configuration.write_text(properties, encoding="utf-8")
         logging = node.folder / "log4j.properties"
         logging.write_text(LOG4J, encoding="utf-8")
-        options = [*JVM_OPTIONS, f"-Dlog4j.configuration=file:{logging}", f"-Dkafka.logs.dir={node.folder}"]
-        self._java = [java(), *options, "-cp", classpath]
+        self._java = [java(), *JVM_OPTIONS, *_folders(node.folder), f"-Dlog4j.configuration=file:{logging}"]
+        self._java += ["-cp", classpath]
 
     @property
     def pid(self) -> int | None:
@@ -107,6 +108,12 @@ class Broker:
     def _run(self, main: str, *arguments: str) -> "subprocess.Popen[bytes]":
         with self._log.open("ab") as log:
             return self._guard.run([*self._java, main, *arguments], log)
+
+
+def _folders(folder: Path) -> list[str]:
+    # Also what Java itself writes: native libraries of the codecs, a report when it crashes.
+    crash = folder / "crash.log"
+    return [f"-Djava.io.tmpdir={folder}", f"-XX:ErrorFile={crash}", f"-Dkafka.logs.dir={folder}"]
 
 
 def node_folder(root: Path, number: int) -> Path:

@@ -1,0 +1,137 @@
+"""Connection settings: what the environment may say, what each client gets, what must never be shown."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from streams.errors import UserError
+from streams.settings import Feed, Settings, load_settings
+
+PASSWORD = "correct horse battery"
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith("PASTILLE_"):
+            monkeypatch.delenv(name)
+
+
+def _with_password(**more: object) -> Settings:
+    return load_settings(security_protocol="SASL_PLAINTEXT", username="shop", password=PASSWORD, **more)
+
+
+def test_defaults_connect_to_this_machine_without_security() -> None:
+    """With nothing set, clients are told the loopback broker and no security at all."""
+    settings = load_settings()
+    expected = {"bootstrap_servers": ["127.0.0.1:9092"], "security_protocol": "PLAINTEXT"}
+    assert settings.kafka_python() == expected
+    assert settings.aiokafka() == expected
+    assert settings.faust_broker() == "kafka://127.0.0.1:9092"
+    assert settings.faust_credentials() is None
+    assert settings.feeds == (Feed(name="default", payments="payments", orders="orders"),)
+
+
+def test_environment_names_feeds_topics_and_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Feeds, our topics' names and the first start can all be set from the environment."""
+    monkeypatch.setenv("PASTILLE_FEEDS", '[{"name": "pix", "payments": "pix.payments", "orders": null}]')
+    monkeypatch.setenv("PASTILLE_TOPICS__TALLIES", "x.tallies")
+    monkeypatch.setenv("PASTILLE_FROM", "earliest")
+    monkeypatch.setenv("PASTILLE_BROKER", "kafka-1:9092, kafka-2:9092")
+    settings = load_settings()
+    assert settings.feeds == (Feed(name="pix", payments="pix.payments", orders=None),)
+    assert settings.feeds[0].topics == ("pix.payments",)
+    assert (settings.topics.tallies, settings.topics.outages) == ("x.tallies", "pastille.outages")
+    assert settings.from_ == "earliest"
+    assert settings.faust_broker() == "kafka://kafka-1:9092;kafka://kafka-2:9092"
+
+
+def test_an_option_beats_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the command line says wins over the environment, and an option that is not given says nothing."""
+    monkeypatch.setenv("PASTILLE_BROKER", "kafka-1:9092")
+    assert load_settings(broker="kafka-9:9092").broker == "kafka-9:9092"
+    assert load_settings(broker=None).broker == "kafka-1:9092"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"broker": "kafka"}, "PASTILLE_BROKER: must be host:port"),
+        ({"broker": "kafka:99999"}, "PASTILLE_BROKER: must be host:port"),
+        ({"http_port": 70_000}, "PASTILLE_HTTP_PORT"),
+        ({"clock": "sun"}, "PASTILLE_CLOCK"),
+        ({"from_": "latest"}, "PASTILLE_FROM"),
+        ({"policy": "/no/such/file"}, "PASTILLE_POLICY: is not a readable file"),
+        ({"feeds": []}, "PASTILLE_FEEDS"),
+        ({"feeds": [{"name": "a"}, {"name": "a", "payments": "p", "orders": None}]}, "feed names must differ; got a"),
+        ({"feeds": [{"payments": "orders"}]}, "topic names must differ; got orders"),
+        ({"topics": {"tallies": "payments"}}, "topic names must differ; got payments"),
+        ({"security_protocol": "SASL_SSL"}, "needs a user and a password"),
+        ({"security_protocol": "SSL", "username": "shop"}, "username is set"),
+        ({"ssl_certfile": __file__}, "belong together"),
+        ({"ssl_cafile": __file__}, "does not encrypt"),
+    ],
+)
+def test_mistakes_are_named(wrong: dict[str, object], named: str) -> None:
+    """Each mistake in the settings ends in one error that names the variable or the rule."""
+    with pytest.raises(UserError, match=named):
+        load_settings(**wrong)
+
+
+def test_feeds_that_are_no_json_show_an_example(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Feeds that cannot be parsed end in an error with a line to copy."""
+    monkeypatch.setenv("PASTILLE_FEEDS", "[{")
+    with pytest.raises(UserError, match=r"PASTILLE_FEEDS is JSON like \[\{"):
+        load_settings()
+
+
+def test_the_password_reaches_every_client() -> None:
+    """One user, password and mechanism reach kafka-python, aiokafka and Faust alike."""
+    settings = _with_password(sasl_mechanism="SCRAM-SHA-256")
+    expected = {
+        "bootstrap_servers": ["127.0.0.1:9092"],
+        "security_protocol": "SASL_PLAINTEXT",
+        "sasl_mechanism": "SCRAM-SHA-256",
+        "sasl_plain_username": "shop",
+        "sasl_plain_password": PASSWORD,
+    }
+    assert settings.kafka_python() == expected
+    assert settings.aiokafka() == expected
+    faust = settings.faust_credentials()
+    assert (faust.username, faust.password, faust.mechanism.value) == ("shop", PASSWORD, "SCRAM-SHA-256")
+    assert faust.protocol.value == "SASL_PLAINTEXT"
+
+
+def test_tls_gives_every_client_a_checking_context() -> None:
+    """With TLS, each client gets a context that checks the certificate and, unless told otherwise, the host name."""
+    settings = load_settings(security_protocol="SSL", check_hostname=False)
+    context = settings.kafka_python()["ssl_context"]
+    assert (context.verify_mode.name, context.check_hostname) == ("CERT_REQUIRED", False)
+    assert load_settings(security_protocol="SSL").aiokafka()["ssl_context"].check_hostname
+    assert load_settings(security_protocol="SSL").faust_credentials().protocol.value == "SSL"
+
+
+def test_a_password_file_is_read_without_its_line_end(tmp_path: Path) -> None:
+    """The password is the file's text, without the line end an editor adds."""
+    file = tmp_path / "password"
+    file.write_text(PASSWORD + "\n", encoding="utf-8")
+    settings = load_settings(security_protocol="SASL_PLAINTEXT", username="shop", password_file=file)
+    assert settings.kafka_python()["sasl_plain_password"] == PASSWORD
+
+
+def test_secrets_are_never_shown() -> None:
+    """Neither the text nor the JSON of settings, nor an error about them, contains a password."""
+    settings = _with_password(ssl_keyfile_password=PASSWORD)
+    with pytest.raises(UserError) as mistaken:
+        _with_password(http_port=-1, sasl_mechanism="ROT13", password_file=__file__)
+    shown = [repr(settings), str(settings), settings.model_dump_json(), str(mistaken.value)]
+    shown.append(repr(settings.faust_credentials()))
+    assert [text for text in shown if PASSWORD in text] == []
+
+
+def test_an_unusable_certificate_is_an_error_of_the_settings() -> None:
+    """A CA file that is no certificate ends in an error that names the settings to look at."""
+    settings = load_settings(security_protocol="SSL", ssl_cafile=__file__)
+    with pytest.raises(UserError, match="check ssl_cafile"):
+        settings.kafka_python()
