@@ -17,6 +17,7 @@ import jsonschema
 import pytest
 import yaml
 
+from detector.contracts.policy import load_policy
 from streams.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -142,10 +143,14 @@ def test_every_variable_is_one_that_the_settings_read() -> None:
 
 
 def test_the_values_are_settings_that_load(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The worker's variables make valid settings, which name the compose file's own broker."""
-    for variable, value in SERVICES["worker"]["environment"].items():
-        monkeypatch.setenv(variable, value)
+    """The worker's variables make valid settings, which name the compose file's own broker and a policy that loads."""
+    worker = SERVICES["worker"]
+    mounted = {inside: ROOT / source for source, inside, _ in (volume.split(":") for volume in worker["volumes"])}
+    for variable, value in worker["environment"].items():
+        monkeypatch.setenv(variable, str(mounted.get(value, value)))
     settings = Settings()
+    assert settings.policy is not None
+    load_policy(settings.policy.read_text(encoding="utf-8"))
     assert (settings.broker, settings.http_host, settings.http_port) == ("kafka:9092", "0.0.0.0", 8090)
 
 

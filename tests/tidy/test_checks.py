@@ -44,6 +44,12 @@ def test_plain_make_greets() -> None:
         assert f"  make {target} " in done.stdout
 
 
+def test_make_passes_arguments_on() -> None:
+    """`make demo ARGS="..."` is the command itself with these arguments, and installs nothing a second time."""
+    done = make("--dry-run", "demo", "ARGS=--seconds 150 --json")
+    assert done.stdout.splitlines() == [f"{Path(sys.executable).parent}/pastille demo --seconds 150 --json"]
+
+
 def test_make_names_a_python_that_is_missing() -> None:
     """Without the Python that was asked for, make says so in one sentence and stops."""
     done = make("PYTHON=no-such-python")
