@@ -1,4 +1,4 @@
-"""Where Pastille cannot run, `make` says so in one sentence: the script that looks, on systems that are not this one."""
+"""Where Pastille cannot run, `make` says so in one sentence: the script that looks, on other systems than this."""
 
 import os
 import platform
