@@ -6,29 +6,34 @@ Same result as the reference alone, whatever the events are. Knows nothing of Ka
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from detector.contracts.policy import IGNORE as IGNORED_WORD
 from detector.contracts.policy import Policy
-from detector.counting.columns import STATUSES, Columns, Int64s, UInt8s
-from detector.counting.fields import FIELDS
+from detector.counting.columns import NONE, STATUSES, Columns, Int64s
+from detector.counting.fields import FIELDS, MERCHANT_ID, ORDER_ID, PAYMENT_ID, SHOPPER_ID
 from detector.counting.guard import SPARE
 from detector.counting.hashing import hash_text, word_view
 from detector.counting.names import Index, Names
-from detector.counting.reference import ORDER_KINDS, Decoded, Fault, Reference, Reject, Topic, count_cards
+from detector.counting.reference import ORDER_KINDS, Decoded, Fault, Reference, Reject, Row, Topic, add_cards
 from detector.counting.scan import (
     ASKED,
+    CARDS,
     IGNORE,
     IGNORED,
     MIXED,
     ORDERS_TOPIC,
     PAYMENTS_TOPIC,
     TAKEN,
-    Rows,
-    Tables,
-    new_scratch,
-    scan,
+    count_cards,
+    scan_objects,
+    settle_codes,
+    settle_contracts,
+    settle_ids,
+    settle_leaves,
+    settle_statuses,
 )  # fmt: skip
 
 _TOPICS = {"payments": PAYMENTS_TOPIC, "orders": ORDERS_TOPIC, "mixed": MIXED}
@@ -46,53 +51,91 @@ class Decoder:
         )  # fmt: skip
         self._orders = _index(ORDER_KINDS)
         self._dimensions = np.array([FIELDS.index(dimension) for dimension in policy.dimensions], np.int64)
-        self._scratch = new_scratch()
 
     def decode(self, values: Sequence[bytes], topic: Topic, log_times: Int64s | None, offsets: Int64s) -> Decoded:
         """The batch as columns; `log_times[event]` None: that of an event is its `occurred_at` (a file)."""
-        rows = _new_rows(len(values))
-        found = np.zeros(len(FIELDS), np.int64)
-        self._scan(values, topic, rows, found)
-        cards = {FIELDS[field]: int(found[field]) for field in np.flatnonzero(found)}
-        rejects = self._settle(values, topic, rows, cards)
-        ignored = int(np.count_nonzero(rows.fate == IGNORED))
-        return Decoded(_columns(rows, log_times, offsets), rejects, ignored, cards)
+        batch = _Batch(len(values))
+        _scan(values, batch)
+        self._settle(_TOPICS[topic], batch)
+        cards = batch.cards()
+        rejects = self._ask(values, topic, batch, cards)
+        ignored = int(np.count_nonzero(batch.fate == IGNORED))
+        return Decoded(batch.columns(log_times, offsets), rejects, ignored, cards)
 
-    def _scan(self, values: Sequence[bytes], topic: Topic, rows: Rows, cards: Int64s) -> None:
-        """One buffer of all events, each ended by a line feed, which no value of JSON reaches across."""
-        buffer = b"\n".join(values) + b"\n" * SPARE
-        lengths = np.fromiter(map(len, values), np.int64, len(values))
-        stops = np.cumsum(lengths + 1) - 1
-        text = np.frombuffer(buffer, np.uint8)
-        scan(text, word_view(buffer), stops - lengths, stops, _TOPICS[topic], self._tables(), rows, cards,
-             self._scratch)  # fmt: skip
+    def _settle(self, topic: int, batch: _Batch) -> None:
+        """Numbers for the hashes; the order of the steps is that in which they leave events to the reference."""
+        masks, hashes, kind, fate = batch.masks, batch.hashes, batch.kind, batch.fate
+        leaves, codes, merchants = self._names.leaf_index, self._names.code_index, self._names.merchant_index
+        words, orders = self._statuses, self._orders
+        settle_contracts(topic, masks, batch.times, kind, fate)
+        settle_statuses(words.keys, words.numbers, orders.keys, orders.numbers, hashes, kind, batch.status, fate)
+        settle_leaves(
+            leaves.keys, leaves.numbers, leaves.otherwise, self._dimensions, masks, hashes, kind, batch.leaf, fate
+        )
+        settle_codes(codes.keys, codes.numbers, codes.otherwise, masks, hashes, batch.code, fate)
+        settle_ids(merchants.keys, merchants.numbers, merchants.otherwise, masks, hashes, kind, fate)
 
-    def _tables(self) -> Tables:
-        names = self._names
-        leaves, codes, merchants = names.leaf_index, names.code_index, names.merchant_index
-        return Tables(
-            leaves.keys, leaves.numbers, leaves.otherwise,
-            codes.keys, codes.numbers, codes.otherwise,
-            merchants.keys, merchants.numbers, merchants.otherwise,
-            self._statuses.keys, self._statuses.numbers,
-            self._orders.keys, self._orders.numbers,
-            self._dimensions,
-        )  # fmt: skip
-
-    def _settle(self, values: Sequence[bytes], topic: Topic, rows: Rows, cards: dict[str, int]) -> list[Reject]:
+    def _ask(self, values: Sequence[bytes], topic: Topic, batch: _Batch, cards: dict[str, int]) -> list[Reject]:
         """Let the reference read what the scanner left."""
         rejects: list[Reject] = []
-        for index in map(int, np.flatnonzero(rows.fate == ASKED)):
+        for index in map(int, np.flatnonzero(batch.fate == ASKED)):
             event = self._reference.read(values[index], topic)
             if isinstance(event, Fault):
                 rejects.append(Reject(index, event.reason, event.field, event.message))
                 continue
-            count_cards(cards, event)
-            rows.fate[index] = IGNORED if event.row is None else TAKEN
+            add_cards(cards, event)
+            batch.fate[index] = IGNORED if event.row is None else TAKEN
             if event.row is not None:
-                for column, value in zip(rows[: len(event.row)], event.row, strict=True):
-                    column[index] = value
+                batch.put(index, event.row)
         return rejects
+
+
+class _Batch:
+    """What is known of a batch while it is decoded; the arrays are as `scan_objects` wants them."""
+
+    def __init__(self, count: int) -> None:
+        self.masks = np.zeros((3, count), np.int64)
+        self.hashes = np.zeros((len(FIELDS), count), np.uint64)
+        self.times = np.full((2, count), NONE, np.int64)
+        self.kind, self.status, self.fate = np.zeros((3, count), np.uint8)
+        self.leaf, self.code = np.zeros((2, count), np.int32)
+
+    def cards(self) -> dict[str, int]:
+        """How many values of each field look like a card number, in what the scanner took."""
+        found = np.zeros(len(FIELDS), np.int64)
+        if self.masks[CARDS].any():
+            count_cards(self.masks, self.fate, found)
+        return {FIELDS[field]: int(found[field]) for field in np.flatnonzero(found)}
+
+    def put(self, index: int, row: Row) -> None:
+        """Write the reference's row."""
+        for column, value in zip(self._by_row(), row, strict=True):
+            column[index] = value
+
+    def columns(self, log_times: Int64s | None, offsets: Int64s) -> Columns:
+        """The events that are taken: views where all are."""
+        by_row = self._by_row()
+        log_times = self.times[0].copy() if log_times is None else log_times
+        columns = Columns(*(*by_row, log_times, offsets))
+        taken = self.fate == TAKEN
+        return columns if taken.all() else columns.pick(np.flatnonzero(taken))
+
+    def _by_row(self) -> tuple[Any, ...]:
+        """The arrays in the order of `Row`, which is that of `Columns`."""
+        payment, order = self.hashes[PAYMENT_ID], self.hashes[ORDER_ID]
+        shopper, merchant = self.hashes[SHOPPER_ID], self.hashes[MERCHANT_ID]
+        return (self.kind, self.status, self.leaf, self.code, payment, order, shopper, merchant, *self.times)
+
+
+def _scan(values: Sequence[bytes], batch: _Batch) -> None:
+    """One buffer of all events, each ended by a line feed, which no value of JSON reaches across."""
+    buffer = b"\n".join(values) + b"\n" * SPARE
+    lengths = np.fromiter(map(len, values), np.int64, len(values))
+    stops = np.cumsum(lengths + 1) - 1
+    scan_objects(
+        np.frombuffer(buffer, np.uint8), word_view(buffer), stops - lengths, stops,
+        batch.masks, batch.hashes, batch.times, batch.fate,
+    )  # fmt: skip
 
 
 def _index(numbers: Mapping[str, int]) -> Index:
@@ -100,22 +143,3 @@ def _index(numbers: Mapping[str, int]) -> Index:
     for word, number in numbers.items():
         index.put(hash_text(word), number)
     return index
-
-
-def _new_rows(count: int) -> Rows:
-    bytes_ = np.empty((3, count), np.uint8)
-    numbers = np.empty((2, count), np.int32)
-    hashes = np.empty((4, count), np.uint64)
-    times = np.empty((2, count), np.int64)
-    fate: UInt8s = bytes_[2]
-    return Rows(
-        bytes_[0], bytes_[1], numbers[0], numbers[1], hashes[0], hashes[1], hashes[2], hashes[3],
-        times[0], times[1], fate,
-    )  # fmt: skip
-
-
-def _columns(rows: Rows, log_times: Int64s | None, offsets: Int64s) -> Columns:
-    """The rows that were taken; arrays of their own, or views where all were."""
-    columns = Columns(*rows[:-1], rows.occurred_at.copy() if log_times is None else log_times, offsets)
-    taken = rows.fate == TAKEN
-    return columns if taken.all() else columns.pick(np.flatnonzero(taken))

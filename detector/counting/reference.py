@@ -350,7 +350,7 @@ class ReferenceDecoder:
             if isinstance(event, Fault):
                 rejects.append(Reject(index, event.reason, event.field, event.message))
                 continue
-            count_cards(cards, event)
+            add_cards(cards, event)
             if event.row is None:
                 ignored += 1
                 continue
@@ -359,7 +359,7 @@ class ReferenceDecoder:
         return Decoded(_columns(rows, kept, log_times, offsets), rejects, ignored, cards)
 
 
-def count_cards(cards: dict[str, int], event: Event) -> None:
+def add_cards(cards: dict[str, int], event: Event) -> None:
     """Add an event's card-like fields to the counts."""
     for field in event.card_like:
         cards[field] = cards.get(field, 0) + 1

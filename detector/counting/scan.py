@@ -1,35 +1,33 @@
-"""The scanner: one compiled loop from the bytes of a batch of events to rows of columns, no object an event.
+"""The scanner: compiled loops from the bytes of a batch of events to columns, no object an event.
 
 It is strict and never rejects: an event it does not understand fully (a wrong one, an escape in a field that counts,
 a name that is new) it leaves to the reference. What it takes, the reference takes with the same result; a
 differential test holds the two together. Knows no names, only their hashes.
+
+First `scan_objects` finds fields, then one short loop each settles status, leaf, code and merchant. Loops take few
+arrays: numba counts references to each at every call.
 """
 
 from __future__ import annotations
-
-from typing import NamedTuple
 
 import numpy as np
 
 from detector.compiled import compiled
 from detector.contracts.models import AMOUNT_MAX, EPOCH_MS_MAX
-from detector.counting.columns import NONE, PAYMENT, Int32s, Int64s, UInt8s, UInt64s
+from detector.counting.columns import NONE, PAYMENT, PENDING, Int32s, Int64s, UInt8s, UInt64s
 from detector.counting.fields import (
     AMOUNT,
     BANK,
     CODE,
     CURRENCY,
-    FIELDS,
     MERCHANT_ID,
     METHOD,
     OCCURRED_AT,
-    ORDER_ID,
     ORDER_REQUIRED,
     ORDER_TEXTS,
     PAYMENT_ID,
     PAYMENT_REQUIRED,
     PAYMENT_TEXTS,
-    SHOPPER_ID,
     STARTED_AT,
     STATUS,
     UNKNOWN_FIELD,
@@ -61,8 +59,8 @@ from detector.counting.names import ABSENT, ASK, LEAF_SEED, UNKNOWN, look_up
 PAYMENTS_TOPIC, ORDERS_TOPIC, MIXED = range(3)
 """What a batch holds: payment events, order events, or (a file) both."""
 
-TAKEN, ASKED, IGNORED = range(3)
-"""What became of an event: its row is whole; the reference must read it; the policy says to ignore its status."""
+ASKED, TAKEN, IGNORED = range(3)
+"""What becomes of an event: the reference must read it; its columns are whole; the policy ignores its status."""
 
 IGNORE = 9
 """The number of a status that the policy ignores."""
@@ -70,67 +68,16 @@ IGNORE = 9
 TEXT_MAX = 128
 """Characters of a text in the contracts, as `models.Word` has it."""
 
+SEEN, TEXTS, CARDS = range(3)
+"""What `masks[which, event]` tells of the fields, a bit each: there at all, a text, a text that looks like a card."""
+
 _OTHERS_MAX = 32
 """Keys of an event that are not in its contract; with more, the reference reads it."""
 
 _ABSENT, _UNKNOWN, _LEAF_SEED = np.uint64(hash_text(ABSENT)), np.uint64(hash_text(UNKNOWN)), np.uint64(LEAF_SEED)
 _0 = np.uint64(0)
+_CHOSEN = 1 << BANK | 1 << METHOD
 _UPPER_A, _UPPER_Z = ord("A"), ord("Z")
-_NOT_UNDERSTOOD = (-1, -1, -1)
-
-
-class Tables(NamedTuple):
-    """What the loop looks up: Indexes of `Names`, statuses by hash of the word, and the dimensions as fields."""
-
-    leaf_keys: UInt64s
-    leaf_numbers: Int32s
-    leaf_otherwise: int
-    code_keys: UInt64s
-    code_numbers: Int32s
-    code_otherwise: int
-    merchant_keys: UInt64s
-    merchant_numbers: Int32s
-    merchant_otherwise: int
-    status_keys: UInt64s
-    status_numbers: Int32s  # a status of columns, or IGNORE
-    order_keys: UInt64s
-    order_numbers: Int32s  # a kind of columns
-    dimensions: Int64s
-
-
-class Rows(NamedTuple):
-    """The columns to fill, one entry an event; `fate` is TAKEN, ASKED or IGNORED, and only TAKEN rows are filled."""
-
-    kind: UInt8s
-    status: UInt8s
-    leaf: Int32s
-    code: Int32s
-    payment: UInt64s
-    order: UInt64s
-    shopper: UInt64s
-    merchant: UInt64s
-    occurred_at: Int64s
-    started_at: Int64s
-    fate: UInt8s
-
-
-class Scratch(NamedTuple):
-    """Room for one event: where each field's text is, the integers, hashes of other keys, and what closes nesting."""
-
-    starts: Int64s
-    stops: Int64s
-    integers: Int64s
-    others: UInt64s
-    closers: UInt8s
-
-
-def new_scratch() -> Scratch:
-    """Room for one event at a time."""
-    fields = len(FIELDS)
-    return Scratch(
-        np.zeros(fields, np.int64), np.zeros(fields, np.int64), np.zeros(fields, np.int64),
-        np.zeros(_OTHERS_MAX, np.uint64), np.zeros(DEPTH_MAX, np.uint8),
-    )  # fmt: skip
 
 
 @compiled
@@ -138,203 +85,224 @@ def _is_new(others: UInt64s, count: int, key: np.uint64) -> bool:
     """Note a key that is not in the contract; False where it was there before, or there is no room."""
     if count == _OTHERS_MAX:
         return False
-    for other in others[:count]:
-        if other == key:
+    for place in range(count):
+        if others[place] == key:
             return False
     others[count] = key
     return True
 
 
 @compiled
-def _read_value(text: UInt8s, words: UInt64s, at: int, stop: int, field: int, room: Scratch) -> tuple[int, int]:
-    """Note the value of a field of the contract: (its end, 0 text | 1 integer | 2 null), WRONG if not understood."""
-    byte = text[at]
-    if byte == QUOTE:
-        end = plain_end(words, at + 1)
-        room.starts[field], room.stops[field] = at + 1, end
-        if end >= stop or text[end] != QUOTE or end == at + 1 or end - at - 1 > TEXT_MAX:
-            return WRONG, 0
-        return end + 1, 0
-    end = digits_end(text, at, stop)
-    if end == WRONG:
-        return (literal_end(words, at, stop), 2) if is_null(words, at) else (WRONG, 2)
-    if end - at > INTEGER_DIGITS_MAX or (byte == ZERO and end > at + 1):
-        return WRONG, 1
-    number = 0
-    for place in range(at, end):
-        number = number * 10 + digit_at(text, place)
-    room.integers[field] = number
-    return end, 1
+def _is_currency(text: UInt8s, start: int, stop: int) -> bool:
+    """Whether a text is three capital letters."""
+    capitals = 0
+    for place in range(start, stop):
+        capitals += 1 if _UPPER_A <= text[place] <= _UPPER_Z else 0
+    return capitals == 3 and stop - start == 3
 
 
 @compiled
-def _read_object(text: UInt8s, words: UInt64s, at: int, stop: int, room: Scratch) -> tuple[int, int, int]:
-    """Which fields of the contract are texts, integers and nulls, a bit each; -1 where something is not understood."""
-    texts = integers = nulls = others = 0
+def _integer(text: UInt8s, start: int, stop: int) -> int:
+    """The integer of these digits, WRONG where there are too many or a zero leads."""
+    if stop - start > INTEGER_DIGITS_MAX or (text[start] == ZERO and stop > start + 1):
+        return WRONG
+    number = 0
+    for place in range(start, stop):
+        number = number * 10 + digit_at(text, place)
+    return number
+
+
+@compiled
+def _keep_number(field: int, number: int, row: int, times: Int64s) -> bool:
+    """Whether a field may be this number; a time is noted."""
+    if field in (OCCURRED_AT, STARTED_AT):
+        times[field - OCCURRED_AT, row] = number
+        return 0 <= number <= EPOCH_MS_MAX
+    return field == AMOUNT and 0 <= number <= AMOUNT_MAX
+
+
+@compiled
+def _read_text(
+    text: UInt8s, words: UInt64s, at: int, stop: int, field: int, row: int, hashes: UInt64s, times: Int64s
+) -> int:
+    """Note the text whose opening quote is at `at`: its end, WRONG where the field may not be this text."""
+    start, end = at + 1, plain_end(words, at + 1)
+    if end >= stop or text[end] != QUOTE or end == start or end - start > TEXT_MAX:
+        return WRONG
+    if field in (OCCURRED_AT, STARTED_AT):
+        return end + 1 if _keep_number(field, read_time(text, start, end), row, times) else WRONG
+    if field == AMOUNT or (field == CURRENCY and not _is_currency(text, start, end)):
+        return WRONG
+    hashes[field, row] = hash_words(words, start, end)
+    return end + 1
+
+
+@compiled
+def _read_value(
+    text: UInt8s, words: UInt64s, at: int, stop: int, field: int, row: int, hashes: UInt64s, times: Int64s
+) -> int:
+    """Note the value of a field of the contract: its end, WRONG where it is not understood."""
+    if text[at] == QUOTE:
+        return _read_text(text, words, at, stop, field, row, hashes, times)
+    end = digits_end(text, at, stop)
+    if end == WRONG:
+        return literal_end(words, at, stop) if is_null(words, at) else WRONG
+    return end if _keep_number(field, _integer(text, at, end), row, times) else WRONG
+
+
+@compiled
+def _read_object(
+    text: UInt8s, words: UInt64s, at: int, stop: int, row: int, masks: Int64s, hashes: UInt64s, times: Int64s,
+    others: UInt64s, closers: UInt8s,
+) -> bool:  # fmt: skip
+    """Note every field of the object from `at` to `stop`; False where something is not understood."""
+    seen = texts = cards = count = 0
     at = space_end(text, at, stop)
     if at >= stop or text[at] != OPEN_OBJECT:
-        return _NOT_UNDERSTOOD
+        return False
     while True:
         at = space_end(text, at + 1, stop)  # past the brace or the comma
         end = plain_end(words, at + 1)
         if end >= stop or text[at] != QUOTE or text[end] != QUOTE:
-            return _NOT_UNDERSTOOD
+            return False
         field = field_of(words, at + 1, end)
         colon = space_end(text, end + 1, stop)
-        if colon >= stop or text[colon] != COLON:
-            return _NOT_UNDERSTOOD
         value = space_end(text, colon + 1, stop)
-        if value >= stop:
-            return _NOT_UNDERSTOOD
+        if value >= stop or text[colon] != COLON:
+            return False
         if field == UNKNOWN_FIELD:
-            if not _is_new(room.others, others, hash_words(words, at + 1, end)):
-                return _NOT_UNDERSTOOD
-            others += 1
-            at = value_end(text, words, value, stop, room.closers)
+            if not _is_new(others, count, hash_words(words, at + 1, end)):
+                return False
+            count += 1
+            at = value_end(text, words, value, stop, closers)
         else:
             bit = 1 << field
-            if (texts | integers | nulls) & bit:
-                return _NOT_UNDERSTOOD
-            at, form = _read_value(text, words, value, stop, field, room)
-            texts |= bit if form == 0 else 0
-            integers |= bit if form == 1 else 0
-            nulls |= bit if form == 2 else 0
+            if seen & bit:
+                return False
+            seen |= bit
+            at = _read_value(text, words, value, stop, field, row, hashes, times)
+            if text[value] == QUOTE:
+                texts |= bit
+                cards |= bit if looks_like_card(text, value + 1, at - 1) else 0
         if at == WRONG:
-            return _NOT_UNDERSTOOD
+            return False
         at = space_end(text, at, stop)
         if at < stop and text[at] == COMMA:
             continue
-        if at < stop and text[at] == CLOSE_OBJECT and space_end(text, at + 1, stop) == stop:
-            return texts, integers, nulls
-        return _NOT_UNDERSTOOD
+        masks[SEEN, row], masks[TEXTS, row], masks[CARDS, row] = seen, texts, cards
+        return at < stop and text[at] == CLOSE_OBJECT and space_end(text, at + 1, stop) == stop
 
 
 @compiled
-def _time(text: UInt8s, field: int, texts: int, integers: int, room: Scratch) -> int:
-    """The field's time, NONE where it is absent or null, WRONG - 1 where it is not one."""
-    time = NONE
-    if integers >> field & 1:
-        time = room.integers[field]
-    elif texts >> field & 1:
-        time = read_time(text, room.starts[field], room.stops[field])
-    else:
-        return NONE
-    return time if 0 <= time <= EPOCH_MS_MAX else WRONG - 1
-
-
-@compiled
-def _is_sound(text: UInt8s, texts: int, integers: int, room: Scratch) -> bool:
-    """Whether amount and currency, where present, are in their bounds."""
-    if texts >> AMOUNT & 1 or (integers >> AMOUNT & 1 and room.integers[AMOUNT] > AMOUNT_MAX):
-        return False
-    if texts >> CURRENCY & 1:
-        start = room.starts[CURRENCY]
-        if room.stops[CURRENCY] - start != 3:
-            return False
-        for letter in text[start : start + 3]:
-            if letter < _UPPER_A or letter > _UPPER_Z:
-                return False
-    return True
-
-
-@compiled
-def _hash(words: UInt64s, field: int, texts: int, absent: np.uint64, room: Scratch) -> np.uint64:
-    """The hash of a field's text, or what stands for its absence."""
-    if texts >> field & 1:
-        return hash_words(words, room.starts[field], room.stops[field])
-    return absent
-
-
-@compiled
-def _leaf(words: UInt64s, texts: int, tables: Tables, room: Scratch) -> int:
-    """The leaf's number, ASK where it is new."""
-    key = _LEAF_SEED
-    for field in tables.dimensions:
-        key = mix(key, _hash(words, field, texts, _ABSENT, room))
-    return look_up(tables.leaf_keys, tables.leaf_numbers, tables.leaf_otherwise, key)
-
-
-@compiled
-def _count_cards(text: UInt8s, texts: int, room: Scratch, cards: Int64s) -> None:
-    """Count every field whose text looks like a card number."""
-    for field in range(len(cards)):
-        if texts >> field & 1 and looks_like_card(text, room.starts[field], room.stops[field]):
-            cards[field] += 1
-
-
-@compiled
-def _take_payment(
-    text: UInt8s, words: UInt64s, row: int, texts: int, integers: int, tables: Tables, rows: Rows, room: Scratch
-) -> int:
-    """Fill the row of a payment event."""
-    occurred_at = _time(text, OCCURRED_AT, texts, integers, room)
-    started_at = _time(text, STARTED_AT, texts, integers, room)
-    texts &= PAYMENT_TEXTS
-    if texts & PAYMENT_REQUIRED != PAYMENT_REQUIRED or integers & PAYMENT_TEXTS or occurred_at < 0 or started_at < NONE:
-        return ASKED
-    word = hash_words(words, room.starts[STATUS], room.stops[STATUS])
-    status = look_up(tables.status_keys, tables.status_numbers, ASK, word)
-    if status in (ASK, IGNORE):
-        return ASKED if status == ASK else IGNORED
-    leaf = _leaf(words, texts, tables, room)
-    code = NONE
-    if texts >> CODE & 1:
-        word = hash_words(words, room.starts[CODE], room.stops[CODE])
-        code = look_up(tables.code_keys, tables.code_numbers, tables.code_otherwise, word)
-        if code == ASK:
-            return ASKED
-    rows.kind[row], rows.status[row], rows.leaf[row], rows.code[row] = PAYMENT, status, leaf, code
-    rows.payment[row] = hash_words(words, room.starts[PAYMENT_ID], room.stops[PAYMENT_ID])
-    rows.occurred_at[row], rows.started_at[row] = occurred_at, min(started_at, occurred_at)
-    return TAKEN if leaf != ASK else ASKED
-
-
-@compiled
-def _take_order(
-    text: UInt8s, words: UInt64s, row: int, texts: int, integers: int, tables: Tables, rows: Rows, room: Scratch
-) -> int:
-    """Fill the row of an order event."""
-    occurred_at = _time(text, OCCURRED_AT, texts, integers, room)
-    texts &= ORDER_TEXTS
-    if texts & ORDER_REQUIRED != ORDER_REQUIRED or integers & ORDER_TEXTS or occurred_at < 0:
-        return ASKED
-    word = hash_words(words, room.starts[STATUS], room.stops[STATUS])
-    kind = look_up(tables.order_keys, tables.order_numbers, ASK, word)
-    if kind == ASK:
-        return ASKED
-    leaf = NONE
-    if texts >> BANK & 1 and texts >> METHOD & 1:
-        leaf = _leaf(words, texts, tables, room)
-        if leaf == ASK:
-            return ASKED
-    rows.kind[row], rows.status[row], rows.leaf[row], rows.code[row] = kind, 0, leaf, NONE
-    rows.payment[row], rows.occurred_at[row], rows.started_at[row] = _0, occurred_at, NONE
-    return TAKEN
-
-
-@compiled
-def scan(
-    text: UInt8s, words: UInt64s, starts: Int64s, stops: Int64s, topic: int, tables: Tables, rows: Rows,
-    cards: Int64s, room: Scratch,
+def scan_objects(
+    text: UInt8s, words: UInt64s, starts: Int64s, stops: Int64s, masks: Int64s, hashes: UInt64s, times: Int64s,
+    fate: UInt8s,
 ) -> None:  # fmt: skip
-    """Fill the row of every event `text[starts[row]:stops[row]]`; `cards[field]` counts what looks like a card."""
+    """Note the fields of every event `text[starts[event]:stops[event]]`; `fate` is TAKEN where all is understood.
+
+    `masks[which, event]`; `hashes[field, event]` of texts; `times[0 | 1, event]`, `occurred_at` and `started_at`.
+    They come filled with 0, 0 and NONE: what is absent or null stays so.
+    """
+    others, closers = np.zeros(_OTHERS_MAX, np.uint64), np.zeros(DEPTH_MAX, np.uint8)
     for row in range(len(starts)):
-        rows.fate[row] = ASKED
-        texts, integers, nulls = _read_object(text, words, starts[row], stops[row], room)
-        if texts < 0 or not _is_sound(text, texts, integers, room):
-            continue
-        is_payment = topic == PAYMENTS_TOPIC or (topic == MIXED and (texts | integers | nulls) >> PAYMENT_ID & 1)
-        if is_payment:
-            fate = _take_payment(text, words, row, texts, integers, tables, rows, room)
+        understood = _read_object(
+            text, words, starts[row], stops[row], row, masks, hashes, times, others, closers
+        )  # fmt: skip
+        fate[row] = TAKEN if understood else ASKED
+
+
+@compiled
+def settle_contracts(topic: int, masks: Int64s, times: Int64s, kind: UInt8s, fate: UInt8s) -> None:
+    """Say which contract each event is of (`kind` PAYMENT or not) and that it has the fields it must have.
+
+    From here on fields that are not of the event's contract are as if absent.
+    """
+    for row in range(len(fate)):
+        contract, required = ORDER_TEXTS, ORDER_REQUIRED
+        kind[row] = PAYMENT + 1
+        if topic == PAYMENTS_TOPIC or (topic == MIXED and masks[SEEN, row] >> PAYMENT_ID & 1):
+            contract, required = PAYMENT_TEXTS, PAYMENT_REQUIRED
+            kind[row] = PAYMENT
         else:
-            fate = _take_order(text, words, row, texts, integers, tables, rows, room)
-        texts &= PAYMENT_TEXTS if is_payment else ORDER_TEXTS
-        merchant = _hash(words, MERCHANT_ID, texts, _UNKNOWN, room)
-        if fate == TAKEN and texts >> MERCHANT_ID & 1:
-            keys, numbers = tables.merchant_keys, tables.merchant_numbers
-            fate = ASKED if look_up(keys, numbers, tables.merchant_otherwise, merchant) == ASK else TAKEN
-        rows.order[row] = hash_words(words, room.starts[ORDER_ID], room.stops[ORDER_ID])
-        rows.shopper[row], rows.merchant[row] = _hash(words, SHOPPER_ID, texts, _0, room), merchant
-        rows.fate[row] = fate
-        if fate != ASKED:
-            _count_cards(text, texts, room, cards)
+            times[1, row] = NONE
+        masks[TEXTS, row] &= contract
+        masks[CARDS, row] &= contract
+        if masks[TEXTS, row] & required != required or times[0, row] == NONE:
+            fate[row] = ASKED
+        # A payment cannot have begun after something happened to it.
+        times[1, row] = min(times[1, row], times[0, row])
+
+
+@compiled
+def settle_statuses(
+    keys: UInt64s, numbers: Int32s, order_keys: UInt64s, order_numbers: Int32s, hashes: UInt64s, kind: UInt8s,
+    status: UInt8s, fate: UInt8s,
+) -> None:  # fmt: skip
+    """Number the statuses of payments; those of orders say their kind."""
+    for row in range(len(fate)):
+        word, status[row] = hashes[STATUS, row], PENDING
+        if kind[row] == PAYMENT:
+            number = look_up(keys, numbers, ASK, word)
+            status[row] = number if number != ASK else PENDING
+        else:
+            number = look_up(order_keys, order_numbers, ASK, word)
+            kind[row] = number if number != ASK else PAYMENT + 1
+        if number == ASK:
+            fate[row] = ASKED
+        elif number == IGNORE and fate[row] == TAKEN:
+            fate[row] = IGNORED
+
+
+@compiled
+def settle_leaves(
+    keys: UInt64s, numbers: Int32s, otherwise: int, dimensions: Int64s, masks: Int64s, hashes: UInt64s, kind: UInt8s,
+    leaf: Int32s, fate: UInt8s,
+) -> None:  # fmt: skip
+    """Number the leaves; an order without bank or method has none. `dimensions[place]` are fields."""
+    for row in range(len(fate)):
+        leaf[row] = NONE
+        if fate[row] != TAKEN or (kind[row] != PAYMENT and masks[TEXTS, row] & _CHOSEN != _CHOSEN):
+            continue
+        key = _LEAF_SEED
+        for place in range(len(dimensions)):
+            field = dimensions[place]
+            key = mix(key, hashes[field, row] if masks[TEXTS, row] >> field & 1 else _ABSENT)
+        leaf[row] = look_up(keys, numbers, otherwise, key)
+        if leaf[row] == ASK:
+            fate[row] = ASKED
+
+
+@compiled
+def settle_codes(
+    keys: UInt64s, numbers: Int32s, otherwise: int, masks: Int64s, hashes: UInt64s, code: Int32s, fate: UInt8s
+) -> None:
+    """Number the response codes."""
+    for row in range(len(fate)):
+        code[row] = NONE
+        if fate[row] == TAKEN and masks[TEXTS, row] >> CODE & 1:
+            code[row] = look_up(keys, numbers, otherwise, hashes[CODE, row])
+            if code[row] == ASK:
+                fate[row] = ASKED
+
+
+@compiled
+def settle_ids(
+    keys: UInt64s, numbers: Int32s, otherwise: int, masks: Int64s, hashes: UInt64s, kind: UInt8s, fate: UInt8s
+) -> None:
+    """Give payments without a merchant the unknown one, orders no payment, and ask for the names of new merchants."""
+    for row in range(len(fate)):
+        if kind[row] != PAYMENT:
+            hashes[PAYMENT_ID, row] = _0
+        if masks[TEXTS, row] >> MERCHANT_ID & 1 == 0:
+            hashes[MERCHANT_ID, row] = _UNKNOWN
+        elif fate[row] == TAKEN and look_up(keys, numbers, otherwise, hashes[MERCHANT_ID, row]) == ASK:
+            fate[row] = ASKED
+
+
+@compiled
+def count_cards(masks: Int64s, fate: UInt8s, cards: Int64s) -> None:
+    """Count, by field, what looks like a card number in events that the reference does not read."""
+    for row in range(len(fate)):
+        if masks[CARDS, row] and fate[row] != ASKED:
+            for field in range(len(cards)):
+                cards[field] += masks[CARDS, row] >> field & 1
