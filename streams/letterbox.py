@@ -149,7 +149,7 @@ def _plan_one(
     letter = stored.letter
     if stored.sent_again:
         return Plan(stored, Verdict.ALREADY_SENT)
-    if letter.value is None:
+    if not letter.value:  # left out, or the one letter that stands for a flood of records
         return Plan(stored, Verdict.LEFT_OUT)
     if kind is None:
         return Plan(stored, Verdict.OTHER_TOPIC)

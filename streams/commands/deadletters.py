@@ -19,10 +19,10 @@ from rich.table import Table
 
 from detector.contracts.models import epoch_ms, rfc3339
 from streams.commands import Exit
-from streams.commands.doctor import read_policy
 from streams.deadletters import holds_card_like
 from streams.errors import UserError
 from streams.letterbox import Letters, Plan, Stored, Verdict, open_letters, plan, send
+from streams.policy_file import read_policy
 from streams.reading import open_reader
 from streams.settings import Settings, load_settings
 
@@ -84,7 +84,7 @@ def replay(
     if dry_run and yes:
         raise UserError("--dry-run and --yes exclude each other; got both; give one")
     settings = load_settings(broker=broker)
-    policy = read_policy(settings)
+    policy = read_policy(settings.policy)
     chosen = [stored for stored in _read(settings, since).letters if reason in (None, stored.letter.reason)]
     plans = _limited(plan(chosen, settings, policy, time.time_ns() // 1_000_000), limit)
     sent = send(settings, plans, settings.topics.dead_letters) if yes else 0

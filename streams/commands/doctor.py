@@ -10,12 +10,11 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from detector.contracts.policy import DEFAULT, Policy, PolicyError, load_policy
 from streams.commands import Exit
 from streams.doctor.checks import examine
 from streams.doctor.checkup import Checkup, take_checkup
 from streams.doctor.finding import Finding
-from streams.errors import UserError
+from streams.policy_file import read_policy
 from streams.reading import open_reader
 from streams.settings import Settings, load_settings
 
@@ -46,7 +45,7 @@ def doctor(
     Exit code 0: nothing that costs an outage; 1: errors or warnings; 2: cannot connect, or wrong usage.
     """
     settings = load_settings(broker=broker)
-    policy = read_policy(settings)
+    policy = read_policy(settings.policy)
     now_ms = time.time_ns() // 1_000_000
     since_ms = None if minutes is None else now_ms - minutes * 60_000
     most = sample or (SAMPLE if minutes is None else MINUTES_SAMPLE)
@@ -59,16 +58,6 @@ def doctor(
         _print(Console(), settings, checkup, findings)
     if any(finding.severity != "info" for finding in findings):
         raise typer.Exit(Exit.FOUND)
-
-
-def read_policy(settings: Settings) -> Policy:
-    """The policy of the settings. Raises UserError with its lines where it cannot be used."""
-    if settings.policy is None:
-        return DEFAULT
-    try:
-        return load_policy(settings.policy.read_text(encoding="utf-8"), settings.policy.name)
-    except (PolicyError, OSError, UnicodeDecodeError) as error:
-        raise UserError(str(error)) from None
 
 
 def _summary(settings: Settings, checkup: Checkup, findings: list[Finding]) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from streams.deadletters import Letter
 from streams.letterbox import open_letters
 from streams.reading import Newest, Place, Reader, Record
 from streams.settings import Feed, Settings
+from streams.topics import needed_topics
 
 TALLIES_MAX: Final = 5_000
 LETTERS_MAX: Final = 1_000
@@ -117,7 +118,7 @@ def take_checkup(
     own = settings.topics
     tallies = _if_there(reader, own.tallies, partitions, TALLIES_MAX)
     box = open_letters(_if_there(reader, own.dead_letters, partitions, LETTERS_MAX).records.get(own.dead_letters, []))
-    needed = (own.tallies, own.outages, own.health, own.dead_letters)
+    needed = (topic.name for topic in needed_topics(settings) if not topic.is_feed)
     return Checkup(
         policy=policy,
         now_ms=now_ms,

@@ -20,12 +20,14 @@ from streams.deadletters import dead_letter
 from streams.doctor.checks import CHECKS
 from streams.embedded import EmbeddedKafka
 from streams.letterbox import SENT
+from streams.settings import load_settings
+from streams.topics import create_topics
 
 pytestmark = pytest.mark.kafka
 
 ORDERS = 80
 SPAN_MS = 300_000
-OWN = ("tallies", "outages", "health", "dead_letters")
+OWN = ("tallies", "outages", "health", "dead_letters", "maintenances")
 Json = dict[str, Any]
 
 
@@ -50,13 +52,18 @@ class World:
     now_ms: int = field(default_factory=lambda: time.time_ns() // 1_000_000)
     payments: str = ""
     orders: str | None = ""
+    app_id: str = "no-such"
     own: dict[str, str] = field(default_factory=dict)
 
     def make_topics(self, payments: int = 2, orders: int = 2) -> None:
         """Feed topics with so many partitions, and Pastille's own."""
         self.payments = self.kafka.new_topic("payments", payments)
         self.orders = self.kafka.new_topic("orders", orders)
-        self.own = {name: self.kafka.new_topic(name.replace("_", "-"), 1) for name in OWN}
+        stem = self.payments.removeprefix("payments-")
+        self.app_id = f"doctor-{stem}"
+        self.own = {name: f"{name}-{stem}" for name in OWN}
+        self.environment()
+        create_topics(load_settings())
 
     def traffic(self) -> list[Sent]:
         """Healthy traffic of the last five minutes: orders, their payments, nine of ten approved."""
@@ -116,13 +123,18 @@ class World:
         assert all(finding[word] for word in ("what", "got", "do"))
         return finding
 
-    def run(self, *arguments: str) -> int:
-        """Run `pastille` with these topics; its exit code."""
+    def environment(self) -> None:
+        """Let commands connect here, with these topics."""
         feed = {"payments": self.payments, "orders": self.orders}
         self.monkeypatch.setenv("PASTILLE_BROKER", self.kafka.bootstrap)
         self.monkeypatch.setenv("PASTILLE_FEEDS", json.dumps([feed]))
+        self.monkeypatch.setenv("PASTILLE_APP_ID", self.app_id)
         for name, topic in self.own.items():
             self.monkeypatch.setenv(f"PASTILLE_TOPICS__{name.upper()}", topic)
+
+    def run(self, *arguments: str) -> int:
+        """Run `pastille` with these topics; its exit code."""
+        self.environment()
         with pytest.raises(SystemExit) as stopped:
             main(arguments)
         assert isinstance(stopped.value.code, int)
