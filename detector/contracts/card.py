@@ -19,7 +19,7 @@ def card_like(text: str) -> bool:
 
     Digits of other scripts count as digits.
     """
-    if len(text) < DIGITS_MIN or text.isalpha():
+    if len(text) < DIGITS_MIN or text[0].isalpha() or text[0] in "01789":  # most ids end here
         return False
     digits = text.translate(_SPACES_AND_HYPHENS)
     if not DIGITS_MIN <= len(digits) <= DIGITS_MAX or not digits.isdecimal():

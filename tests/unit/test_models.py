@@ -160,8 +160,8 @@ def test_outage_data_has_the_fields_of_the_design() -> None:
     """Field for field what the design lists, and what marks shadow mode."""
     listed = (
         "outage_id sequence scope kind trigger severity fault_domain began_at detected_at updated_at ended_at "
-        "scheduled catching_up reason window evidence top_codes impact parent_id children maintenance_id policy_version "
-        "input explanation"
+        "scheduled catching_up reason window evidence top_codes impact parent_id children maintenance_id "
+        "policy_version input explanation"
     )
     assert set(EXAMPLES["outage"]["data"]) == {*listed.split(), "shadow"}
 
