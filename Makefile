@@ -23,7 +23,7 @@ help: supported
 	  '  make check     ruff, mypy strict, import contracts' \
 	  '  make format    put the imports and the layout of the code in order' \
 	  '  make kafka     the embedded Kafka alone (ARGS="--brokers 3 --tls")' \
-	  '  make bench     the benchmarks, with their figures' \
+	  '  make bench     every benchmark, with its figures' \
 	  '  make clean     remove the environment and every cache in this folder' '' \
 	  'Everything is installed into $(VENV); PYTHON=python3.12 chooses another interpreter.'
 
@@ -74,7 +74,7 @@ format: $(TEST_READY)
 	@$(BIN)/python -m ruff format .
 
 bench: $(TEST_READY)
-	@$(BIN)/python -m pytest tests/benchmarks -s $(ARGS)
+	@for script in tests/benchmarks/[a-z]*.py; do printf '\n== %s\n' "$$script"; $(BIN)/python "$$script" $(ARGS) || exit 1; done
 
 clean:
 	@rm -rf "$(VENV)" build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
