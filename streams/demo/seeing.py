@@ -1,0 +1,84 @@
+"""Fills a `Board` from what the worker publishes: the outages and health topics and its metrics.
+
+Knows Kafka and HTTP; not how a board is shown.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any, Final
+
+import aiohttp
+from aiokafka import AIOKafkaConsumer
+from prometheus_client.parser import text_string_to_metric_families
+
+from streams.console.board import Board, Key
+from streams.settings import Settings
+
+__all__ = ["first_event_ms", "follow_health", "follow_outages", "poll_metrics"]
+
+POLL_S: Final = 1.0
+ANSWER_S: Final = 5.0
+METRICS_BYTES_MAX: Final = 16 << 20
+WINDOW: Final = "1m"
+
+
+async def first_event_ms(settings: Settings) -> int:
+    """Wait for the first payment event and say its time, epoch ms."""
+    async with _consumer(settings, settings.feeds[0].payments) as consumer:
+        record = await consumer.getone()
+        return int(record.timestamp)
+
+
+async def follow_outages(settings: Settings, board: Board, told: Callable[[str, Any], None]) -> None:
+    """Take every outage event from the first on; `told` gets its text as it stands in Kafka, and its `Line`."""
+    async with _consumer(settings, settings.topics.outages) as consumer:
+        async for record in consumer:
+            text = record.value.decode()
+            told(text, board.take_outage(json.loads(text)))
+
+
+async def follow_health(settings: Settings, board: Board) -> None:
+    """Take every health record."""
+    async with _consumer(settings, settings.topics.health) as consumer:
+        async for record in consumer:
+            if record.value is not None:
+                board.take_health(json.loads(record.value))
+
+
+async def poll_metrics(url: str, board: Board) -> None:
+    """Read the worker's metrics once a second; a worker that does not answer yet is asked again."""
+    timeout = aiohttp.ClientTimeout(total=ANSWER_S)
+    async with aiohttp.ClientSession(timeout=timeout) as session:
+        while True:
+            try:
+                async with session.get(url) as answer:
+                    text = (await answer.content.read(METRICS_BYTES_MAX)).decode()
+                board.take_rates(*_rates(text))
+            except (aiohttp.ClientError, TimeoutError):
+                pass  # it is starting, or it is gone, and then its process says so
+            await asyncio.sleep(POLL_S)
+
+
+def _rates(text: str) -> tuple[dict[Key, float], float]:
+    """Approval rates by bank and method in the last minute, and the number of payments counted."""
+    rates: dict[Key, float] = {}
+    payments = 0.0
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            labels = sample.labels
+            if sample.name == "pastille_approval_ratio" and labels.get("window") == WINDOW:
+                rates[labels.get("bank", ""), labels.get("method", "")] = sample.value
+            elif sample.name == "pastille_payments_total" and labels.get("status") == "pending":
+                payments += sample.value
+    return rates, payments
+
+
+def _consumer(settings: Settings, topic: str) -> Any:
+    # In no group: it reads from the beginning, beside the worker, and leaves nothing behind.
+    return AIOKafkaConsumer(
+        topic, **settings.aiokafka(), group_id=None, auto_offset_reset="earliest", enable_auto_commit=False,
+        isolation_level="read_committed",
+    )  # fmt: skip

@@ -1,0 +1,138 @@
+"""The demo's processes: a Kafka, its topics, the worker and the simulator as the commands they are.
+
+Owns starting and surely ending them: with the demo end its processes and its folder, however it ends. Does not know
+what is shown of them.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+from streams.demo.scene import PARTITIONS, POLICY, simulator_arguments
+from streams.embedded import EmbeddedKafka
+from streams.embedded.process import Guard
+from streams.errors import UserError
+from streams.settings import Feed, Settings, TopicNames, load_settings
+from streams.topics import create_topics, needed_topics
+
+__all__ = ["Stage"]
+
+LOOPBACK: Final = "127.0.0.1"
+TAIL_LINES: Final = 20
+KEPT: Final = ("PASTILLE_CACHE",)
+_PASTILLE: Final = (sys.executable, "-c", "from streams.commands import main; main()")
+
+Say = Callable[[str], None]
+
+
+class Stage:
+    """Everything that runs; entered, it is up, left, it is gone. `broker` none starts a Kafka of its own.
+
+    `settings` connect to what it plays on, `metrics_url` is the worker's. On a broker of yours the topics have names of
+    their own, and are deleted in the end.
+    """
+
+    def __init__(self, broker: str | None, say: Say) -> None:
+        self._broker, self._say = broker, say
+        self._stack = ExitStack()
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._folder: Path | None = None
+        self.settings: Settings
+        self.metrics_url = ""
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            self._set_up(stack)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def check(self) -> None:
+        """UserError with the end of its log where a process has ended by itself."""
+        for name, process in self._running.items():
+            if process.poll() is not None:
+                raise UserError(f"the {name} ended by itself; got:\n{self._log_tail(name)}")
+
+    def _set_up(self, stack: ExitStack) -> None:
+        variables = self._own_kafka(stack) if self._broker is None else self._your_kafka(self._broker, stack)
+        port = _free_port()
+        self.metrics_url = f"http://{LOOPBACK}:{port}/metrics"
+        self._folder = Path(tempfile.mkdtemp(prefix="pastille-demo-"))
+        stack.callback(shutil.rmtree, self._folder, ignore_errors=True)
+        guard = Guard(self._folder)
+        stack.callback(guard.close)
+        policy = self._folder / "policy.toml"
+        policy.write_text(POLICY, encoding="utf-8")
+        # Children take their settings from the environment, as in production.
+        os.environ |= variables | {"PASTILLE_POLICY": str(policy), "PASTILLE_HTTP_PORT": str(port)}
+        self._say("creating the topics")
+        create_topics(self.settings, PARTITIONS, 1 if self._broker is None else None)
+        self._say("starting the worker and the shops")
+        for name, arguments in (("worker", []), ("simulate", simulator_arguments())):
+            self._start(guard, name, arguments)
+
+    def _own_kafka(self, stack: ExitStack) -> dict[str, str]:
+        # What the environment says of another Kafka must not reach this one.
+        for name in [name for name in os.environ if name.startswith("PASTILLE_") and name not in KEPT]:
+            del os.environ[name]
+        self._say("starting Kafka")
+        kafka = stack.enter_context(EmbeddedKafka())
+        self.settings = kafka.settings()
+        return kafka.environment()
+
+    def _your_kafka(self, broker: str, stack: ExitStack) -> dict[str, str]:
+        # Made-up payments must never reach topics that a real worker reads.
+        run = f"pastille-demo-{secrets.token_hex(3)}"
+        feed = Feed(payments=f"{run}.payments", orders=f"{run}.orders")
+        names = TopicNames(**{name: f"{run}.{topic}" for name, topic in TopicNames().model_dump().items()})
+        self.settings = load_settings(broker=broker, feeds=(feed,), topics=names, app_id=run)
+        stack.callback(_delete_topics, self.settings)
+        topics = {f"PASTILLE_TOPICS__{name.upper()}": topic for name, topic in names.model_dump().items()}
+        feeds = f"[{feed.model_dump_json()}]"
+        return {"PASTILLE_BROKER": broker, "PASTILLE_APP_ID": run, "PASTILLE_FEEDS": feeds, **topics}
+
+    def _start(self, guard: Guard, name: str, arguments: list[str]) -> None:
+        assert self._folder is not None
+        with (self._folder / f"{name}.log").open("wb") as log:
+            self._running[name] = guard.run([*_PASTILLE, name, *arguments], log)
+
+    def _log_tail(self, name: str) -> str:
+        assert self._folder is not None
+        text = (self._folder / f"{name}.log").read_text(encoding="utf-8", errors="replace")
+        return "\n".join(text.splitlines()[-TAIL_LINES:])
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _delete_topics(settings: Settings) -> None:
+    from kafka.errors import KafkaError
+
+    from streams.admin import admin_client
+
+    with admin_client(settings) as admin:
+        there = set(admin.list_topics())
+        ours: list[Any] = [topic.name for topic in needed_topics(settings, PARTITIONS) if topic.name in there]
+        try:
+            admin.delete_topics(ours)
+        except KafkaError as error:
+            raise UserError(f"the demo's topics are left; got {error}; delete {', '.join(ours)}") from None
