@@ -1,0 +1,140 @@
+"""A recorded day played through the very Counter and Judge of the worker, in event time; no Kafka between them.
+
+Takes lines as bytes, in the order they were recorded, and gives the changes of outages. Does not know files, nor how
+fast it is asked. Events alone move time: what a clock decides in the worker does not happen here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import msgspec
+import numpy as np
+
+from detector.contracts.policy import Policy
+from detector.counting.columns import Columns, Int32s
+from detector.counting.counter import Counter
+from detector.counting.decoder import Decoder
+from detector.counting.names import Names
+from detector.counting.reference import Reject
+from detector.counting.tally import Marker, Source, Tally
+from detector.judging.judge import Judge
+from detector.judging.outage import Change
+from detector.rehearsal.partition import partitions
+
+Through: TypeAlias = Callable[[Tally], Tally | Marker]
+
+FEED = "default"
+SOURCES_MAX = 4096
+
+PAYMENTS, ORDERS = 0, 1
+"""Topics of a source; a file is one stream of both, taken as the first, and the second is at its end."""
+
+
+class _Key(msgspec.Struct):
+    order_id: str
+
+
+_key_of = msgspec.json.Decoder(_Key)
+
+
+@dataclass(slots=True)
+class Seen:
+    """What a replay has read so far. `reasons` counts the rejects; times are epoch ms of `occurred_at`, 0 for none."""
+
+    lines: int = 0
+    events: int = 0
+    ignored: int = 0
+    first_ms: int = 0
+    last_ms: int = 0
+    reasons: dict[str, int] = field(default_factory=dict)
+
+
+class Replay:
+    """N Counters, as of a topic with N partitions, and one Judge.
+
+    `through` is what stands between them, by default nothing. `rejects` are those of the last `feed`; the index of
+    each is that of its line in the batch.
+    """
+
+    def __init__(self, policy: Policy, sources: int = 1, through: Through | None = None) -> None:
+        if not 1 <= sources <= SOURCES_MAX:
+            raise ValueError(f"sources must be from 1 to {SOURCES_MAX}; got {sources}; choose one between")
+        names = Names(policy)
+        self._decoder = Decoder(policy, names)
+        self._sources = [Source(FEED, number) for number in range(sources)]
+        self._counters = [Counter(policy, names, source, {FEED: sources}) for source in self._sources]
+        for counter in self._counters:
+            counter.at_end(ORDERS, True)
+        self._judge = Judge(policy)
+        self._through = through
+        self.seen = Seen()
+        self.rejects: Sequence[Reject] = ()
+
+    @property
+    def time_ms(self) -> int:
+        """Up to when everything is judged, in event time."""
+        return self._judge.time_ms
+
+    def feed(self, values: Sequence[bytes]) -> list[Change]:
+        """The changes of outages that these lines complete. Any cutting of the same lines gives the same changes."""
+        first = self.seen.lines
+        decoded = self._decoder.decode(values, "mixed", None, np.arange(first, first + len(values), dtype=np.int64))
+        self._note(len(values), decoded.columns, decoded.ignored)
+        self.rejects = decoded.rejects
+        for reject in decoded.rejects:
+            self._note_reject(reject.reason)
+        if len(self._counters) == 1:
+            return self._judged(self._counters[0].take(decoded.columns))
+        return self._judged(self._counted(decoded.columns, _partitions(values, len(self._counters)), first))
+
+    def finish(self) -> list[Change]:
+        """Say that every source is at its end, so that all of them are judged up to the newest boundary of any."""
+        last = [tally for counter in self._counters for tally in counter.at_end(PAYMENTS, True)]
+        changes = self._judged(last)
+        for source in self._sources:
+            changes += self._judge.take(Marker("ended", source))
+        return changes
+
+    def _counted(self, columns: Columns, of_line: Int32s, first: int) -> list[Tally]:
+        of_event = of_line[columns.offset - first]
+        tallies = []
+        for number, counter in enumerate(self._counters):
+            rows = np.flatnonzero(of_event == number)
+            if len(rows):
+                tallies += counter.take(columns.pick(rows))
+        # The Judge holds back what it cannot judge yet: in the order of boundaries that is least.
+        return sorted(tallies, key=lambda tally: (tally.boundary_ms, tally.source))
+
+    def _judged(self, tallies: Sequence[Tally]) -> list[Change]:
+        changes: list[Change] = []
+        for tally in tallies:
+            changes += self._judge.take(tally if self._through is None else self._through(tally))
+        return changes
+
+    def _note(self, lines: int, columns: Columns, ignored: int) -> None:
+        seen = self.seen
+        seen.lines += lines
+        seen.events += len(columns)
+        seen.ignored += ignored
+        if len(columns):
+            earliest, latest = int(columns.occurred_at.min()), int(columns.occurred_at.max())
+            seen.first_ms = min(seen.first_ms, earliest) if seen.first_ms else earliest
+            seen.last_ms = max(seen.last_ms, latest)
+
+    def _note_reject(self, reason: str) -> None:
+        self.seen.reasons[reason] = self.seen.reasons.get(reason, 0) + 1
+
+
+def _partitions(values: Sequence[bytes], count: int) -> Int32s:
+    return partitions([_key(value) for value in values], count)
+
+
+def _key(value: bytes) -> bytes:
+    """The record's key as a producer would set it; a line without one is no event, and goes anywhere."""
+    try:
+        return _key_of.decode(value).order_id.encode()
+    except (msgspec.MsgspecError, UnicodeError):
+        return b""
