@@ -57,14 +57,15 @@ def label(codes: Iterable[tuple[str, int]], method: str, network: str | None = N
 def look_up(code: str, method: str, network: str | None = None) -> Code | None:
     """The entry of a code: its method's, else its network's, else the common one.
 
-    Without a network, an entry that only one network has is as good. Upper and lower case are the same.
+    Else an entry that one table alone has is as good; UPI's, where the method is known not to be UPI, are not.
+    Upper and lower case are the same.
     """
     tables, code = _tables(), code.strip().upper()
     name = (network or "").strip().lower()
     for table in (method.strip().lower(), _OTHER_SPELLINGS.get(name, name), _COMMON):
         if found := tables.get(table, {}).get(code):
             return found
-    owners = [table for name, table in tables.items() if code in table and name != "upi"]
+    owners = [table for name, table in tables.items() if code in table and (name != "upi" or not method)]
     return owners[0][code] if len(owners) == 1 else None
 
 

@@ -272,7 +272,7 @@ class OutageData(Contract):
     top_codes: list[CodeCount] = Field(default_factory=list, description="The commonest response codes of the reds.")
     impact: Impact | None = None
     parent_id: str | None = Field(None, description="The outage that took this one over.")
-    children: list[str] = Field(default_factory=list, description="Outages or scopes below that broke their rule.")
+    children: list[str] = Field(default_factory=list, description="Keys of the scopes below it that broke their rule.")
     maintenance_id: str | None = None
     policy_version: str = Field(description="Hash of the canonical policy.")
     input: Input

@@ -25,6 +25,9 @@ NEVER: Final = -1
 IGNORE: Final = "ignore"
 """What `statuses` maps a word to that is counted and not judged."""
 
+FINDINGS_MAX: Final = 100
+"""As many as a person mends in one go; finding the line of each takes a moment."""
+
 _VERSION_CHARACTERS = 12
 
 
@@ -140,8 +143,13 @@ class Policy:
 
     @classmethod
     def parse(cls, canonical: str) -> Policy:
-        """Read what `canonical` wrote; unknown keys are of a newer version and raise ValueError."""
-        return _from_plain(json.loads(canonical))
+        """Read what `canonical` wrote. Raises ValueError for anything else, keys of another version included."""
+        plain = json.loads(canonical)
+        if not isinstance(plain, dict):
+            raise ValueError(
+                f"a canonical policy is a JSON object; got {type(plain).__name__}; pass Policy.canonical()"
+            )
+        return _from_plain(plain)
 
     def rules(self, scope: Scope) -> Rules:
         """What holds for a scope. For each value the narrowest override that covers the scope wins.
@@ -228,9 +236,16 @@ def load_policy(toml_text: str, name: str = "policy.toml") -> Policy:
         raise PolicyError(name, (_syntax_finding(error),)) from None
     plain, problems = merge(data, json.loads(DEFAULT.canonical()))
     if problems:
-        findings = (_finding(toml_text, problem) for problem in problems)
-        raise PolicyError(name, tuple(sorted(findings, key=lambda finding: (finding.line, finding.key))))
+        raise PolicyError(name, _findings(toml_text, problems))
     return _from_plain(plain)
+
+
+def _findings(toml_text: str, problems: list[Problem]) -> tuple[Finding, ...]:
+    shown = [_finding(toml_text, problem) for problem in problems[:FINDINGS_MAX]]
+    shown.sort(key=lambda finding: (finding.line, finding.key))
+    if more := len(problems) - len(shown):
+        shown.append(Finding(0, "", f"{more} more mistakes are not shown; mend these first"))
+    return tuple(shown)
 
 
 def _finding(toml_text: str, problem: Problem) -> Finding:

@@ -19,8 +19,9 @@ def line_of(text: str, path: Path) -> int:
 
     Where the path is not there (a key that is missing), the line of the nearest part that is; 0 where none is.
     """
-    lines = text.split("\n")
-    while path and not _holds(tomllib.loads(text), path):
+    lines = text.replace("\r\n", "\n").split("\n")
+    whole = tomllib.loads(text)
+    while path and not _holds(whole, path):
         path = path[:-1]
     if not path:
         return 0

@@ -58,6 +58,7 @@ def test_other_codes_prove_nothing(code: str) -> None:
         ("U68", "upi", None, "acquirer"),
         ("U30", "upi", None, "unknown"),
         ("91", "upi", None, "issuer"),
+        ("U68", "", None, "acquirer"),  # of a whole bank, whatever the method
         ("ZM", "card", None, "unknown"),  # UPI's codes are UPI's
     ],
 )

@@ -132,6 +132,12 @@ class TestVersion:
         with pytest.raises(ValueError, match="patience_ms"):
             Policy.parse(json.dumps(plain))
 
+    @pytest.mark.parametrize("text", ["", "5", "[]", "{}", "null"])
+    def test_what_is_no_canonical_policy(self, text: str) -> None:
+        """Anything but a canonical policy is a ValueError, which the log's reader expects."""
+        with pytest.raises(ValueError):  # noqa: PT011  (json's own words, or ours)
+            Policy.parse(text)
+
     def test_replace_changes_the_version(self) -> None:
         """A policy changed in code never carries the version of another."""
         assert dataclasses.replace(DEFAULT, wait_ms=0).version != DEFAULT.version
