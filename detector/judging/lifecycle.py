@@ -276,7 +276,7 @@ class Lifecycle:
         return {
             "open": [outage.export() for outage in self.open.values()],
             "waiting": list(self.waiting.items()),
-            "ordinals": self.ordinals,
+            "ordinals": dict(self.ordinals),
             "catching_up": self.catching_up,
         }
 

@@ -1,0 +1,99 @@
+"""The board, with its ring, folds and due times, says of every scope what a person reading all payments says."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from detector.contracts.policy import Policy, Rule
+from detector.counting.tally import Source, decode, encode
+from detector.judging.judge import Judge
+from detector.judging.streak import BREACH
+from tests.property.dumb_judge import Payment, history, read, tally
+
+LEAVES = [(bank, method) for bank in ("axa", "bnp") for method in ("card", "pix", "boleto")]
+START_MS = 1_700_000_000_000
+POLICY = Policy(
+    ring_ms=60_000, horizon_ms=60_000, grace_ms=5_000, wait_ms=10_000, all_red=Rule(30_000, 4),
+    all_pending=Rule(40_000, 5), answers={"default": 20_000, "boleto": -1},
+)  # fmt: skip
+
+
+def split(payments: list[Payment], sources: int) -> list[list[Payment]]:
+    """Each payment's source, by its voter."""
+    parts: list[list[Payment]] = [[] for _ in range(sources)]
+    for payment in payments:
+        parts[payment.voter % sources].append(payment)
+    return parts
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_board_reads_the_policy_as_a_person(seed: int) -> None:
+    """Streak, kind and breach of every scope at every boundary, far beyond the ring, from one to three sources."""
+    chance = random.Random(seed)
+    payments = history(chance, POLICY, LEAVES[: chance.choice((2, 6))], 600_000, START_MS)
+    parts = split(payments, chance.choice((1, 3)))
+    layout, judge = {"default": len(parts)}, Judge(POLICY)
+    boundary_ms, since_ms, seen = START_MS, 0, 0
+    while boundary_ms < START_MS + 700_000:
+        boundary_ms += chance.choice((1_000, 1_000, 3_000, 20_000))
+        for number, part in enumerate(parts):
+            judge.take(tally(POLICY, part, Source("default", number), layout, boundary_ms, since_ms))
+        since_ms = boundary_ms
+        newest_ms = max((p.start_ms for p in payments if p.start_ms < boundary_ms), default=-1)
+        found = judge.board.found
+        for node, scope in enumerate(judge.board.nodes.scopes):
+            if judge.board.marks.floor[node] >= 0:
+                continue  # A parent that resolved moved the streak; the reader on paper does not know of it.
+            paper = read(POLICY, scope, payments, boundary_ms, newest_ms)
+            first, red, overdue = int(found.first[node]), int(found.red[node]), int(found.overdue[node])
+            where = f"seed {seed}, {scope.key}, {boundary_ms}"
+            assert (paper.first, paper.red, paper.overdue) == (first, red, overdue), where
+            if paper.first >= 0:
+                assert paper.payments == found.payments[node], where
+            assert paper.breach == (found.verdict[node] == BREACH), where
+            seen += paper.breach
+    assert seen or seed  # The first seed is known to have breaches: the test must not be empty.
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_jumping_changes_nothing(seed: int) -> None:
+    """A Judge that is given every boundary says the same as one that is given only those with news."""
+    chance = random.Random(seed)
+    payments = history(chance, POLICY, LEAVES[:4], 400_000, START_MS)
+    every, jumping = Judge(POLICY), Judge(POLICY)
+    source, layout = Source("default", 0), {"default": 1}
+    one, other = [], []
+    for boundary_ms in range(START_MS + 1_000, START_MS + 600_000, 1_000):
+        record = tally(POLICY, payments, source, layout, boundary_ms, boundary_ms - 1_000)
+        one += every.take(record)
+        if len(record.cells) or boundary_ms == START_MS + 599_000:
+            other += jumping.take(decode(encode(record)))
+    assert one == other, f"seed {seed}"
+    assert one or seed
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_restored_judge_goes_on(seed: int) -> None:
+    """At any offset, a snapshot and the log before it give a Judge that says the same from there on."""
+    chance = random.Random(seed)
+    payments = history(chance, POLICY, LEAVES[:4], 500_000, START_MS)
+    log = [
+        tally(POLICY, part, Source("default", number), {"default": 2}, boundary_ms, boundary_ms - 1_000)
+        for boundary_ms in range(START_MS + 1_000, START_MS + 500_000, 1_000)
+        for number, part in enumerate(split(payments, 2))
+    ]
+    cut = chance.randrange(50, len(log))
+    first, expected = Judge(POLICY), []
+    for record in log[:cut]:
+        first.take(record)
+    state = first.export()
+    for record in log[cut:]:
+        expected += first.take(record)
+    second = Judge.restore(state)
+    for record in log[:cut]:
+        second.refill(record)
+    found = [change for record in log[cut:] for change in second.take(record)]
+    assert expected == found, f"seed {seed}, cut {cut}"
+    assert [record.model_dump() for record in first.health()] == [record.model_dump() for record in second.health()]

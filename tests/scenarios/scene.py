@@ -1,0 +1,159 @@
+"""Scenes: plain-text stories of traffic and what must come out of it, read and played through Counter and Judge.
+
+    A bank refuses everything for twenty minutes.      the story
+
+    policy                                             TOML, as in a policy file (optional)
+        min_merchants = 1
+    traffic                                            bank method rate outcome span [, option value]
+        bnp card  12/min  approved     0:00 - 1:00:00
+        bnp card   6/h    declined 51  0:20:00 - 0:40:00, shops 1
+    expect                                             when what scope [kind] [word value]; nothing else may come
+        25:00  started  bank:bnp all_red began 20:00
+        nothing more
+
+Outcomes: `approved`, `declined CODE`, `error CODE`, `pending`, `gives up after 3m`, `60% approved else declined 05`,
+`placed` (orders alone). Options: `shops N` (default 20), `shoppers N` (default: every payment another), `answer 2s`.
+Payments lie evenly in their span; the story has no chance in it. A `method` or bank may be a list: `a|b|c`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from detector.contracts.policy import Policy, load_policy
+from detector.judging.outage import Change
+from detector.rehearsal.replay import Replay
+
+START_MS = 1_760_000_400_000 - 1_760_000_400_000 % 3_600_000
+"""A full hour: 0:00 of every scene."""
+_GOLDEN = 0.6180339887498949
+_LINE = re.compile(r"(?P<bank>\S+)\s+(?P<method>\S+)\s+(?P<count>\d+)/(?P<per>min|h|s)\s+(?P<outcome>.+?)\s+"
+                   r"(?P<begin>[\d:]+)\s*-\s*(?P<end>[\d:]+)(?P<options>(?:,\s*\w+ \w+)*)$")  # fmt: skip
+_PER_MS = {"s": 1_000, "min": 60_000, "h": 3_600_000}
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """One line of `expect`; times are ms from the scene's start."""
+
+    text: str
+    at_ms: int
+    type: str
+    scope: str
+    words: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Scene:
+    """One story, read."""
+
+    name: str
+    story: str = ""
+    policy_text: str = ""
+    traffic: list[str] = field(default_factory=list)
+    expect: list[Expected] = field(default_factory=list)
+
+    @property
+    def policy(self) -> Policy:
+        """The scene's policy."""
+        return load_policy(self.policy_text, self.name)
+
+
+def read(path: Path) -> Scene:
+    """Read a scene file; anything that is not understood is an error with its line."""
+    scene, part = Scene(path.stem), "story"
+    for number, raw in enumerate(path.read_text().splitlines(), 1):
+        line = raw.split("#")[0].rstrip() if part != "story" else raw.rstrip()
+        if line in ("policy", "traffic", "expect"):
+            part = line
+        elif not line:
+            continue
+        elif part == "story":
+            scene.story += line + " "
+        elif part == "policy":
+            scene.policy_text += line.strip() + "\n"
+        elif part == "traffic":
+            mend = f"{path.name}:{number}: traffic is `bank method rate outcome span`; got: {line}"
+            assert _LINE.match(line.strip()), mend
+            scene.traffic.append(line.strip())
+        elif line.strip() != "nothing more":
+            scene.expect.append(_expected(line.strip()))
+    return scene
+
+
+def clock_ms(text: str) -> int:
+    """`1:30:00` or `25:00` as ms."""
+    parts = [int(part) for part in text.split(":")]
+    return sum(part * unit for part, unit in zip(reversed(parts), (1_000, 60_000, 3_600_000), strict=False))
+
+
+def _expected(line: str) -> Expected:
+    at, type_, scope, *words = line.split()
+    return Expected(line, clock_ms(at), type_, scope, tuple(words))
+
+
+def events(scene: Scene) -> list[dict[str, object]]:
+    """The scene's events in the order they arrive."""
+    out: list[dict[str, object]] = []
+    for number, line in enumerate(scene.traffic):
+        found = _LINE.match(line)
+        assert found
+        pairs = [(bank, method) for bank in found["bank"].split("|") for method in found["method"].split("|")]
+        for place, (bank, method) in enumerate(pairs):
+            out += _stream(found, bank, method, f"{number}-{place}")
+    return sorted(out, key=lambda event: int(str(event["occurred_at"])))
+
+
+def _stream(found: re.Match[str], bank: str, method: str, tag: str) -> Iterator[dict[str, object]]:
+    options = dict(part.split() for part in found["options"].split(",") if part.strip())
+    period = _PER_MS[found["per"]] / int(found["count"])
+    begin, end = clock_ms(found["begin"]), clock_ms(found["end"])
+    shops = int(options.get("shops", 20))
+    for k in range(int((end - begin) / period)):
+        at = START_MS + begin + int((k + 0.5) * period)
+        base: dict[str, object] = {"order_id": f"order-{tag}-{k}", "bank": bank, "method": method}
+        if shops:
+            base["merchant_id"] = f"shop-{k % shops}"
+        if "shoppers" in options:
+            base["shopper_id"] = f"shopper-{tag}-{k % int(options['shoppers'])}"
+        outcome = _pick(found["outcome"], k)
+        yield from _payment(base, outcome, at, int(options.get("answer", "0s")[:-1]) * 1_000, f"pay-{tag}-{k}")
+
+
+def _pick(outcome: str, k: int) -> str:
+    """`60% approved else declined 05` for the k-th payment: spread evenly, without chance."""
+    if "%" not in outcome:
+        return outcome
+    share, rest = outcome.split("% ")
+    first, other = rest.split(" else ")
+    return first if (k * _GOLDEN) % 1 < float(share) / 100 else other
+
+
+def _payment(base: dict[str, object], outcome: str, at: int, answer_ms: int, name: str) -> Iterator[dict[str, object]]:
+    word, *rest = outcome.split()
+    if word == "placed":
+        yield {**base, "status": "placed", "occurred_at": at}
+        return
+    payment = {**base, "payment_id": name}
+    if word == "gives":
+        wait_ms = int(rest[-1][:-1]) * 60_000
+        yield {**payment, "status": "pending", "occurred_at": at}
+        yield {**payment, "status": "cancelled", "occurred_at": at + wait_ms, "started_at": at}
+    elif word == "pending" or answer_ms == 0:
+        yield {**payment, "status": word, "occurred_at": at, **({"code": rest[0]} if rest else {})}
+    else:
+        yield {**payment, "status": "pending", "occurred_at": at}
+        code = {"code": rest[0]} if rest else {}
+        yield {**payment, "status": word, "occurred_at": at + answer_ms, "started_at": at, **code}
+
+
+def play(scene: Scene, sources: int = 1, batch: int = 500) -> list[Change]:
+    """The changes the scene gives, through the very Counter and Judge of the worker."""
+    lines = [json.dumps(event).encode() for event in events(scene)]
+    replay = Replay(scene.policy, sources)
+    changes = [change for at in range(0, len(lines), batch) for change in replay.feed(lines[at : at + batch])]
+    return changes + replay.finish()
