@@ -1,6 +1,7 @@
 """The scrape configuration and the alert rules, as the real promtool sees them. Knows nothing of the worker's code."""
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -9,10 +10,13 @@ from typing import Any
 import pytest
 import yaml
 
+from streams.metrics import METRICS
+
 ROOT = Path(__file__).parents[2]
 PROMETHEUS = ROOT / "deploy" / "prometheus"
 RULES = yaml.safe_load((PROMETHEUS / "pastille.rules.yml").read_text(encoding="utf-8"))
 ALERTS = [rule for group in RULES["groups"] for rule in group["rules"]]
+RULE_TESTS = ("rules_test.yml", "events_rules_test.yml")
 PROMTOOL_TIMEOUT_S = 60
 
 
@@ -45,8 +49,8 @@ def test_the_rules_are_valid(promtool: str) -> None:
 
 
 def test_the_rules_fire_when_they_should(promtool: str) -> None:
-    """Each alert fires and ends at the moments written in rules_test.yml, also while the Judge moves."""
-    run(promtool, "test", "rules", "rules_test.yml")
+    """Each alert fires and ends at the moments written beside this file, also while the Judge moves."""
+    run(promtool, "test", "rules", *RULE_TESTS)
 
 
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert["alert"])
@@ -66,10 +70,23 @@ def test_every_runbook_belongs_to_an_alert() -> None:
 
 
 def test_every_alert_is_tested() -> None:
-    """Each alert has at least one moment in rules_test.yml at which it must fire."""
-    cases = yaml.safe_load((Path(__file__).parent / "rules_test.yml").read_text(encoding="utf-8"))["tests"]
-    firing = {row["alertname"] for case in cases for row in case["alert_rule_test"] if row["exp_alerts"]}
+    """Each alert has at least one moment in a test at which it must fire."""
+    files = [yaml.safe_load((Path(__file__).parent / name).read_text(encoding="utf-8")) for name in RULE_TESTS]
+    rows = [row for file in files for case in file["tests"] for row in case["alert_rule_test"]]
+    firing = {row["alertname"] for row in rows if row["exp_alerts"]}
     assert firing == {alert["alert"] for alert in ALERTS}
+
+
+@pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert["alert"])
+def test_the_rules_ask_for_what_a_worker_says(alert: dict[str, Any]) -> None:
+    """Each metric in a rule is one of the worker's, and each label that a rule names is one of the metric's."""
+    labels = {metric.name: set(metric.labels) for metric in METRICS}
+    for name in re.findall(r"\bpastille_\w+", alert["expr"]):
+        assert name in labels
+    for by, name in re.findall(r"by \(([\w, ]+)\) \((?:\w+\()?(pastille_\w+)", alert["expr"]):
+        assert set(by.split(", ")) <= labels[name]
+    for name, label in re.findall(r"(pastille_\w+)\{(\w+)", alert["expr"]):
+        assert label in labels[name]
 
 
 def test_the_rules_are_those_prometheus_loads() -> None:
