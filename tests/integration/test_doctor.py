@@ -213,6 +213,14 @@ def test_partitions(world: World) -> None:
     assert f"{world.orders} 2" in finding["got"]
 
 
+def test_payments(healthy: World) -> None:
+    """An empty feed, or one with nothing in the last minutes, is said: silence must not look like health."""
+    assert (healthy.found()["check"], healthy.found()["got"]) == ("payments", "none at all")
+    hour_ago = healthy.now_ms - 3_600_000
+    healthy.send([replace(sent, timestamp_ms=hour_ago) for sent in healthy.traffic()])
+    assert healthy.found("--minutes", "10")["got"].startswith(f"{2 * ORDERS} records")
+
+
 def test_key(healthy: World) -> None:
     """A key that is not the order_id is found, and so is a record that murmur2 would not have put where it is."""
     records = healthy.traffic()

@@ -16,6 +16,7 @@ from streams.doctor.checks import (
     merchants,
     orders,
     partitions,
+    payments,
     started_at,
     topics,
     unparsable,
@@ -26,6 +27,7 @@ from streams.doctor.finding import Finding
 CHECKS: Final[Mapping[str, Callable[[Checkup], Iterator[Finding]]]] = {
     "topics": topics.check,
     "partitions": partitions.check,
+    "payments": payments.check,
     "key": key.check,
     "unparsable": unparsable.check,
     "clock": clock.check,
