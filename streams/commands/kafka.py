@@ -61,9 +61,8 @@ def _watch(cluster: EmbeddedKafka) -> None:
 def _print(cluster: EmbeddedKafka, as_json: bool) -> None:
     variables = cluster.environment()
     if as_json:
-        facts = {"bootstrap": cluster.bootstrap, "environment": variables}
-        facts |= {"folder": str(cluster.folder), "pids": cluster.pids}
-        typer.echo(json.dumps(facts))
+        place = {"folder": str(cluster.folder), "pids": cluster.pids}
+        typer.echo(json.dumps({"bootstrap": cluster.bootstrap, "environment": variables, **place}))
     else:
         typer.echo(f"Kafka is ready at {cluster.bootstrap}. In another terminal:")
         for name, value in variables.items():

@@ -84,6 +84,9 @@ def _limits() -> dict[str, object]:
     return {
         "auto.create.topics.enable": "false",
         "group.initial.rebalance.delay.ms": 0,
+        # A killed broker comes back only when its old session has ended: 9 s by default.
+        "broker.session.timeout.ms": 4_000,
+        "broker.heartbeat.interval.ms": 1_000,
         # Recorded days are years old, and retention goes by the records' own times: here nothing is ever too old.
         "log.retention.ms": -1,
         "log.cleaner.dedupe.buffer.size": 16 * 1024 * 1024,  # of a heap of 512 MB, not the default's 128
