@@ -1,0 +1,183 @@
+"""The worker, put together: intake, verdict and HTTP in one process, from start to a sure end.
+
+Knows which parts there are and how they begin and end; what they do is theirs. Several workers share the work: Kafka
+places the sources, and one of them judges.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from detector.contracts.policy import Policy
+from streams.admin import admin_client
+from streams.health import HealthServer
+from streams.intake.ingest import Intake
+from streams.intake.placing import Placing, place
+from streams.metrics import new_registry
+from streams.settings import Settings
+from streams.topics import require_topics
+from streams.verdict.agent import Verdict, build_app
+from streams.verdict.outbox import Fenced
+
+__all__ = ["Worker", "set_up_logging", "where_to_read"]
+
+log = logging.getLogger(__name__)
+
+STOP_S: Final = 6.0
+"""A worker that was told to stop is given this long to say goodbye to Kafka."""
+KILL_S: Final = 9.0
+"""After this long the process ends whatever it waits for: Faust can hang in a send."""
+FORMAT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+QUIET: Final = ("aiokafka", "faust", "kafka", "mode", "numba", "asyncio")
+
+
+class _OneLine(logging.Formatter):
+    """Every record is one line, tracebacks too, so that a line is never somebody else's half."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return super().format(record).replace("\n", " | ")
+
+
+def set_up_logging() -> None:
+    """One format for every line of the process, on standard error; of libraries only warnings."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_OneLine(FORMAT))
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    for name in QUIET:
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def where_to_read(settings: Settings) -> Placing:
+    """Ask the broker for the feeds' topics. Raises UserError where a needed topic is missing or no broker answers."""
+    require_topics(settings)
+    wanted = {topic for feed in settings.feeds for topic in feed.topics}
+    with admin_client(settings) as admin:
+        there = sorted(wanted.intersection(admin.list_topics()))
+        partitions = {found["name"]: len(found["partitions"]) for found in admin.describe_topics(there)}
+    return place(settings.feeds, partitions)
+
+
+@dataclass(slots=True)
+class Ending:
+    """Why a worker ends: asked to (code 0), or because going on was impossible (code 1)."""
+
+    code: int
+    why: str
+
+
+class Worker:
+    """One worker process."""
+
+    def __init__(self, settings: Settings, policy: Policy, placing: Placing) -> None:
+        self._settings, self._policy, self._placing = settings, policy, placing
+        self._datadir = tempfile.TemporaryDirectory(prefix="pastille-worker-")
+        self.intake: Intake
+        self.verdict: Verdict
+        self._http: HealthServer
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def wall_ms(self) -> int:
+        """Epoch ms now."""
+        return time.time_ns() // 1_000_000
+
+    def problems(self) -> dict[str, str]:
+        """What keeps the worker from being ready."""
+        found: dict[str, str] = {}
+        if self.intake.problem is not None:
+            found["intake"] = self.intake.problem
+        if not self.verdict.recovered:
+            found["verdict"] = "Faust has not joined its group and recovered its table yet"
+        elif self.verdict.holds_seat and self.verdict.tenure is None:
+            found["verdict"] = "the tallies are this worker's to judge, and its Judge is being put together"
+        return found
+
+    async def run(self) -> int:
+        """Work until told to stop, or until going on is impossible; the process's exit code."""
+        stopped = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, self._told, stopped, number)
+        try:
+            ending = await self._work(stopped)
+        except BaseException:
+            _end_surely(1)
+            raise
+        log.log(logging.INFO if ending.code == 0 else logging.ERROR, "worker: stopping: %s", ending.why)
+        _end_surely(ending.code)
+        try:
+            await asyncio.wait_for(self._stop(), STOP_S)
+        except TimeoutError:
+            log.warning("worker: not everything stopped within %.0f s; ending anyway", STOP_S)
+        self._datadir.cleanup()
+        return ending.code
+
+    def _told(self, stopped: asyncio.Event, number: int) -> None:
+        log.info("worker: got %s", signal.Signals(number).name)
+        stopped.set()
+
+    async def _work(self, stopped: asyncio.Event) -> Ending:
+        for warning in self._placing.warnings:
+            log.warning("worker: %s", warning)
+        self.intake = Intake(self._settings, self._policy, self._placing, self.wall_ms)
+        app = build_app(self._settings, self._datadir.name)
+        self.verdict = Verdict(app, self._settings, self._policy, self.wall_ms)
+        self._http = HealthServer(new_registry(self), self.problems)
+        await self._http.start(self._settings.http_host, self._settings.http_port)
+        self._say_where()
+        await self.intake.start()
+        self._tasks = [asyncio.create_task(self.verdict.start()), asyncio.create_task(self.verdict.watch())]
+        told = asyncio.ensure_future(stopped.wait())
+        return await self._first_end([told, self.intake.failed, self.verdict.failed, *self._tasks], self._tasks[0])
+
+    def _say_where(self) -> None:
+        url = f"http://{self._settings.http_host}:{self._http.port}"
+        print(json.dumps({"http": url, "pid": os.getpid()}), flush=True)
+
+    async def _first_end(self, waits: Iterable[asyncio.Future[Any]], starting: asyncio.Task[None]) -> Ending:
+        pending = set(waits)
+        while True:
+            done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+            for one in done:
+                if one is starting and starting.exception() is None:
+                    log.info("worker: joined")
+                    continue
+                return _ending(one)
+
+    async def _stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        # Side by side: one that hangs must not keep the other from leaving its group.
+        results = await asyncio.gather(
+            self.intake.stop(), self.verdict.stop(), self._http.stop(), return_exceptions=True
+        )
+        for result in results:
+            if isinstance(result, Exception):
+                log.warning("worker: while stopping: %s: %s", type(result).__name__, result)
+
+
+def _ending(done: asyncio.Future[Any]) -> Ending:
+    error = done.exception()
+    result = error if error is not None else done.result()
+    if isinstance(result, Fenced):
+        return Ending(1, "a newer Judge has fenced this worker's; start it again to count and to stand by")
+    if isinstance(result, BaseException):
+        log.error("worker: %s", type(result).__name__, exc_info=result)
+        return Ending(1, f"{type(result).__name__}: {result}")
+    return Ending(0, "asked to")
+
+
+def _end_surely(code: int) -> None:
+    """Whatever hangs, a thread or a send, the process is gone in seconds."""
+    timer = threading.Timer(KILL_S, os._exit, (code,))
+    timer.daemon = True
+    timer.start()

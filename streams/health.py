@@ -1,0 +1,66 @@
+"""The worker's HTTP: `/metrics`, `/health/live`, `/health/ready`. Loopback unless the settings say otherwise.
+
+Knows HTTP; what ready means is asked of the worker. It changes nothing and shows no secret.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.registry import CollectorRegistry
+
+from streams.errors import UserError
+
+__all__ = ["HealthServer"]
+
+STOP_S = 2.0
+Problems = Callable[[], dict[str, str]]
+
+
+class HealthServer:
+    """Serves metrics and health. `problems` names what keeps the worker from being ready; empty when it is."""
+
+    def __init__(self, registry: CollectorRegistry, problems: Problems) -> None:
+        self._registry, self._problems = registry, problems
+        self._runner: web.AppRunner | None = None
+        self.port = 0
+
+    async def start(self, host: str, port: int) -> None:
+        """Listen; port 0 takes a free one, told in `port`. Raises UserError where the port is taken."""
+        app = web.Application()
+        app.add_routes(
+            [
+                web.get("/metrics", self._metrics),
+                web.get("/health/live", self._live),
+                web.get("/health/ready", self._ready),
+            ]
+        )
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=STOP_S)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, host, port)
+        try:
+            await site.start()
+        except OSError as error:
+            raise UserError(
+                f"the HTTP port must be free; got {host}:{port}: {error.strerror}; choose one with --http-port, or 0"
+            ) from None
+        self.port = int(self._runner.addresses[0][1])
+
+    async def stop(self) -> None:
+        """Stop listening."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def _metrics(self, _request: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def _live(self, _request: web.Request) -> web.Response:
+        return web.Response(text=json.dumps({"live": True}), content_type="application/json")
+
+    async def _ready(self, _request: web.Request) -> web.Response:
+        problems = self._problems()
+        body = json.dumps({"ready": not problems, "problems": problems})
+        return web.Response(text=body, status=503 if problems else 200, content_type="application/json")

@@ -1,0 +1,125 @@
+"""Dead letters on their way out: a producer of their own, and a bound that a flood of bad records cannot break.
+
+Up to the policy's rate every bad record is one letter; what comes faster is counted and told in one letter a second
+and partition (reason `flood`, with the first offset and how many), since the records themselves still stand in their
+topic. Writing waits for the broker rather than drop anything. Does not know what is wrong with a record.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter as Count
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+
+from detector.contracts.policy import Policy
+from streams.deadletters import Header, dead_letter
+from streams.settings import Settings
+
+__all__ = ["BURST_S", "Bad", "DeadLetters", "RateLimit"]
+
+BURST_S = 50
+"""Seconds of the policy's rate that may come at once."""
+IN_FLIGHT_MAX = 1_000
+FLOOD = "flood"
+
+
+@dataclass(frozen=True, slots=True)
+class Bad:
+    """A record that is no event of ours, and why."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    headers: Sequence[Header]
+    reason: str
+    field: str | None
+    received_at_ms: int
+    value: bytes
+
+    def letter(self) -> bytes:
+        """The letter as it stands on the topic."""
+        return dead_letter(
+            self.topic, self.partition, self.offset, self.key, self.headers,
+            self.reason, self.field, self.received_at_ms, self.value,
+        )  # fmt: skip
+
+
+class RateLimit:
+    """A bucket of `burst` that fills with `per_s`; time is an argument."""
+
+    def __init__(self, per_s: float, burst: float) -> None:
+        self._per_s, self._burst = per_s, burst
+        self._left = burst
+        self._at_s: float | None = None
+
+    def admit(self, now_s: float) -> bool:
+        """Whether one more may pass now."""
+        if self._at_s is not None:
+            self._left = min(self._burst, self._left + (now_s - self._at_s) * self._per_s)
+        self._at_s = now_s
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
+
+
+class DeadLetters:
+    """Writes letters. `counted[reason]`: bad records, those of a flood included."""
+
+    def __init__(self, settings: Settings, policy: Policy, counted: Count[str]) -> None:
+        self._topic = settings.topics.dead_letters
+        self._limit = RateLimit(policy.dead_letters_per_s_max, policy.dead_letters_per_s_max * BURST_S)
+        self._in_flight: deque[asyncio.Future[Any]] = deque()
+        self._flood: dict[tuple[str, int], list[int]] = {}
+        self._flood_told_s = 0.0
+        self.counted = counted
+        self._producer = AIOKafkaProducer(
+            **settings.aiokafka(), acks="all", enable_idempotence=True, linger_ms=5, compression_type="lz4"
+        )
+
+    async def start(self) -> None:
+        """Connect; raises aiokafka's KafkaError where no broker answers."""
+        await self._producer.start()
+
+    async def stop(self) -> None:
+        """Deliver what is queued and disconnect."""
+        await self._producer.stop()
+
+    async def put(self, bad: Sequence[Bad], now_s: float) -> None:
+        """Write letters for these records; waits where the broker is slow. `now_s` is monotonic."""
+        for record in bad:
+            self.counted[record.reason] += 1
+            if self._limit.admit(now_s):
+                await self._send(record.topic, record.partition, record.letter())
+            else:
+                at = self._flood.setdefault((record.topic, record.partition), [record.offset, 0, record.received_at_ms])
+                at[1] += 1
+        await self._tell_flood(now_s)
+
+    async def flush(self) -> None:
+        """Wait until the broker has every letter put so far. Raises KafkaError where it refuses one."""
+        await self._tell_flood(None)
+        while self._in_flight:
+            await self._in_flight.popleft()
+
+    async def _tell_flood(self, now_s: float | None) -> None:
+        if not self._flood or (now_s is not None and now_s - self._flood_told_s < 1):
+            return
+        self._flood_told_s = now_s or self._flood_told_s
+        flood, self._flood = self._flood, {}
+        for (topic, partition), (offset, count, received_at_ms) in flood.items():
+            field = f"{count} records from this offset on"
+            letter = Bad(topic, partition, offset, None, (), FLOOD, field, received_at_ms, b"").letter()
+            await self._send(topic, partition, letter)
+
+    async def _send(self, topic: str, partition: int, letter: bytes) -> None:
+        if len(self._in_flight) >= IN_FLIGHT_MAX:
+            await self._in_flight.popleft()
+        key = f"{topic}/{partition}".encode()
+        self._in_flight.append(await self._producer.send(self._topic, letter, key=key))

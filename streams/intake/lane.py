@@ -1,0 +1,254 @@
+"""One source at work in this worker: its Counter, where its partitions stand, what may be committed.
+
+A lane is driven from one thread at a time. Knows the Counter and the decoder; knows no client, no loop, no clock: what
+was fetched and how much time went by are arguments.
+"""
+
+from __future__ import annotations
+
+from collections import Counter as Count
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from detector.counting.columns import NONE, Columns, Int64s
+from detector.counting.counter import Counter
+from detector.counting.decoder import Decoder
+from detector.counting.reference import Reason
+from detector.counting.tally import Source, Tally
+from detector.counting.watermark import OffsetIndex
+from streams.intake.deadletters import Bad
+from streams.intake.fetch import Fetched
+from streams.intake.placing import ORDERS, PAYMENTS, KeyCheck
+from streams.intake.recovery import NO_BOUNDARY, Begin, Note
+
+__all__ = ["AHEAD_MS_MAX", "Counted", "Half", "Lane", "Totals"]
+
+AHEAD_MS_MAX = 60_000
+"""How far one topic of a source may be read ahead of the other, in log time, while both have more to read."""
+TAIL = 64
+"""Records kept after their batch: a jump of log time is doubted for 20 records, and what was refused then is told."""
+INDEX_HORIZONS = 6
+_KINDS: dict[int, Literal["payments", "orders"]] = {PAYMENTS: "payments", ORDERS: "orders"}
+_NO_BYTES, _NO_NUMBERS = np.zeros(0, np.uint8), np.zeros(0, np.int32)
+_NO_HASHES, _NO_TIMES = np.zeros(0, np.uint64), np.zeros(0, np.int64)
+_NO_EVENTS = Columns(
+    _NO_BYTES, _NO_BYTES, _NO_NUMBERS, _NO_NUMBERS, _NO_HASHES, _NO_HASHES, _NO_HASHES, _NO_HASHES,
+    _NO_TIMES, _NO_TIMES, _NO_TIMES, _NO_TIMES,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What a batch led to."""
+
+    tallies: list[Tally]
+    bad: list[Bad]
+
+
+@dataclass(slots=True)
+class Totals:
+    """What was counted, for metrics; the totals of lanes can be added up.
+
+    `payments[leaf, status]` by the numbers of the worker's `Names`; `events[feed, topic, result]`.
+    """
+
+    payments: Int64s = field(default_factory=lambda: np.zeros((0, 5), np.int64))
+    events: Count[tuple[str, ...]] = field(default_factory=Count)
+    card_like: Count[str] = field(default_factory=Count)
+    late_answers: int = 0
+    too_late: int = 0
+    sampled: int = 0
+    misplaced: int = 0
+
+    def add(self, other: Totals) -> None:
+        """Add another's."""
+        size = max(len(self.payments), len(other.payments))
+        self.payments = _lengthened(self.payments, size) + _lengthened(other.payments, size)
+        self.events.update(other.events)
+        self.card_like.update(other.card_like)
+        self.late_answers += other.late_answers
+        self.too_late += other.too_late
+        self.sampled += other.sampled
+        self.misplaced += other.misplaced
+
+
+class Half:
+    """One of a source's two partitions: how far it is read, and what came of its records.
+
+    `next` is the offset to read on from. `read` is where the owner before us had got to: what lies before it was
+    counted and its dead letters were delivered. `results[result]` counts records.
+    """
+
+    def __init__(self, topic: str, kind: int, begin: Begin, index: OffsetIndex) -> None:
+        self.topic = topic
+        self.kind = kind
+        self.first = begin.offsets[topic]
+        self.next = begin.offsets[topic]
+        self.read = begin.read[topic]
+        self.index = index
+        self.log_ms = NONE
+        self.at_end = False
+        self.tail: deque[tuple[Fetched, int]] = deque(maxlen=TAIL)
+        self.results: Count[str] = Count()
+
+    def needed_from(self, log_time_ms: int) -> int:
+        """The offset from which every record of a log time and later is read."""
+        found = self.index.first(log_time_ms)
+        return self.first if found is None else found
+
+    def bad(self, batch: Fetched, partition: int, at: int, reason: str, field_: str = "") -> Bad:
+        """The record at an index of the batch, with what is wrong with it."""
+        return Bad(
+            self.topic, partition, int(batch.offsets[at]), batch.key(at), batch.headers(at),
+            reason, field_ or None, max(0, int(batch.times[at])), batch.values[at],
+        )  # fmt: skip
+
+    def see(self, batch: Fetched, ignored: int, rejected: int) -> None:
+        """Note what came of a batch; what was counted by the owner before us is `rebuilt`."""
+        rebuilt = int((batch.offsets < self.read).sum())
+        self.results["rebuilt"] += rebuilt
+        if rebuilt < len(batch):
+            self.results["ignored"] += ignored
+            self.results["rejected"] += rejected
+            self.results["counted"] += max(0, len(batch) - rebuilt - ignored - rejected)
+        self.next = int(batch.offsets[-1]) + 1
+        self.log_ms = max(self.log_ms, int(batch.times.max()))
+        self.tail.extend((batch, at) for at in range(max(0, len(batch) - TAIL), len(batch)))
+
+
+class Lane:
+    """A source: fetched batches in, tallies and bad records out."""
+
+    def __init__(self, counter: Counter, decoder: Decoder, begin: Begin, topics: dict[str, int]) -> None:
+        policy = counter.policy
+        keep_ms = INDEX_HORIZONS * policy.horizon_ms
+        self.source: Source = counter.source
+        self.counter = counter
+        self.term = begin.term
+        self.halves = {
+            topic: Half(topic, kind, begin, OffsetIndex(policy.pane_ms, keep_ms)) for topic, kind in topics.items()
+        }
+        self.keys = KeyCheck()
+        self.boundary_ms = NO_BOUNDARY if begin.noted_ms is None else begin.noted_ms
+        self._card_like: Count[str] = Count()
+        self._decoder = decoder
+        self._partitions = counter.layout[counter.source.feed]
+        if len(topics) == 1:
+            counter.at_end(ORDERS, True)
+
+    # Work, in the counting thread
+
+    def count(self, topic: str, batch: Fetched) -> Counted:
+        """Decode and count a batch."""
+        half, counter = self.halves[topic], self.counter
+        # Noted for the whole batch as it stood before: perhaps earlier than need be, never too late.
+        half.index.note(NONE if counter.log_time_ms is None else counter.log_time_ms, int(batch.offsets[0]))
+        decoded = self._decoder.decode(batch.values, _KINDS[half.kind], batch.times, batch.offsets)
+        tallies = counter.take(decoded.columns, half.kind)
+        self._card_like.update(decoded.card_like)
+        self._sample(half, batch)
+        half.see(batch, decoded.ignored, len(decoded.rejects))
+        refused = [half.bad(batch, self.source.partition, bad.index, bad.reason, bad.field) for bad in decoded.rejects]
+        return Counted(self._published(tallies), self._unheard([*refused, *self._ahead(half, batch)]))
+
+    def idle(self, elapsed_ms: int) -> Counted:
+        """Let time go by for a source at its end."""
+        return Counted(self._published(self.counter.idle(elapsed_ms)), self._unheard(self._ahead()))
+
+    def finish(self) -> Counted:
+        """The source has nothing more: tell what waited for more."""
+        return Counted(self._published(self.counter.finish()), self._unheard(self._ahead()))
+
+    def end(self, ends: dict[str, bool]) -> Counted:
+        """Say of each topic whether it is read to its end; at the end of everything a rebuilding is over."""
+        reached = False
+        for topic, at_end in ends.items():
+            half = self.halves[topic]
+            if half.at_end != at_end:
+                reached |= at_end
+                half.at_end = at_end
+                self.counter.at_end(half.kind, at_end)
+        if self.is_at_end and self.counter.rebuilding:
+            return Counted(self._published(self.counter.caught_up()), self._unheard(self._ahead()))
+        return Counted(self._published(self.counter.take(_NO_EVENTS)) if reached else [], [])
+
+    # Questions
+
+    def has_news(self, ends: dict[str, bool]) -> bool:
+        """Whether `end` would change anything."""
+        return any(self.halves[topic].at_end != at_end for topic, at_end in ends.items())
+
+    @property
+    def is_at_end(self) -> bool:
+        """Whether all its partitions are read to their ends."""
+        return all(half.at_end for half in self.halves.values())
+
+    def wanted(self) -> list[str]:
+        """The topics to read on from: one that is far ahead waits for the other."""
+        behind = min((half.log_ms for half in self.halves.values() if not half.at_end), default=0)
+        return [
+            half.topic for half in self.halves.values() if half.at_end or half.log_ms <= behind + AHEAD_MS_MAX
+        ]  # fmt: skip
+
+    def commits(self) -> dict[str, tuple[int, Note]]:
+        """What may be committed now, given that every tally and dead letter so far is acknowledged.
+
+        Nothing while it rebuilds: what the last owner committed still holds.
+        """
+        if self.counter.rebuilding or self.counter.log_time_ms is None:
+            return {}
+        needed_ms = self.counter.commit_from(self.counter.log_time_ms)
+        return {
+            topic: (half.needed_from(needed_ms), Note(self.term, self.boundary_ms, max(half.read, half.next)))
+            for topic, half in self.halves.items()
+        }
+
+    def totals(self) -> Totals:
+        """What was counted since the lane began."""
+        stats = self.counter.stats
+        events = {
+            (self.source.feed, half.topic, result): count
+            for half in self.halves.values() for result, count in half.results.items()
+        }  # fmt: skip
+        return Totals(
+            self.counter.payments_total.copy(), Count(events), self._card_like.copy(), stats.late_answers,
+            stats.too_late, self.keys.sampled, self.keys.mismatched,
+        )  # fmt: skip
+
+    # Inside
+
+    def _published(self, tallies: list[Tally]) -> list[Tally]:
+        if tallies:
+            self.boundary_ms = tallies[-1].boundary_ms
+        return tallies
+
+    def _sample(self, half: Half, batch: Fetched) -> None:
+        if half.kind == PAYMENTS:
+            self.keys.look(batch.values, batch.key, self.source.partition, self._partitions)
+
+    def _ahead(self, read: Half | None = None, batch: Fetched | None = None) -> Iterator[Bad]:
+        """The records that the Counter refused as ahead of the clock: of this batch, or of one read shortly before."""
+        for kind, offset in self.counter.take_rejects():
+            half = next(half for half in self.halves.values() if half.kind == kind)
+            found = None if batch is None or half is not read else _place(batch, offset)
+            if found is None:
+                found = next(((old, at) for old, at in half.tail if old.offsets[at] == offset), None)
+            if found is not None:
+                yield half.bad(found[0], self.source.partition, found[1], Reason.CLOCK_AHEAD, "occurred_at")
+
+    def _unheard(self, bad: Iterable[Bad]) -> list[Bad]:
+        """Without those that the owner before us has already told."""
+        return [one for one in bad if one.offset >= self.halves[one.topic].read]
+
+
+def _place(batch: Fetched, offset: int) -> tuple[Fetched, int] | None:
+    at = int(np.searchsorted(batch.offsets, offset))
+    return (batch, at) if at < len(batch) and batch.offsets[at] == offset else None
+
+
+def _lengthened(counts: Int64s, size: int) -> Int64s:
+    return np.concatenate([counts, np.zeros((size - len(counts), 5), np.int64)])

@@ -1,0 +1,125 @@
+"""Which topics are read, which sources exist, and whether a payment's events meet in one source.
+
+Knows feeds, partition counts and Kafka's default partitioner; reads no topic itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+from aiokafka.partitioner import murmur2
+
+from detector.counting.tally import Source
+from streams.errors import UserError
+from streams.settings import Feed
+
+__all__ = ["ORDERS", "PAYMENTS", "KeyCheck", "Place", "Placing", "place"]
+
+PAYMENTS, ORDERS = 0, 1
+"""The Counter's numbers for the two topics of a feed."""
+
+SAMPLE_RECORDS = 4
+"""Records looked at of every batch."""
+MISMATCH_SHARE_MAX = 0.01
+JUDGED_FROM = 100
+"""Sampled records before a share of mismatches means anything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What a topic is to Pastille."""
+
+    feed: str
+    kind: int
+
+
+@dataclass(frozen=True, slots=True)
+class Placing:
+    """The topics to read, what each is, how many partitions each feed has, and what is odd, in sentences."""
+
+    topics: Mapping[str, Place]
+    layout: Mapping[str, int]
+    warnings: tuple[str, ...]
+
+    def sources(self) -> Iterator[Source]:
+        """Every source there is."""
+        return (Source(feed, index) for feed, partitions in self.layout.items() for index in range(partitions))
+
+    def kinds(self, feed: str) -> dict[str, int]:
+        """The feed's topics that are read, and what each is."""
+        return {topic: at.kind for topic, at in self.topics.items() if at.feed == feed}
+
+
+def place(feeds: Sequence[Feed], partitions: Mapping[str, int]) -> Placing:
+    """Decide what to read, given the partition count of every topic that exists.
+
+    A feed without a usable orders topic runs without half green orders, and says so. Raises UserError where a
+    payments topic is missing.
+    """
+    topics: dict[str, Place] = {}
+    layout: dict[str, int] = {}
+    warnings: list[str] = []
+    for feed in feeds:
+        if feed.payments not in partitions:
+            raise UserError(f"a feed needs its payments; got no topic {feed.payments}; run 'pastille topics create'")
+        layout[feed.name] = partitions[feed.payments]
+        topics[feed.payments] = Place(feed.name, PAYMENTS)
+        odd = _odd_orders(feed, partitions)
+        if odd:
+            warnings.append(odd)
+        elif feed.orders is not None:
+            topics[feed.orders] = Place(feed.name, ORDERS)
+    return Placing(topics, layout, tuple(warnings))
+
+
+def _odd_orders(feed: Feed, partitions: Mapping[str, int]) -> str | None:
+    if feed.orders is None:
+        return f"feed {feed.name} has no orders topic: it runs without half green orders"
+    if feed.orders not in partitions:
+        return f"feed {feed.name}: topic {feed.orders} does not exist: it runs without half green orders"
+    got, wanted = partitions[feed.orders], partitions[feed.payments]
+    if got != wanted:
+        return (
+            f"feed {feed.name}: {feed.orders} has {got} partitions and {feed.payments} has {wanted}: it runs without "
+            "half green orders; give both the same number"
+        )
+    return None
+
+
+class _Keyed(msgspec.Struct):
+    order_id: str
+
+
+_decoder = msgspec.json.Decoder(_Keyed)
+
+
+class KeyCheck:
+    """Whether records are keyed by `order_id` and placed by the murmur2 partitioner, on a sample of every batch."""
+
+    def __init__(self) -> None:
+        self.sampled = 0
+        self.mismatched = 0
+
+    @property
+    def is_wrong(self) -> bool:
+        """More than 1 % of the sampled records are placed wrongly."""
+        return self.sampled >= JUDGED_FROM and self.mismatched > self.sampled * MISMATCH_SHARE_MAX
+
+    def look(
+        self, values: Sequence[bytes], key_of: Callable[[int], bytes | None], partition: int, partitions: int
+    ) -> None:
+        """Sample the beginning of a batch; records that are no events are the decoder's business."""
+        for at, value in enumerate(values[:SAMPLE_RECORDS]):
+            try:
+                order_id = _decoder.decode(value).order_id.encode()
+            except (msgspec.MsgspecError, UnicodeError):
+                continue
+            self.sampled += 1
+            self.mismatched += key_of(at) != order_id or partition_of(order_id, partitions) != partition
+
+
+def partition_of(key: bytes, partitions: int) -> int:
+    """Where Kafka's default partitioner puts a key."""
+    return int((murmur2(key) & 0x7FFFFFFF) % partitions)

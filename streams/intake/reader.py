@@ -1,0 +1,127 @@
+"""The consumer of the feeds: membership in the group, positions, commits that carry a note.
+
+All that is asked of aiokafka's consumer is asked here, its private names too (each has a contract test). Does not know
+what a record says, nor when a commit is right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.abc import ConsumerRebalanceListener
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.errors import IllegalGenerationError, RebalanceInProgressError, UnknownMemberIdError
+from aiokafka.structs import OffsetAndMetadata
+
+from streams.intake.fetch import Fetched, fetched
+from streams.intake.recovery import Committed, Note, parse_note
+from streams.settings import Settings
+
+__all__ = ["Reader", "TopicPartition"]
+
+SESSION_MS = 10_000
+HEARTBEAT_MS = 3_000
+NOT_PLACED = -1
+_STALE = (IllegalGenerationError, RebalanceInProgressError, UnknownMemberIdError)
+
+
+class Reader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships no types
+    """A member of the counters' group, with the range assignor: one member holds an index of both topics.
+
+    `round` numbers the assignments of this member; it is NOT_PLACED from a revocation until the next assignment.
+    """
+
+    def __init__(self, settings: Settings, topics: Iterable[str]) -> None:
+        self._topics = list(topics)
+        self._rounds = 0
+        self._generation = NOT_PLACED
+        self.round = NOT_PLACED
+        self.assigned: frozenset[TopicPartition] = frozenset()
+        self._consumer = AIOKafkaConsumer(
+            **settings.aiokafka(),
+            group_id=f"{settings.app_id}-counter",
+            partition_assignment_strategy=(RangePartitionAssignor,),
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+            session_timeout_ms=SESSION_MS,
+            heartbeat_interval_ms=HEARTBEAT_MS,
+        )
+
+    async def start(self) -> None:
+        """Connect and ask to join; the assignment comes while `fetch` is called."""
+        await self._consumer.start()
+        self._consumer.subscribe(self._topics, listener=self)
+
+    async def stop(self) -> None:
+        """Leave the group and disconnect."""
+        await self._consumer.stop()
+
+    def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        """The group is placing anew: nothing is this member's until it says so."""
+        self.round = NOT_PLACED
+        self.assigned = frozenset()
+
+    def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        """These partitions are this member's now."""
+        self._rounds += 1
+        self.round = self._rounds
+        self.assigned = frozenset(assigned)
+        self._generation = self._consumer._coordinator.generation
+
+    async def fetch(self, wanted: Iterable[TopicPartition], timeout_ms: int) -> dict[TopicPartition, Fetched]:
+        """What the wanted partitions (at least one) have next; empty after `timeout_ms` without anything."""
+        batches = await self._consumer.getmany(*wanted, timeout_ms=timeout_ms)
+        return {at: fetched(records) for at, records in batches.items()}
+
+    async def committed(self, at: Iterable[TopicPartition]) -> dict[TopicPartition, Committed]:
+        """What the group committed last, where it did."""
+        offsets = await self._consumer._coordinator.fetch_committed_offsets(list(at))
+        return {tp: Committed(found.offset, parse_note(found.metadata)) for tp, found in offsets.items()}
+
+    async def commit(self, commits: Mapping[TopicPartition, tuple[int, Note]], round_: int) -> bool:
+        """Commit offsets with their notes in one request; False where the assignment `round_` is over.
+
+        aiokafka's own `commit` sends again after an error, perhaps with a newer generation, and so may undo what the
+        next owner committed; one try with the generation checked in the same step cannot.
+        """
+        coordinator = self._consumer._coordinator
+        await coordinator.ensure_coordinator_known()
+        if self.round != round_ or coordinator.generation != self._generation:
+            return False
+        offsets = {tp: OffsetAndMetadata(offset, note.text()) for tp, (offset, note) in commits.items()}
+        try:
+            await coordinator._do_commit_offsets(None, offsets)
+        except _STALE:
+            return False
+        return True
+
+    async def beginnings(self, at: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """The first offset that each partition still has."""
+        found: dict[TopicPartition, int] = await self._consumer.beginning_offsets(list(at))
+        return found
+
+    async def since(self, at: Iterable[TopicPartition], time_ms: int) -> dict[TopicPartition, int]:
+        """The first offset written at or after a time; the end where there is none."""
+        tps = list(at)
+        found = await self._consumer.offsets_for_times(dict.fromkeys(tps, time_ms))
+        ends = await self._consumer.end_offsets(tps)
+        return {tp: ends[tp] if found.get(tp) is None else found[tp].offset for tp in tps}
+
+    def seek(self, at: TopicPartition, offset: int) -> None:
+        """Read on from an offset; what was fetched ahead is dropped."""
+        self._consumer.seek(at, offset)
+
+    def lag(self, at: TopicPartition) -> int | None:
+        """Records not read yet; None while the broker has not said where the end is."""
+        assignment = self._consumer._subscription.subscription.assignment
+        if assignment is None or at not in assignment.tps:
+            return None
+        state = assignment.state_value(at)
+        if not state.has_valid_position or state.highwater is None:
+            return None
+        # With read_committed an open transaction holds back what comes after it: that is the end for now.
+        end = state.highwater if state.lso is None or state.lso < 0 else min(state.highwater, state.lso)
+        return max(0, int(end) - int(state.position))
+

@@ -1,0 +1,88 @@
+"""Where a source is taken up again: what is noted with a committed offset, and what follows from it.
+
+The rule: commit only what will never be needed again; a note says which boundary was acknowledged, by which term, and
+how far the topic was read. Pure: knows no client, no clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+__all__ = ["NO_BOUNDARY", "Begin", "Committed", "Note", "begin_from", "parse_note"]
+
+NO_BOUNDARY = -1
+"""The boundary of a note that was written before the first tally was acknowledged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What stands beside a committed offset.
+
+    `boundary_ms`: every tally up to it is acknowledged. `read`: the topic was read up to this offset, so that what
+    lies before it and is read again was already counted, and its dead letters are already delivered.
+    """
+
+    term: int
+    boundary_ms: int
+    read: int
+
+    def text(self) -> str:
+        """The note as a commit's metadata."""
+        return msgspec.json.encode(self).decode()
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """A committed offset and its note; None where something else than Pastille committed."""
+
+    offset: int
+    note: Note | None
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """How an owner takes up a source: its term, the boundary to rebuild up to, and per topic where to start.
+
+    `noted_ms` None: nothing was ever published. `read[topic]`: see Note.
+    """
+
+    term: int
+    noted_ms: int | None
+    offsets: Mapping[str, int]
+    read: Mapping[str, int]
+
+    def note(self, topic: str) -> Note:
+        """What the owner commits at once, so that everybody sees the new term."""
+        return Note(self.term, NO_BOUNDARY if self.noted_ms is None else self.noted_ms, self.read[topic])
+
+
+def parse_note(text: str) -> Note | None:
+    """Read `Note.text`; None for anything else."""
+    try:
+        return msgspec.json.decode(text, type=Note)
+    except msgspec.DecodeError:
+        return None
+
+
+def begin_from(committed: Mapping[str, Committed], first: Mapping[str, int], first_term: int) -> Begin:
+    """The beginning of an ownership.
+
+    `committed` has the source's topics that have a commit; `first[topic]` is where a topic without one starts, for
+    every topic; `first_term` is the term where there was none before.
+    """
+    notes = [at.note for at in committed.values() if at.note is not None]
+    offsets = {topic: committed[topic].offset if topic in committed else first[topic] for topic in first}
+    read = {topic: _read(committed.get(topic), offsets[topic]) for topic in first}
+    if not notes:
+        return Begin(first_term, None, offsets, read)
+    # Both topics are committed in one request; should one be older all the same, the older boundary is the safe one.
+    boundary_ms = min(note.boundary_ms for note in notes)
+    noted_ms = None if boundary_ms == NO_BOUNDARY else boundary_ms
+    return Begin(max(note.term for note in notes) + 1, noted_ms, offsets, read)
+
+
+def _read(at: Committed | None, offset: int) -> int:
+    return offset if at is None or at.note is None else max(offset, at.note.read)

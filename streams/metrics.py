@@ -1,0 +1,200 @@
+"""What a worker says on `/metrics`: one typed list of names, and a collector that reads Judge and Counters when asked.
+
+The list is also the documentation (`docs/METRICS.md` is made from it and tested against it). Knows the words of
+Prometheus; keeps no value of its own.
+"""
+
+from __future__ import annotations
+
+from collections import Counter as Count
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final, Literal, Protocol, TypeAlias
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector, CollectorRegistry
+
+from detector.contracts.scope import Scope
+from detector.counting.columns import STATUSES
+from detector.judging.judge import Judge
+from streams.intake.ingest import Intake
+from streams.verdict.agent import Verdict
+
+__all__ = ["METRICS", "Metric", "WorkerCollector", "markdown", "new_registry"]
+
+Labels: TypeAlias = tuple[str, ...]
+Samples: TypeAlias = list[tuple[Labels, float]]
+Family: TypeAlias = GaugeMetricFamily | CounterMetricFamily
+
+SCOPE: Final = ("dimension", "bank", "method")
+WINDOWS: Final[Mapping[int, str]] = {60_000: "1m", 300_000: "5m", 900_000: "15m", 3_600_000: "1h"}
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric: its full name, kind, labels and the sentence that says what it is."""
+
+    name: str
+    kind: Literal["gauge", "counter"]
+    labels: Labels
+    help: str
+
+    def family(self) -> Family:
+        """An empty family to add samples to."""
+        if self.kind == "gauge":
+            return GaugeMetricFamily(self.name, self.help, labels=self.labels)
+        return CounterMetricFamily(self.name.removesuffix("_total"), self.help, labels=self.labels)
+
+
+METRICS: Final = (
+    Metric("pastille_approval_ratio", "gauge", (*SCOPE, "window"),
+           "Approved / (approved + declined + error) of the payments started in the window; absent without any."),
+    Metric("pastille_pending_ratio", "gauge", (*SCOPE, "window"),
+           "Pending / all payments started in the window; absent without any."),
+    Metric("pastille_payments_total", "counter", ("bank", "method", "status"),
+           "Payments that got a status, once per payment and status; rebuilding does not count again."),
+    Metric("pastille_outage_active", "gauge", (*SCOPE, "kind", "severity"),
+           "1 for each open outage, told by the worker that judges."),
+    Metric("pastille_outages_total", "counter", ("kind", "trigger"), "Outages that this worker started."),
+    Metric("pastille_events_total", "counter", ("feed", "topic", "result"),
+           "Records read: counted, ignored (by the policy's statuses), rejected, rebuilt (read again after a move)."),
+    Metric("pastille_dead_letters_total", "counter", ("reason",), "Records that could not be counted."),
+    Metric("pastille_late_answers_total", "counter", (), "Answers that came a horizon or more after the start."),
+    Metric("pastille_too_late_total", "counter", (), "Events that would have changed a pane that is closed."),
+    Metric("pastille_card_like_total", "counter", ("field",),
+           "Values that look like a card number; counted like any other, kept nowhere."),
+    Metric("pastille_misplaced_ratio", "gauge", (),
+           "Share of sampled payments not keyed by order_id with the murmur2 partitioner; above 0.01: not ready."),
+    Metric("pastille_policy_blocked_total", "counter", ("reason",),
+           "Boundaries at which a scope lacked only this to be in breach, like min_merchants."),
+    Metric("pastille_ingest_lag_events", "gauge", ("source",),
+           "Records of the source not read yet; the lag that Kafka's tools show includes what is kept for recovery."),
+    Metric("pastille_watermark_age_seconds", "gauge", ("source",),
+           "How far the source's newest boundary lies behind the clock."),
+    Metric("pastille_boundary_seconds", "gauge", (), "The newest boundary judged, in epoch seconds of event time."),
+    Metric("pastille_judge_active", "gauge", (), "1 where this worker judges, else 0."),
+)  # fmt: skip
+"""Every metric of a worker, in the order of the documentation."""
+
+_BY_NAME = {metric.name: metric for metric in METRICS}
+
+
+class Sources(Protocol):
+    """What the collector asks the worker."""
+
+    intake: Intake
+    verdict: Verdict
+
+    def wall_ms(self) -> int:
+        """Epoch ms now."""
+
+
+class WorkerCollector(Collector):
+    """Reads the worker's parts at scrape time."""
+
+    def __init__(self, worker: Sources) -> None:
+        self._worker = worker
+
+    def collect(self) -> Iterator[Family]:
+        """Every metric of the list, in its order; the judging ones only where this worker judges."""
+        samples = {**self._counting(), **self._placing(), **self._judging()}
+        for metric in METRICS:
+            family = metric.family()
+            for labels, value in samples.get(metric.name, ()):
+                family.add_metric(list(labels), value)
+            yield family
+
+    def _counting(self) -> dict[str, Samples]:
+        totals = self._worker.intake.totals()
+        return {
+            "pastille_payments_total": _samples(self._worker.intake.payments()),
+            "pastille_events_total": _samples(totals.events),
+            "pastille_dead_letters_total": _words(self._worker.intake.bad),
+            "pastille_card_like_total": _words(totals.card_like),
+            "pastille_late_answers_total": [((), totals.late_answers)],
+            "pastille_too_late_total": [((), totals.too_late)],
+            "pastille_misplaced_ratio": [((), totals.misplaced / totals.sampled)] if totals.sampled else [],
+        }
+
+    def _placing(self) -> dict[str, Samples]:
+        intake, now_ms = self._worker.intake, self._worker.wall_ms()
+        lanes = list(intake.lanes.items())
+        lags = {str(source): lag for source, _ in lanes if (lag := intake.lag(source)) is not None}
+        ages = {str(source): (now_ms - lane.boundary_ms) / 1000 for source, lane in lanes if lane.boundary_ms >= 0}
+        return {"pastille_ingest_lag_events": _words(lags), "pastille_watermark_age_seconds": _words(ages)}
+
+    def _judging(self) -> dict[str, Samples]:
+        tenure = self._worker.verdict.tenure
+        started = _samples(self._worker.verdict.started)
+        if tenure is None:
+            return {"pastille_judge_active": [((), 0)], "pastille_outages_total": started}
+        judge = tenure.judge
+        return {
+            **_ratios(judge),
+            "pastille_judge_active": [((), 1)],
+            "pastille_outages_total": started,
+            "pastille_outage_active": _samples(_active(judge)),
+            "pastille_policy_blocked_total": _words(judge.blocked()),
+            "pastille_boundary_seconds": [((), judge.time_ms / 1000)] if judge.time_ms >= 0 else [],
+        }
+
+
+def new_registry(worker: Sources) -> CollectorRegistry:
+    """A registry with the worker's collector alone."""
+    registry = CollectorRegistry()
+    registry.register(WorkerCollector(worker))
+    return registry
+
+
+def markdown() -> str:
+    """The list as the page `docs/METRICS.md`."""
+    rows = [f"| `{m.name}` | {m.kind} | {', '.join(f'`{label}`' for label in m.labels)} | {m.help} |" for m in METRICS]
+    head = [
+        "# Metrics", "", "What a worker says on `/metrics`. Made from `streams/metrics.py`; change it there, then run",
+        "`python -m streams.metrics > docs/METRICS.md`.", "", "| name | kind | labels | what it is |",
+        "|---|---|---|---|",
+    ]  # fmt: skip
+    return "\n".join([*head, *rows]) + "\n"
+
+
+def _active(judge: Judge) -> Count[Labels]:
+    """1 for each (scope, kind, severity) with an open outage; scopes that differ in other dimensions share a series."""
+    labels = ((*_scope_labels(outage.scope), outage.kind, outage.severity) for outage in judge.open_outages())
+    return Count(set(labels))
+
+
+def _ratios(judge: Judge) -> dict[str, Samples]:
+    """Rates by scope and window. Leaves that differ in other dimensions than bank and method are added up."""
+    sums: dict[Labels, list[int]] = {}
+    for scope, windows in judge.rates():
+        for window_ms, counts in windows.items():
+            labels = (*_scope_labels(scope), WINDOWS[window_ms])
+            sums[labels] = [a + b for a, b in zip(sums.get(labels, [0] * 6), counts, strict=True)]
+    approval: Samples = []
+    pending: Samples = []
+    for labels, (waiting, approved, declined, error, *_cancelled) in sums.items():
+        decided, everything = approved + declined + error, sum(sums[labels])
+        if decided:
+            approval.append((labels, approved / decided))
+        if everything:
+            pending.append((labels, waiting / everything))
+    return {"pastille_approval_ratio": approval, "pastille_pending_ratio": pending}
+
+
+def _scope_labels(scope: Scope) -> Labels:
+    return (scope.dimension, scope.value("bank") or "", scope.value("method") or "")
+
+
+def _samples(values: Mapping[Labels, float]) -> Samples:
+    return list(values.items())
+
+
+def _words(values: Mapping[str, float]) -> Samples:
+    """Samples of a metric with one label."""
+    return [((word,), value) for word, value in values.items()]
+
+
+assert set(STATUSES) == {"pending", "approved", "declined", "error", "cancelled"}, "labels of payments_total"
+
+if __name__ == "__main__":
+    print(markdown(), end="")

@@ -1,0 +1,199 @@
+"""The Faust side of the Judge: an agent on the tallies topic, its snapshots in a table, who holds the seat.
+
+Faust decides which worker owns the one partition; a tenure begins with the first record after that and ends with the
+partition, or when a newer Judge fences this one. Does not know how a Judge is put together or what it finds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import Counter as Count
+from collections.abc import Callable
+from typing import Any, cast
+
+import faust
+from faust.types import TP
+
+from detector.contracts.policy import Policy
+from detector.counting.tally import Marker
+from streams.settings import Settings
+from streams.tallylog import TallyLog
+from streams.topics import changelog_topic
+from streams.verdict.clock import Watch
+from streams.verdict.outbox import Fenced
+from streams.verdict.snapshot import CHUNK_BYTES_MAX, pack, slot_after
+from streams.verdict.tallyreader import Logged, decoded
+from streams.verdict.tenure import Tenure, begin_tenure
+
+__all__ = ["Verdict", "build_app"]
+
+log = logging.getLogger(__name__)
+
+SESSION_S = 10.0
+HEARTBEAT_S = 3.0
+SNAPSHOT_S = 60.0
+WATCH_S = 1.0
+FETCH_BYTES = 4 * 1024 * 1024
+TABLE = "snapshots"
+"""With the app's id in front, the table's changelog is the topic that `pastille topics` makes."""
+
+
+def build_app(settings: Settings, datadir: str) -> faust.App:
+    """The Faust app of the Judge: connected like every other client, it declares no topic and serves no web."""
+    return faust.App(
+        f"{settings.app_id}-judge",
+        broker=settings.faust_broker(),
+        broker_credentials=settings.faust_credentials(),
+        broker_session_timeout=SESSION_S,
+        broker_heartbeat_interval=HEARTBEAT_S,
+        broker_rebalance_timeout=SESSION_S,
+        consumer_auto_offset_reset="earliest",
+        consumer_max_fetch_size=FETCH_BYTES,
+        producer_max_request_size=2 * CHUNK_BYTES_MAX,
+        store="memory://",
+        datadir=datadir,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        stream_wait_empty=False,
+        web_enabled=False,
+        worker_redirect_stdouts=False,
+    )
+
+
+class Verdict:
+    """The seat of the Judge in this worker. `tenure` is None while another worker judges.
+
+    `failed` is set to the error that made going on impossible; whoever runs the worker must then stop it.
+    """
+
+    def __init__(self, app: faust.App, settings: Settings, policy: Policy, wall_ms: Callable[[], int]) -> None:
+        self.app = app
+        self.tenure: Tenure | None = None
+        self.failed: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
+        self.started: Count[tuple[str, ...]] = Count()
+        self.holds_seat = False
+        self.recovered = False
+        self._settings, self._policy, self._wall_ms = settings, policy, wall_ms
+        self._log = TallyLog(settings)
+        self._lock = asyncio.Lock()
+        self._over = False
+        self._watch = Watch(0.0)
+        self._snapshot_s = 0.0
+        self._at = TP(settings.topics.tallies, 0)
+        topic = app.topic(
+            settings.topics.tallies, value_type=bytes, value_serializer="raw", key_type=bytes, key_serializer="raw",
+            partitions=1, internal=False,
+        )  # fmt: skip
+        self._table = app.Table(
+            TABLE, partitions=1, key_type=bytes, value_type=bytes, help="Snapshots of the Judge, in chunks."
+        )
+        changelog = self._table.changelog_topic.get_topic_name()
+        assert changelog == changelog_topic(settings), "`pastille topics create` makes the table's changelog"
+        app.agent(topic, name="judge")(self._agent)
+        app.on_partitions_revoked.connect(cast(Any, self._revoked))
+        app.on_partitions_assigned.connect(cast(Any, self._assigned))
+
+    # Life
+
+    async def start(self) -> None:
+        """Start the app; returns when Faust has recovered its table."""
+        await self._log.start()
+        await self.app.start()
+        self.recovered = True
+
+    async def stop(self) -> None:
+        """Leave the seat, then Faust's group."""
+        self._over = True
+        await self.app.stop()
+        async with self._lock:
+            await self._vacate()
+        await self._log.stop()
+
+    async def watch(self) -> None:
+        """Once a second: leave a seat that was lost, write what the clock says to the log. Never returns."""
+        while True:
+            await asyncio.sleep(WATCH_S)
+            if self._over and not self._lock.locked():
+                async with self._lock:
+                    await self._vacate()
+            if self.tenure is not None and self._settings.clock == "wall":
+                await self._say(self.tenure)
+
+    async def _say(self, tenure: Tenure) -> None:
+        now_s, judge = time.monotonic(), tenure.judge
+        markers = [*self._watch.silent(tenure.live(), now_s)]
+        if judge.time_ms > 0:
+            markers += self._watch.behind(judge.time_ms, judge.lifecycle.catching_up, self._wall_ms(), now_s)
+        for marker in markers:
+            log.info("verdict: %s %s", marker.kind, marker.source or "")
+            await self._log.send(marker)
+
+    # The partition comes and goes
+
+    async def _revoked(self, _app: Any, *signalled: Any, **_: Any) -> None:
+        if self._at in signalled[0]:
+            self._over, self.holds_seat = True, False
+
+    async def _assigned(self, _app: Any, *signalled: Any, **_: Any) -> None:
+        self.holds_seat = self._at in signalled[0]
+        self._over = True  # whoever judged meanwhile, a tenure begins anew
+
+    async def _vacate(self) -> None:
+        tenure, self.tenure = self.tenure, None
+        if tenure is not None:
+            log.info("verdict: leaving the seat at offset %d", tenure.next)
+            await tenure.stop()
+
+    # Records
+
+    async def _agent(self, stream: faust.StreamT[bytes]) -> None:
+        """Take the tallies, one after the other."""
+        async for event in stream.events():
+            try:
+                async with self._lock:
+                    await self._take(event)
+            except asyncio.CancelledError:
+                raise
+            except BaseException as error:
+                self._fail(error)
+                await asyncio.Event().wait()  # nothing more is taken, and nothing more is acknowledged
+
+    async def _take(self, event: faust.EventT[bytes]) -> None:
+        message = event.message
+        tenure = self.tenure
+        if tenure is None or self._over:
+            tenure = await self._begin(message.offset)
+        logged = Logged(message.offset, int(message.timestamp * 1000), decoded(message.value, message.offset))
+        for change in await tenure.take(logged):
+            if change.type == "started":
+                self.started[change.data.kind, change.data.trigger] += 1
+        if logged.record is not None:
+            self._watch.taken(logged.record, time.monotonic())
+        if time.monotonic() - self._snapshot_s >= SNAPSHOT_S:
+            self._write_snapshot(tenure)
+
+    async def _begin(self, offset: int) -> Tenure:
+        await self._vacate()
+        self._over = False
+        self._watch = Watch(time.monotonic())
+        tenure = await begin_tenure(self._settings, self._policy, self._table, offset, self._wall_ms)
+        self.tenure = tenure
+        self._snapshot_s = time.monotonic()
+        if tenure.judge.policy.version != self._policy.version:
+            await self._log.send(Marker("policy", text=self._policy.canonical()))
+        return tenure
+
+    def _write_snapshot(self, tenure: Tenure) -> None:
+        self._snapshot_s = time.monotonic()
+        for key, value in pack(tenure.snapshot(), slot_after(self._table)):
+            self._table[key] = value
+
+    def _fail(self, error: BaseException) -> None:
+        if isinstance(error, Fenced):
+            log.warning("verdict: a newer Judge has taken over; this worker stops")
+        else:
+            log.error("verdict: %s: %s", type(error).__name__, error, exc_info=error)
+        if not self.failed.done():
+            self.failed.set_result(error)

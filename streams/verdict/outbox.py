@@ -1,0 +1,168 @@
+"""The outbox: outage events and health records, each written once, by the one Judge that is not fenced.
+
+A transactional producer with a fixed id: a new Judge's outbox fences the old one's. What the outages topic holds is the
+truth; only what is not there yet is written. Does not know why an outage is one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import ProducerFenced
+from pydantic import ValidationError
+
+from detector.contracts.models import HealthRecord, OutageData, OutageEvent, cloud_event
+from detector.judging.outage import Change
+from streams.settings import Settings
+
+__all__ = ["Fenced", "Outbox", "Written"]
+
+BATCH_MAX = 500
+READ_MS = 500
+TRANSACTION_MS = 60_000
+RATES_MS = 30_000
+"""A scope of which nothing but the rates has changed is told again this often."""
+
+
+class Fenced(Exception):
+    """A newer Judge writes now; this one must stop."""
+
+
+@dataclass(slots=True)
+class Written:
+    """What the outages topic holds: the newest data of each outage, and which events are there."""
+
+    newest: dict[str, OutageData] = field(default_factory=dict)
+    ended: set[str] = field(default_factory=set)
+
+    def see(self, event: OutageEvent) -> None:
+        """Take an event that stands on the topic."""
+        self._see(event.type.split(".")[2], event.data)
+
+    def add(self, change: Change) -> None:
+        """Take a change that was written."""
+        self._see(change.type, change.data)
+
+    def lacks(self, change: Change) -> bool:
+        """Whether this change is not on the topic yet: started and resolved by id, updates by sequence."""
+        data = change.data
+        known = self.newest.get(data.outage_id)
+        if change.type == "started":
+            return known is None
+        if change.type == "resolved":
+            return data.outage_id not in self.ended
+        return data.outage_id not in self.ended and (known is None or data.sequence > known.sequence)
+
+    def _see(self, type_: str, data: OutageData) -> None:
+        known = self.newest.get(data.outage_id)
+        if known is None or data.sequence >= known.sequence:
+            self.newest[data.outage_id] = data
+        if type_ == "resolved":
+            self.ended.add(data.outage_id)
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What the health topic says of a scope: the record, it without its rates, and when it was written."""
+
+    text: bytes
+    essence: bytes
+    at_ms: int
+
+
+class Outbox:
+    """Writes changes and health in transactions; `written` is what the outages topic holds."""
+
+    def __init__(self, settings: Settings, wall_ms: Callable[[], int]) -> None:
+        self._settings, self._wall_ms = settings, wall_ms
+        self._told: dict[str, _Told] = {}
+        self.written = Written()
+        self._producer = AIOKafkaProducer(
+            **settings.aiokafka(),
+            transactional_id=f"{settings.app_id}-judge",
+            transaction_timeout_ms=TRANSACTION_MS,
+            acks="all",
+            linger_ms=0,
+        )
+
+    async def start(self) -> None:
+        """Fence whoever wrote before, then read the outages topic to its end."""
+        await self._producer.start()
+        async for value in _read_to_end(self._settings, self._settings.topics.outages):
+            event = _outage_event(value)
+            if event is not None:
+                self.written.see(event)
+
+    async def stop(self) -> None:
+        """Disconnect; an open transaction is aborted by the broker."""
+        await self._producer.stop()
+
+    async def write(self, changes: Sequence[Change], health: Iterable[HealthRecord]) -> list[Change]:
+        """Write what is not there yet in one transaction; which changes those were. Raises Fenced."""
+        news = [change for change in changes if self.written.lacks(change)]
+        records = [(record.key, told) for record in health if (told := self._news(record)) is not None]
+        if not news and not records:
+            return []
+        try:
+            async with self._producer.transaction():
+                await self._send(news, records)
+        except ProducerFenced:
+            raise Fenced from None
+        for change in news:
+            self.written.add(change)
+        self._told.update(records)
+        return news
+
+    async def _send(self, news: Iterable[Change], records: Iterable[tuple[str, _Told]]) -> None:
+        names = self._settings.topics
+        for change in news:
+            value = _encode_event(change, self._wall_ms())
+            await self._producer.send(names.outages, value, key=change.data.outage_id.encode(), partition=0)
+        for key, told in records:
+            await self._producer.send(names.health, told.text, key=key.encode(), partition=0)
+
+    def _news(self, record: HealthRecord) -> _Told | None:
+        """The record as JSON; None where the topic says the same, or nearly the same and that not long ago."""
+        text = record.model_dump_json().encode()
+        essence = record.model_dump_json(exclude={"approval_rate", "payments"}).encode()
+        now_ms = self._wall_ms()
+        before = self._told.get(record.key)
+        if before is not None and (
+            before.text == text or (before.essence == essence and now_ms - before.at_ms < RATES_MS)
+        ):
+            return None
+        return _Told(text, essence, now_ms)
+
+
+def _encode_event(change: Change, wall_ms: int) -> bytes:
+    # The id is a function of the change: whoever passes it on at least once can still tell copies.
+    data = change.data
+    return msgspec.json.encode(cloud_event(data, change.type, f"{data.outage_id}:{data.sequence}", wall_ms))
+
+
+def _outage_event(value: bytes | None) -> OutageEvent | None:
+    try:
+        return OutageEvent.model_validate_json(value or b"")
+    except ValidationError:
+        return None  # not ours: somebody else wrote to the topic
+
+
+async def _read_to_end(settings: Settings, topic: str) -> AsyncIterator[bytes | None]:
+    """Every committed record of a topic's one partition, up to its end now."""
+    at = TopicPartition(topic, 0)
+    consumer = AIOKafkaConsumer(
+        **settings.aiokafka(), isolation_level="read_committed", enable_auto_commit=False, auto_offset_reset="earliest"
+    )
+    await consumer.start()
+    try:
+        consumer.assign([at])
+        end = (await consumer.end_offsets([at]))[at]
+        await consumer.seek_to_beginning(at)
+        while await consumer.position(at) < end:
+            for record in (await consumer.getmany(at, timeout_ms=READ_MS, max_records=BATCH_MAX)).get(at, ()):
+                yield record.value
+    finally:
+        await consumer.stop()

@@ -1,0 +1,86 @@
+"""Reading the tallies log with a consumer of one's own, without a group: what a new Judge must know from before.
+
+Knows offsets and Kafka's times; does not know what becomes of a record.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import msgspec
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from detector.counting.tally import Marker, Tally, decode
+from streams.settings import Settings
+
+__all__ = ["Logged", "TallyReader", "decoded", "open_tally_reader"]
+
+log = logging.getLogger(__name__)
+
+FETCH_MS = 500
+BATCH_MAX = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """A record of the tallies log: where it stands, Kafka's time of it, what it says (None: nothing of ours)."""
+
+    offset: int
+    time_ms: int
+    record: Tally | Marker | None
+
+
+def decoded(value: bytes | None, offset: int) -> Tally | Marker | None:
+    """The record; None, with a line in the log, for bytes that Pastille did not write."""
+    try:
+        return decode(value or b"")
+    except (msgspec.MsgspecError, ValueError) as error:
+        log.warning("verdict: record %d of the tallies log is not ours and is passed over: %s", offset, error)
+        return None
+
+
+class TallyReader:
+    """Reads stretches of the one partition of the tallies log."""
+
+    def __init__(self, consumer: AIOKafkaConsumer, at: TopicPartition) -> None:
+        self._consumer, self._at = consumer, at
+
+    async def first_since(self, time_ms: int) -> int:
+        """The offset of the first record written at or after a time; the end where there is none."""
+        found = (await self._consumer.offsets_for_times({self._at: max(0, time_ms)}))[self._at]
+        return await self.end() if found is None else int(found.offset)
+
+    async def beginning(self) -> int:
+        """The first offset that the log still has."""
+        return int((await self._consumer.beginning_offsets([self._at]))[self._at])
+
+    async def end(self) -> int:
+        """The offset that the next record will have."""
+        return int((await self._consumer.end_offsets([self._at]))[self._at])
+
+    async def between(self, start: int, stop: int) -> AsyncIterator[list[Logged]]:
+        """The records from offset `start` up to `stop`, in batches."""
+        self._consumer.seek(self._at, start)
+        while await self._consumer.position(self._at) < stop:
+            batches = await self._consumer.getmany(self._at, timeout_ms=FETCH_MS, max_records=BATCH_MAX)
+            yield [
+                Logged(found.offset, found.timestamp, decoded(found.value, found.offset))
+                for found in batches.get(self._at, ())
+                if found.offset < stop
+            ]
+
+
+@asynccontextmanager
+async def open_tally_reader(settings: Settings) -> AsyncIterator[TallyReader]:
+    """Connect. Raises aiokafka's KafkaError where no broker answers."""
+    at = TopicPartition(settings.topics.tallies, 0)
+    consumer = AIOKafkaConsumer(**settings.aiokafka(), enable_auto_commit=False, auto_offset_reset="earliest")
+    await consumer.start()
+    try:
+        consumer.assign([at])
+        yield TallyReader(consumer, at)
+    finally:
+        await consumer.stop()

@@ -1,0 +1,133 @@
+"""One tenure of the Judge in this worker: from the snapshot, over the log since, to record after record.
+
+Beginning fences whoever judged before. Knows the order in which a Judge is put together again; what it finds is the
+Judge's, how it is written is the outbox's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import msgspec
+
+from detector.contracts.policy import Policy
+from detector.counting.tally import Marker, Source, Tally
+from detector.judging.judge import Judge
+from detector.judging.outage import Change
+from detector.judging.sources import State
+from streams.settings import Settings
+from streams.verdict.outbox import Outbox
+from streams.verdict.snapshot import Snapshot, newest
+from streams.verdict.tallyreader import Logged, TallyReader, open_tally_reader
+
+__all__ = ["HOUR_BEFORE_MS", "Tenure", "begin_tenure"]
+
+log = logging.getLogger(__name__)
+
+HOUR_BEFORE_MS = 75 * 60_000
+"""How much of the log before a snapshot fills the pane ring again: its hour and what a source may lag."""
+HEALTH_MS = 5_000
+CHANGES_MAX = 1_000
+"""Outage events of one transaction."""
+
+
+class Tenure:
+    """A Judge at work. `next` is the offset of the tallies log it takes next; `epoch` numbers the owners."""
+
+    def __init__(self, judge: Judge, outbox: Outbox, epoch: int, next_: int, wall_ms: Callable[[], int]) -> None:
+        self.judge = judge
+        self.epoch = epoch
+        self.next = next_
+        self.time_ms = 0
+        self._outbox = outbox
+        self._wall_ms = wall_ms
+        self._health_ms = 0
+
+    async def take(self, logged: Logged) -> list[Change]:
+        """Judge one record and write what follows; what was written. Records taken before are passed over.
+
+        Raises Fenced.
+        """
+        if logged.offset < self.next:
+            return []
+        return await self._write(self._judge([logged]))
+
+    def live(self) -> list[Source]:
+        """The sources that hold Judge's time back."""
+        return [source for source, mine in self.judge.sources.by_source.items() if mine.state is State.LIVE]
+
+    async def take_all(self, batch: Sequence[Logged]) -> None:
+        """The same for many, beside the event loop."""
+        await self._write(await asyncio.to_thread(self._judge, [one for one in batch if one.offset >= self.next]))
+
+    def snapshot(self) -> Snapshot:
+        """The Judge as it is now."""
+        state = msgspec.msgpack.encode(self.judge.export())
+        return Snapshot(self.epoch, self.next, self.time_ms, self.judge.time_ms, state)
+
+    async def stop(self) -> None:
+        """Leave the judging to others."""
+        await self._outbox.stop()
+
+    def _judge(self, batch: Iterable[Logged]) -> list[Change]:
+        changes: list[Change] = []
+        for logged in batch:
+            if logged.record is not None:
+                changes += self.judge.take(logged.record)
+            self.next, self.time_ms = logged.offset + 1, logged.time_ms
+        return changes
+
+    async def _write(self, changes: list[Change]) -> list[Change]:
+        due = self._wall_ms() - self._health_ms >= HEALTH_MS
+        if not changes and not due:
+            return []
+        self._health_ms = self._wall_ms()
+        written: list[Change] = []
+        for start in range(0, max(len(changes), 1), CHANGES_MAX):
+            written += await self._outbox.write(changes[start : start + CHANGES_MAX], self.judge.health())
+        return written
+
+
+async def begin_tenure(
+    settings: Settings, policy: Policy, table: Mapping[bytes, bytes], until: int, wall_ms: Callable[[], int]
+) -> Tenure:
+    """A Judge that has taken every record before offset `until` of the tallies log. Raises Fenced, KafkaError."""
+    outbox = Outbox(settings, wall_ms)
+    await outbox.start()
+    try:
+        async with open_tally_reader(settings) as reader:
+            return await _rebuilt(reader, policy, newest(table), outbox, until, wall_ms)
+    except BaseException:
+        await outbox.stop()
+        raise
+
+
+async def _rebuilt(
+    reader: TallyReader, policy: Policy, kept: Snapshot | None, outbox: Outbox, until: int, wall_ms: Callable[[], int]
+) -> Tenure:
+    if kept is None:
+        first = await reader.beginning()
+        tenure = Tenure(Judge(policy), outbox, 1, first, wall_ms)
+        tenure.judge.adopt(outbox.written.newest.values())
+    else:
+        first = min(kept.offset, await reader.first_since(kept.time_ms - HOUR_BEFORE_MS))
+        judge = Judge.restore(msgspec.msgpack.decode(kept.state))
+        tenure = Tenure(judge, outbox, kept.epoch + 1, kept.offset, wall_ms)
+        await _refill(reader, judge, first, kept.offset)
+        judge.adopt(outbox.written.newest.values())
+    async for batch in reader.between(tenure.next, until):
+        await tenure.take_all(batch)
+    log.info("verdict: judging from offset %d, epoch %d, log read from %d", tenure.next, tenure.epoch, first)
+    return tenure
+
+
+async def _refill(reader: TallyReader, judge: Judge, start: int, stop: int) -> None:
+    async for batch in reader.between(start, stop):
+        await asyncio.to_thread(_refill_all, judge, [logged.record for logged in batch if logged.record is not None])
+
+
+def _refill_all(judge: Judge, records: Iterable[Tally | Marker]) -> None:
+    for record in records:
+        judge.refill(record)
