@@ -18,7 +18,7 @@ from detector.counting.columns import Columns, Int32s
 from detector.counting.counter import Counter
 from detector.counting.decoder import Decoder
 from detector.counting.names import Names
-from detector.counting.reference import Reject
+from detector.counting.reference import Reason
 from detector.counting.tally import Marker, Source, Tally
 from detector.judging.judge import Judge
 from detector.judging.outage import Change
@@ -29,8 +29,10 @@ Through: TypeAlias = Callable[[Tally], Tally | Marker]
 FEED = "default"
 SOURCES_MAX = 4096
 
-PAYMENTS, ORDERS = 0, 1
-"""Topics of a source; a file is one stream of both, taken as the first, and the second is at its end."""
+ORDERS = 1
+"""The second topic of a source: a file is one stream of both, taken as the first; the second is at its end."""
+
+_AHEAD = "occurred_at lies far ahead of the lines around it; mend the clock of the sender"
 
 
 class _Key(msgspec.Struct):
@@ -38,6 +40,16 @@ class _Key(msgspec.Struct):
 
 
 _key_of = msgspec.json.Decoder(_Key)
+
+
+@dataclass(frozen=True, slots=True)
+class BadLine:
+    """A line, counted from 1, that is no event of the contract, and why; nothing of its text."""
+
+    line: int
+    reason: Reason
+    field: str
+    message: str
 
 
 @dataclass(slots=True)
@@ -55,8 +67,7 @@ class Seen:
 class Replay:
     """N Counters, as of a topic with N partitions, and one Judge.
 
-    `through` is what stands between them, by default nothing. `rejects` are those of the last `feed`; the index of
-    each is that of its line in the batch.
+    `through` is what stands between them, by default nothing. `bad_lines` are those found by the last call.
     """
 
     def __init__(self, policy: Policy, sources: int = 1, through: Through | None = None) -> None:
@@ -71,7 +82,7 @@ class Replay:
         self._judge = Judge(policy)
         self._through = through
         self.seen = Seen()
-        self.rejects: Sequence[Reject] = ()
+        self.bad_lines: list[BadLine] = []
 
     @property
     def time_ms(self) -> int:
@@ -83,17 +94,17 @@ class Replay:
         first = self.seen.lines
         decoded = self._decoder.decode(values, "mixed", None, np.arange(first, first + len(values), dtype=np.int64))
         self._note(len(values), decoded.columns, decoded.ignored)
-        self.rejects = decoded.rejects
-        for reject in decoded.rejects:
-            self._note_reject(reject.reason)
         if len(self._counters) == 1:
-            return self._judged(self._counters[0].take(decoded.columns))
-        return self._judged(self._counted(decoded.columns, _partitions(values, len(self._counters)), first))
+            tallies = self._counters[0].take(decoded.columns)
+        else:
+            tallies = self._counted(decoded.columns, _partitions(values, len(self._counters)), first)
+        self._note_bad([BadLine(first + bad.index + 1, bad.reason, bad.field, bad.message) for bad in decoded.rejects])
+        return self._judged(tallies)
 
     def finish(self) -> list[Change]:
         """Say that every source is at its end, so that all of them are judged up to the newest boundary of any."""
-        last = [tally for counter in self._counters for tally in counter.at_end(PAYMENTS, True)]
-        changes = self._judged(last)
+        changes = self._judged(_in_order([tally for counter in self._counters for tally in counter.finish()]))
+        self._note_bad([])
         for source in self._sources:
             changes += self._judge.take(Marker("ended", source))
         return changes
@@ -105,8 +116,7 @@ class Replay:
             rows = np.flatnonzero(of_event == number)
             if len(rows):
                 tallies += counter.take(columns.pick(rows))
-        # The Judge holds back what it cannot judge yet: in the order of boundaries that is least.
-        return sorted(tallies, key=lambda tally: (tally.boundary_ms, tally.source))
+        return _in_order(tallies)
 
     def _judged(self, tallies: Sequence[Tally]) -> list[Change]:
         changes: list[Change] = []
@@ -124,8 +134,18 @@ class Replay:
             seen.first_ms = min(seen.first_ms, earliest) if seen.first_ms else earliest
             seen.last_ms = max(seen.last_ms, latest)
 
-    def _note_reject(self, reason: str) -> None:
-        self.seen.reasons[reason] = self.seen.reasons.get(reason, 0) + 1
+    def _note_bad(self, found: list[BadLine]) -> None:
+        """Add the lines that a Counter refused: it alone knows the time of the log."""
+        for counter in self._counters:
+            found += [BadLine(line + 1, Reason.CLOCK_AHEAD, "occurred_at", _AHEAD) for _, line in counter.take_rejects()]
+        self.bad_lines = found
+        for bad in found:
+            self.seen.reasons[bad.reason] = self.seen.reasons.get(bad.reason, 0) + 1
+
+
+def _in_order(tallies: list[Tally]) -> list[Tally]:
+    """By boundary, so that the Judge, who holds back what it cannot judge yet, holds least."""
+    return sorted(tallies, key=lambda tally: (tally.boundary_ms, tally.source))
 
 
 def _partitions(values: Sequence[bytes], count: int) -> Int32s:

@@ -12,6 +12,7 @@ import time
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, TextIO, cast
 
@@ -74,12 +75,11 @@ def _play(files: Sequence[str], replay: Replay, watch: _Watch, bad: TextIO | Non
     for file in files:
         with _opened(file) as source:
             for lines in blocks_of(source):
-                first = replay.seen.lines
                 _print(replay.feed(lines))
-                if bad is not None:
-                    _write_rejects(bad, replay, first)
+                _write_bad_lines(bad, replay)
                 watch.look()
     _print(replay.finish())
+    _write_bad_lines(bad, replay)
 
 
 @contextmanager
@@ -122,12 +122,10 @@ def _print(changes: Sequence[Change]) -> None:
         sys.stdout.flush()
 
 
-def _write_rejects(out: TextIO, replay: Replay, first: int) -> None:
-    """The line's number, from 1, and why; never its text, which may hold what must be kept nowhere."""
-    for reject in replay.rejects:
-        fact = {"line": first + reject.index + 1, "reason": str(reject.reason), "field": reject.field,
-                "message": reject.message}  # fmt: skip
-        out.write(json.dumps(fact, ensure_ascii=False) + "\n")
+def _write_bad_lines(out: TextIO | None, replay: Replay) -> None:
+    """The line's number and why; never its text, which may hold what must be kept nowhere."""
+    if out is not None:
+        out.writelines(json.dumps(asdict(bad), ensure_ascii=False) + "\n" for bad in replay.bad_lines)
 
 
 class _Watch:
