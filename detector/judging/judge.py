@@ -198,10 +198,11 @@ class Judge:
         self.lifecycle.ordinals[scope.key] = ordinal
         if data.ended_at is not None or node in self.lifecycle.open or data.kind not in ("all_red", "all_pending"):
             return
+        gap_ms = (data.window.end - data.began_at) // max(1, data.evidence.payments)
         self.lifecycle.open[node] = Outage(
             data.outage_id, ordinal, node, scope, data.kind, self.board.pane_of(data.began_at), data.began_at,
             data.detected_at, data.severity, data.catching_up, frozenset(self.board.nodes.leaves_of(node).tolist()),
-            data.sequence, list(data.children), rate=data.evidence.baseline_rate, rate_is_final=True,
+            gap_ms, data.sequence, list(data.children), rate=data.evidence.baseline_rate, rate_is_final=True,
         )  # fmt: skip
 
     # ── questions ──

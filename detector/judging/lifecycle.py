@@ -19,6 +19,9 @@ from detector.judging.report import Report
 from detector.judging.ring import END
 from detector.judging.streak import BREACH, NEVER
 
+QUIET_GAPS = 5
+"""A scope is without traffic after so many of its mean gaps between payments, and T at the least."""
+
 
 class Lifecycle:
     """The open and the waiting outages of a board."""
@@ -128,11 +131,11 @@ class Lifecycle:
         return outage.rate
 
     def _quiet_from_ms(self, outage: Outage) -> int:
-        """When the scope will have had no payment for T."""
+        """When the scope will have had no payment for T, or for several of its usual gaps if these are longer."""
         rules = self.board.policy.rules(outage.scope)
         rule = rules.all_red if outage.kind == "all_red" else rules.all_pending
         newest = max(int(self.board.marks.newest[outage.node]), outage.began)
-        return (newest + 1) * self.board.policy.pane_ms + rule.after_ms
+        return (newest + 1) * self.board.policy.pane_ms + max(rule.after_ms, QUIET_GAPS * outage.gap_ms)
 
     def _restart_below(self, parent: Outage, hold_ms: int) -> None:
         """The streaks below a parent that is over begin where its hold began."""
@@ -223,10 +226,12 @@ class Lifecycle:
         found, board = self.board.found, self.board
         kind: Kind = "all_red" if found.red[node] >= found.overdue[node] else "all_pending"
         began = int(found.first[node])
+        began_ms = began * board.policy.pane_ms
+        gap_ms = (board.boundary_ms - began_ms) // max(1, int(found.payments[node]))
         calm: Literal["critical", "warning"] = "warning" if self._is_muted else "critical"
         return Outage(
-            outage_id(scope, ordinal), ordinal, node, scope, kind, began, began * board.policy.pane_ms,
-            board.boundary_ms, calm, self.catching_up, cells,
+            outage_id(scope, ordinal), ordinal, node, scope, kind, began, began_ms, board.boundary_ms, calm,
+            self.catching_up, cells, gap_ms,
         )  # fmt: skip
 
     # ── what a clock decided ──

@@ -50,6 +50,8 @@ class Outage:
     severity: Literal["critical", "warning"]
     catching_up: bool
     cells: frozenset[int]
+    gap_ms: int
+    """Mean time between payments when it was detected."""
     sequence: int = 0
     children: list[str] = field(default_factory=list)
     hold_ms: int | None = None

@@ -137,7 +137,8 @@ class Replay:
     def _note_bad(self, found: list[BadLine]) -> None:
         """Add the lines that a Counter refused: it alone knows the time of the log."""
         for counter in self._counters:
-            found += [BadLine(line + 1, Reason.CLOCK_AHEAD, "occurred_at", _AHEAD) for _, line in counter.take_rejects()]
+            ahead = [line for _, line in counter.take_rejects()]
+            found += [BadLine(line + 1, Reason.CLOCK_AHEAD, "occurred_at", _AHEAD) for line in ahead]
         self.bad_lines = found
         for bad in found:
             self.seen.reasons[bad.reason] = self.seen.reasons.get(bad.reason, 0) + 1
