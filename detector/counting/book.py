@@ -1,0 +1,253 @@
+"""The tables of one source's ledger: their columns, their first sizes and how they grow.
+
+Everything here is an array, so that compiled loops can walk it; a chain is an index into a table, NONE at its end.
+Knows nothing of what merges into the tables or is read from them: `ledger`, `orders`, `cells`, `votes` do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from detector.contracts.policy import Policy
+from detector.counting.columns import NONE, Int32s, Int64s, UInt8s, UInt64s
+from detector.counting.index import new_slots, refill, rehash
+from detector.counting.names import Names
+
+Records: TypeAlias = npt.NDArray[Any]
+
+CLOSED, DEAD, FREE = -1, -2, -3
+"""`row.cell` where it is no cell: its pane has closed; a half green order that lost its place there; unused."""
+
+TOPICS = 2
+MINUTE_MS = 60_000
+HOLD_SECONDS = 4096
+"""Places of the ring of held events; events further apart than this share one."""
+SPARE = 256
+"""Places that a pool keeps free: more than any one event can take."""
+
+
+def _record(*columns: tuple[str, str]) -> np.dtype[Any]:
+    plain = np.dtype(list(columns), align=True)
+    return np.dtype((np.record, plain))
+
+
+ROW = _record(
+    ("payment", "u8"), ("order", "u8"), ("shopper", "u8"),
+    ("merchant", "u8"), ("record", "u8"),  # of the winner; `record` is its hash
+    ("start", "i8"), ("first", "i8"), ("occurred", "i8"), ("touched", "i8"),
+    ("leaf", "i4"), ("code", "i4"),
+    ("cell", "i4"), ("next", "i4"), ("previous", "i4"),  # once its pane has closed `next` chains the wheel
+    ("group_next", "i4"), ("group_previous", "i4"), ("order_next", "i4"), ("order_previous", "i4"),
+    ("status", "u1"), ("seen", "u1"), ("vote", "u1"), ("half_green", "u1"),
+)  # fmt: skip
+CELL = _record(
+    ("pane", "i8"), ("leaf", "i4"), ("rows", "i4"), ("lates", "i4"), ("next", "i4"), ("dirty", "u1"), ("overdue", "u1")
+)
+ORDER = _record(("order", "u8"), ("touched", "i8"), ("rows", "i4"), ("events", "i4"), ("count", "i4"), ("next", "i4"))
+ORDER_EVENT = _record(
+    ("record", "u8"), ("merchant", "u8"), ("shopper", "u8"), ("occurred", "i8"),
+    ("leaf", "i4"), ("row", "i4"), ("next", "i4"), ("kind", "u1"),
+)  # fmt: skip
+LATE = _record(
+    ("key", "u8"), ("record", "u8"), ("start", "i8"), ("cell", "i4"), ("next", "i4"), ("leaf", "i4"), ("status", "u1")
+)
+GROUP = _record(("key", "u8"), ("rows", "i4"), ("vote", "i4"))
+MERCHANT = _record(
+    ("key", "u8"), ("merchant", "u8"), ("leaf", "i4"),
+    ("payments", "i4"), ("votes", "i4"), ("approved", "i4"), ("red", "i4"), ("overdue", "i4"),
+)  # fmt: skip
+CODE = _record(("key", "u8"), ("leaf", "i4"), ("code", "i4"), ("payments", "i4"))
+EVENT = _record(
+    ("payment", "u8"), ("order", "u8"), ("shopper", "u8"), ("merchant", "u8"),
+    ("occurred", "i8"), ("started", "i8"), ("log_time", "i8"), ("offset", "i8"),
+    ("leaf", "i4"), ("code", "i4"), ("next", "i4"), ("kind", "u1"), ("status", "u1"), ("topic", "u1"),
+)  # fmt: skip
+TOPIC = _record(("newest", "i8"), ("ended", "i8"), ("doubt", "i8"), ("doubt_last", "i8"), ("doubted", "i8"))
+RULE = _record(*((name, "i8") for name in (
+    "pane_ms", "horizon_ms", "open_ms", "lateness_ms", "clock_ahead_ms", "block_ms", "voters", "merchants",
+    "details_ms", "hold_max",
+)))  # fmt: skip
+STATE = _record(*((name, "i8") for name in (
+    # time: the boundary to be cut next (NONE: none yet), and where things stand
+    "next_ms", "watermark_ms", "log_time_ms", "noted_ms", "flush", "newest_start_ms", "offset", "first_pane",
+    "first_block", "swept", "releasing", "details_due_ms", "details_changed", "orders_seen",
+    # the cut that was made last
+    "cut_ms", "cut_cells", "cut_hashes", "cut_leaves", "cut_snapshot", "cut_first_pane", "cut_details",
+    "cut_newest_start_ms", "cut_offset",
+    # how full the tables are; `full` says that one must grow
+    "full", "rows", "row_free", "indexed", "cells", "cell_free", "orders", "order_free", "order_events",
+    "order_event_free", "lates", "late_free", "late_indexed", "order_indexed", "merchants", "codes", "dirty", "held",
+    "hold", "hold_free", "rejects",
+    # what metrics tell
+    "events", "rebuilt", "late_answers", "too_late", "clock_ahead", "crowded", "held_over",
+)))  # fmt: skip
+
+
+class Book(NamedTuple):
+    """The tables. `*_slots` are indexes (see `index`); the others are pools of records."""
+
+    rows: Records
+    row_slots: Int64s
+    cells: Records
+    cell_at: Int32s  # cell_at[pane % panes, leaf + 1]; [.., 0] is the first cell of the pane's chain
+    dirty: Int32s
+    groups: Records  # groups[block % blocks, place]
+    group_used: Int64s  # by block % blocks
+    orders: Records
+    order_slots: Int64s
+    order_events: Records
+    lates: Records
+    late_slots: Int64s
+    merchants: Records
+    codes: Records
+    wheel: Int32s  # wheel[0 rows | 1 orders, minute % minutes]: who is to be forgotten in that minute of log time
+    hold: Records
+    held_at: Int32s  # held_at[0 first | 1 last, second % HOLD_SECONDS]
+    topics: Records
+    rejects: Int64s  # rejects[n, topic and offset]
+    totals: Int64s  # totals[leaf, status]: for metrics
+    leaf_hash: UInt64s
+    answer_ms: Int64s
+    code_hash: UInt64s
+    rule: Records
+    state: Records
+    out_cells: Int64s  # [cell, leaf pane late_start]
+    out_counts: Int32s  # [cell, 6 counts 6 votes 5 late]
+    out_lengths: UInt8s
+    out_hashes: UInt64s
+    out_leaves: Int32s  # the leaves of the cut, as they are numbered in it
+    leaf_mark: Int32s  # leaf_mark[leaf]: its number in the cut, NONE outside
+    smallest: UInt64s  # scratch: smallest[kind, n]
+
+
+def new_book(policy: Policy, names: Names) -> Book:
+    """Empty tables for one source."""
+    open_ms = policy.horizon_ms + policy.grace_ms
+    panes = open_ms // policy.pane_ms + 3
+    blocks = (open_ms + policy.pane_ms) // policy.vote_block_ms + 2
+    widest = max(policy.voters_max, policy.merchants_max, 2)
+    book = Book(
+        rows=np.zeros(1024, ROW), row_slots=new_slots(1024),
+        cells=np.zeros(1024, CELL), cell_at=np.full((panes, 17), NONE, np.int32), dirty=np.zeros(1024, np.int32),
+        groups=np.zeros((blocks, 1024), GROUP), group_used=np.zeros(blocks, np.int64),
+        orders=np.zeros(1024, ORDER), order_slots=new_slots(1024), order_events=np.zeros(1024, ORDER_EVENT),
+        lates=np.zeros(1024, LATE), late_slots=new_slots(1024),
+        merchants=np.zeros(1024, MERCHANT), codes=np.zeros(1024, CODE),
+        wheel=np.full((2, 2 * policy.horizon_ms // MINUTE_MS + 8), NONE, np.int32),
+        hold=np.zeros(1024, EVENT), held_at=np.full((2, HOLD_SECONDS), NONE, np.int32),
+        topics=np.zeros(TOPICS, TOPIC), rejects=np.zeros((1024, 2), np.int64),
+        totals=np.zeros((16, 5), np.int64), leaf_hash=names.leaf_hash, answer_ms=names.answer_ms,
+        code_hash=np.zeros(16, np.uint64), rule=_rule(policy), state=np.zeros(1, STATE),
+        out_cells=np.zeros((256, 3), np.int64), out_counts=np.zeros((256, 17), np.int32),
+        out_lengths=np.zeros((256, 5), np.uint8), out_hashes=np.zeros(256 * 5 * widest, np.uint64),
+        out_leaves=np.zeros(16, np.int32), leaf_mark=np.full(16, NONE, np.int32),
+        smallest=np.zeros((5, widest), np.uint64),
+    )  # fmt: skip
+    book.topics["newest"] = book.topics["doubt"] = book.topics["doubt_last"] = NONE
+    for name in ("next_ms", "watermark_ms", "log_time_ms", "noted_ms", "newest_start_ms", "offset", "releasing"):
+        book.state[name] = NONE
+    for name in ("row_free", "cell_free", "order_free", "order_event_free", "late_free", "hold_free"):
+        book.state[name] = NONE
+    return book
+
+
+HOLD_MAX = 1 << 20
+
+
+def _rule(policy: Policy) -> Records:
+    rule = np.zeros(1, RULE)
+    for name in ("pane_ms", "horizon_ms", "lateness_ms", "clock_ahead_ms", "details_ms"):
+        rule[name] = getattr(policy, name)
+    rule["open_ms"] = policy.horizon_ms + policy.grace_ms
+    rule["block_ms"] = policy.vote_block_ms
+    rule["voters"], rule["merchants"], rule["hold_max"] = policy.voters_max, policy.merchants_max, HOLD_MAX
+    return rule
+
+
+def longer(table: npt.NDArray[Any], length: int, fill: int = 0) -> npt.NDArray[Any]:
+    """The table with its first axis made `length` long."""
+    grown = np.full((length, *table.shape[1:]), fill, table.dtype) if fill else np.zeros((length, *table.shape[1:]), table.dtype)
+    grown[: len(table)] = table
+    return grown
+
+
+def roomier(pool: npt.NDArray[Any], used: int) -> npt.NDArray[Any]:
+    """The pool, half as long again where fewer than SPARE places are left."""
+    return longer(pool, len(pool) * 3 // 2 + SPARE) if used + SPARE > len(pool) else pool
+
+
+def names_grown(book: Book, names: Names, hashes: Sequence[int]) -> Book:
+    """Room for every leaf and code the names hold by now; `hashes` are those of all codes."""
+    leaves = len(names.leaves)
+    if leaves > len(book.totals):
+        size = 1 << (leaves - 1).bit_length()
+        wide = np.full((len(book.cell_at), size + 1), NONE, np.int32)
+        wide[:, : book.cell_at.shape[1]] = book.cell_at
+        book = book._replace(
+            cell_at=wide, totals=longer(book.totals, size), out_leaves=longer(book.out_leaves, size),
+            leaf_mark=longer(book.leaf_mark, size, NONE),
+        )  # fmt: skip
+    if len(hashes) > len(book.code_hash):
+        book = book._replace(code_hash=np.zeros(1 << (len(hashes) - 1).bit_length(), np.uint64))
+    book.code_hash[: len(hashes)] = hashes
+    return book
+
+
+def grown(book: Book) -> Book:
+    """Every table that is nearly full made larger."""
+    state = book.state[0]
+    state.full = 0
+    return book._replace(
+        rows=roomier(book.rows, state.rows), row_slots=_wider(book.row_slots, state.indexed),
+        cells=roomier(book.cells, state.cells), dirty=roomier(book.dirty, state.cells),
+        groups=_more_groups(book.groups, book.group_used),
+        orders=roomier(book.orders, state.orders), order_slots=_wider(book.order_slots, state.order_indexed),
+        order_events=roomier(book.order_events, state.order_events),
+        lates=roomier(book.lates, state.lates), late_slots=_wider(book.late_slots, state.late_indexed),
+        merchants=_counters(book.merchants, state, "merchants"), codes=_counters(book.codes, state, "codes"),
+        hold=roomier(book.hold, state.hold), rejects=roomier(book.rejects, state.rejects),
+    )  # fmt: skip
+
+
+def room_for_cut(book: Book, cells: int) -> Book:
+    """Room for a cut of so many cells."""
+    if cells <= len(book.out_cells):
+        return book
+    size = 1 << (cells - 1).bit_length()
+    return book._replace(
+        out_cells=np.zeros((size, 3), np.int64), out_counts=np.zeros((size, 17), np.int32),
+        out_lengths=np.zeros((size, 5), np.uint8), out_hashes=np.zeros(size * book.smallest.size, np.uint64),
+    )  # fmt: skip
+
+
+def _wider(slots: Int64s, used: int) -> Int64s:
+    if used * 10 < len(slots) * 7:
+        return slots
+    wider = new_slots(len(slots) * 2)
+    rehash(slots, wider)
+    return wider
+
+
+def _more_groups(groups: Records, used: Int64s) -> Records:
+    if used.max() * 10 < groups.shape[1] * 7:
+        return groups
+    wider = np.zeros((len(groups), groups.shape[1] * 2), GROUP)
+    for block, table in enumerate(groups):
+        refill(table, wider[block])
+    return wider
+
+
+def _counters(table: Records, state: Any, name: str) -> Records:
+    """A table of counters without those that count nothing, and at most 35 % full."""
+    if state[name] * 10 < len(table) * 7:
+        return table
+    live = table[table["payments"] > 0]
+    wider = np.zeros(max(1024, 1 << (len(live) * 3).bit_length()), table.dtype)
+    refill(live, wider)
+    state[name] = len(live)
+    return wider
+

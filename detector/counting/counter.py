@@ -1,0 +1,273 @@
+"""The Counter of one source: batches of events in, tallies out, one a boundary.
+
+Owns the ledger's tables, calls the compiled loops on them and wraps what these leave into values; makes no Python
+object an event. Does not know where events come from, who reads the tallies, or what an outage is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from detector.compiled import compiled
+from detector.contracts.policy import Policy
+from detector.counting.book import Book, grown, longer, names_grown, new_book, room_for_cut
+from detector.counting.columns import NONE, PAYMENT, Columns, Int64s
+from detector.counting.hand import in_hand
+from detector.counting.hashing import hash_text
+from detector.counting.index import new_slots
+from detector.counting.names import Names
+from detector.counting.orders import index_orders
+from detector.counting.tally import Cells, Details, Layout, Source, Tally
+from detector.counting.watermark import CUT, CUT_ROOM, DONE, GROW, move_watermark, step
+
+_FIELDS = (
+    ("kind", np.uint8), ("status", np.uint8), ("leaf", np.int32), ("code", np.int32), ("payment", np.uint64),
+    ("order", np.uint64), ("shopper", np.uint64), ("merchant", np.uint64), ("occurred_at", np.int64),
+    ("started_at", np.int64), ("log_time", np.int64), ("offset", np.int64),
+)  # fmt: skip
+_NOTHING = tuple(np.zeros(0, dtype) for _, dtype in _FIELDS)
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """What metrics tell of a Counter, since it began; only `rebuilt` counts while it rebuilds.
+
+    `crowded`: order events past the limit of one order. `held_over`: events read while the hold was over its limit,
+    so that the topic that lags did not hold the other back.
+    """
+
+    events: int
+    rebuilt: int
+    late_answers: int
+    too_late: int
+    clock_ahead: int
+    crowded: int
+    held_over: int
+    held: int
+    payments: int
+
+
+class Counter:
+    """Counts one source. `term` and `noted_ms` come from the source's last commit.
+
+    With `noted_ms` it merges in silence until that boundary, tells one snapshot there, and then goes on; it never
+    tells a boundary below it. `rejects` holds (topic, offset) of the records refused as ahead of the clock, until
+    `take_rejects`.
+    """
+
+    def __init__(
+        self, policy: Policy, names: Names, source: Source, layout: Layout, *, term: int = 0, noted_ms: int | None = None
+    ) -> None:
+        if noted_ms is not None and noted_ms % policy.boundary_ms:
+            raise ValueError(f"a boundary is a full second; got noted_ms {noted_ms}; pass one that was told")
+        self.policy, self.names, self.source, self.layout, self.term = policy, names, source, layout, term
+        self._put(new_book(policy, names))
+        self._code_hashes: list[int] = []
+        if noted_ms is not None:
+            self._state.noted_ms = noted_ms
+
+    # In
+
+    def take(self, columns: Columns, topic: int = 0) -> list[Tally]:
+        """Merge a batch of one topic (0 payments, 1 orders); the tallies of the boundaries passed, in order.
+
+        A cut happens between two events: any split of the events into batches gives the same tallies.
+        """
+        self._know_names()
+        if not self._state.orders_seen and (columns.kind != PAYMENT).any():
+            self._begin_orders()
+        return self._run(_plain(columns), topic)
+
+    def at_end(self, topic: int, ended: bool) -> None:
+        """Say whether the topic's partition was read to its end: it then no longer holds the watermark back.
+
+        What that lets pass is told by the next `take`, `idle` or `finish`.
+        """
+        self._book.topics[topic]["ended"] = ended
+        move_watermark(self._hand)
+
+    def idle(self, elapsed_ms: int) -> list[Tally]:
+        """Say that the source is at its end and so much time went by: boundaries move on by it."""
+        tallies = self.finish()
+        if self._state.watermark_ms != NONE:
+            self._state.watermark_ms += elapsed_ms
+        return tallies + self._run(_NOTHING, 0)
+
+    def finish(self) -> list[Tally]:
+        """Say that nothing more is there now: doubted jumps of time are decided by what came."""
+        self._state.flush = 1
+        tallies = self._run(_NOTHING, 0)
+        self._state.flush = 0
+        return tallies
+
+    def caught_up(self) -> list[Tally]:
+        """Say that the log was read to its end: a Counter that rebuilds jumps to its noted boundary."""
+        if not self.rebuilding:
+            return []
+        tallies = self.finish()
+        if self.rebuilding:
+            _jump(self._hand)
+            tallies += self._run(_NOTHING, 0)
+        return tallies
+
+    # Out
+
+    @property
+    def rebuilding(self) -> bool:
+        """Whether events are merged in silence."""
+        return bool(self._state.noted_ms != NONE)
+
+    @property
+    def boundary_ms(self) -> int | None:
+        """The last boundary passed; None before the first."""
+        return int(self._state.next_ms) - self.policy.boundary_ms if self._state.next_ms != NONE else None
+
+    @property
+    def log_time_ms(self) -> int | None:
+        """The source's log time; None before the first record."""
+        return int(self._state.log_time_ms) if self._state.log_time_ms != NONE else None
+
+    @property
+    def watermark_ms(self) -> int | None:
+        """No older events are expected; None while a topic that counts has not been read."""
+        return int(self._state.watermark_ms) if self._state.watermark_ms != NONE else None
+
+    def commit_from(self, log_time_ms: int) -> int:
+        """The log time to read again from, should everything be lost at `log_time_ms`: a pane's start, 3 H back.
+
+        A shorter H than a vote block asks for is made up for: nothing that an open pane hangs on may be forgotten.
+        """
+        policy = self.policy
+        open_ms = policy.horizon_ms + policy.grace_ms + policy.pane_ms
+        keep_ms = max(3 * policy.horizon_ms, open_ms + policy.vote_block_ms + policy.clock_ahead_ms)
+        return (log_time_ms - keep_ms) // policy.pane_ms * policy.pane_ms
+
+    @property
+    def stats(self) -> Stats:
+        """The counters for metrics."""
+        state = self._state
+        return Stats(
+            int(state.events), int(state.rebuilt), int(state.late_answers), int(state.too_late), int(state.clock_ahead),
+            int(state.crowded), int(state.held_over), int(state.held), int(state.indexed),
+        )  # fmt: skip
+
+    @property
+    def payments_total(self) -> Int64s:
+        """`[leaf, status]`: payments that reached the status, each once; half green orders are none."""
+        return self._book.totals[: len(self.names.leaves)]
+
+    def take_rejects(self) -> list[tuple[int, int]]:
+        """(topic, offset) of the records refused as `clock_ahead` since the last call."""
+        count = int(self._state.rejects)
+        self._state.rejects = 0
+        return [(int(topic), int(offset)) for topic, offset in self._book.rejects[:count]]
+
+    # Inside
+
+    def _put(self, book: Book) -> None:
+        self._book, self._hand = book, in_hand(book)
+
+    @property
+    def _state(self) -> Any:
+        return self._book.state[0]
+
+    def _know_names(self) -> None:
+        names, book = self.names, self._book
+        if len(names.leaves) > len(book.totals) or len(names.codes) != len(self._code_hashes):
+            self._code_hashes += [hash_text(code) for code in names.codes[len(self._code_hashes) :]]
+            self._put(names_grown(book, names, self._code_hashes))
+
+    def _begin_orders(self) -> None:
+        payments = int(self._state.indexed) + 1024
+        fresh = new_book(self.policy, self.names)
+        self._put(
+            self._book._replace(orders=longer(fresh.orders, payments * 2), order_slots=new_slots(payments * 2))
+        )
+        index_orders(self._hand)
+
+    def _run(self, columns: tuple[Any, ...], topic: int) -> list[Tally]:
+        tallies: list[Tally] = []
+        why, position = GROW, 0
+        while True:
+            why, position = step(self._hand, position, topic, *columns)
+            if why == CUT:
+                tallies.append(self._tally())
+            elif why == DONE:
+                return tallies
+            elif why == CUT_ROOM:
+                self._put(room_for_cut(self._book, int(self._state.dirty)))
+            else:
+                self._put(grown(self._book))
+
+    def _tally(self) -> Tally:
+        state, book = self._state, self._book
+        return Tally(
+            self.source, self.layout, self.term, int(state.cut_ms), int(state.cut_newest_start_ms),
+            int(state.cut_offset), self._cells(book, state), int(state.cut_first_pane) if state.cut_snapshot else -1,
+            self._details(book) if state.cut_details else None,
+        )  # fmt: skip
+
+    def _cells(self, book: Book, state: Any) -> Cells:
+        count = int(state.cut_cells)
+        if count == 0:
+            return _NO_CELLS
+        cells, counts = book.out_cells[:count], book.out_counts[:count]
+        leaves = self.names.leaves
+        return Cells(
+            tuple([leaves[leaf] for leaf in book.out_leaves[: state.cut_leaves].tolist()]),
+            cells[:, 0].astype(np.int32), cells[:, 1].copy(), counts[:, :6].copy(), counts[:, 6:12].copy(),
+            counts[:, 12:].copy(), cells[:, 2].copy(), book.out_lengths[:count].copy(),
+            book.out_hashes[: state.cut_hashes].copy(),
+        )  # fmt: skip
+
+    def _details(self, book: Book) -> Details:
+        limit = self.policy.merchants_detail_max
+        merchants = _most(book.merchants, "votes", limit)
+        codes = _most(book.codes, "payments", limit)
+        leaf_numbers, leaf = np.unique(np.concatenate([merchants["leaf"], codes["leaf"]]), return_inverse=True)
+        hashes, merchant = np.unique(merchants["merchant"], return_inverse=True)
+        code_numbers, code = np.unique(codes["code"], return_inverse=True)
+        counts = np.stack([merchants[name] for name in ("votes", "approved", "red", "overdue")], axis=1)
+        return Details(
+            tuple(self.names.leaves[number] for number in leaf_numbers),
+            tuple(self.names.merchant_name(value) for value in hashes.tolist()),
+            leaf[: len(merchants)].astype(np.int32), merchant.astype(np.int32), counts.astype(np.int32),
+            tuple(self.names.codes[number] for number in code_numbers),
+            leaf[len(merchants) :].astype(np.int32), code.astype(np.int32), codes["payments"].astype(np.int32),
+        )  # fmt: skip
+
+
+_NO_CELLS = Cells(
+    (), np.zeros(0, np.int32), np.zeros(0, np.int64), np.zeros((0, 6), np.int32), np.zeros((0, 6), np.int32),
+    np.zeros((0, 5), np.int32), np.zeros(0, np.int64), np.zeros((0, 5), np.uint8), np.zeros(0, np.uint64),
+)  # fmt: skip
+
+
+@compiled
+def _jump(book: Book) -> None:
+    """Take a watermark that is below the noted boundary there."""
+    state = book.state[0]
+    state.watermark_ms = max(state.watermark_ms, state.noted_ms)
+    move_watermark(book)
+
+
+def _plain(columns: Columns) -> tuple[Any, ...]:
+    """The columns as the loops were compiled for: writable, in one piece, of the right type."""
+    return tuple(
+        array if array.flags.carray and array.dtype == dtype else np.array(array, dtype)
+        for array, dtype in ((getattr(columns, name), dtype) for name, dtype in _FIELDS)
+    )
+
+
+def _most(table: Any, by: str, limit: int) -> Any:
+    """The entries that count most, at most `limit`, by (count, then hash)."""
+    live = table[table["payments"] > 0]
+    if len(live) > limit:
+        least = np.partition(live[by], -limit)[-limit]
+        above, ties = live[live[by] > least], live[live[by] == least]
+        spare = limit - len(above)
+        live = np.concatenate([above, ties[np.argpartition(ties["key"], spare - 1)[:spare]]])
+    return live[np.lexsort((live["key"], -live[by].astype(np.int64)))]

@@ -1,0 +1,142 @@
+"""What is told at a boundary: absolute values of the cells that changed, or of every cell of the open panes.
+
+Reads the chains of a cell's rows and late answers into the `out_*` tables of the book; what becomes of them there is
+the Counter's business. Does not know why a cell changed.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from detector.compiled import compiled
+from detector.counting.book import Book
+from detector.counting.cells import mark
+from detector.counting.columns import APPROVED, DECLINED, ERROR, NONE, PENDING, UInt8s, UInt64s
+from detector.counting.details import is_cancelled_late, note_overdue
+
+BAD_VOTERS, PENDING_VOTERS, BAD_MERCHANTS, PENDING_MERCHANTS, APPROVED_VOTERS = range(5)
+CANCELLED_LATE = 5
+VOTES, LATE = 6, 12
+"""Where votes and late answers begin in a row of `out_counts`."""
+APPROVED_VOTERS_MAX = 2
+
+
+@compiled
+def mark_all(book: Book) -> None:
+    """Mark every cell of the open panes that holds something."""
+    for at in range(book.state[0].cells):
+        cell = book.cells[at]
+        if cell.pane != NONE and (cell.rows != NONE or cell.lates != NONE):
+            mark(book, at)
+
+
+@compiled
+def unmark_all(book: Book) -> None:
+    """Forget which cells changed."""
+    state = book.state[0]
+    for n in range(state.dirty):
+        book.cells[book.dirty[n]].dirty = 0
+    state.dirty = 0
+
+
+@compiled
+def cut(book: Book) -> None:
+    """Tell the marked cells at the boundary `next_ms`."""
+    state = book.state[0]
+    state.cut_ms, state.cut_newest_start_ms, state.cut_offset = state.next_ms, state.newest_start_ms, state.offset
+    state.cut_first_pane, state.cut_cells = state.first_pane, state.dirty
+    state.cut_leaves = state.cut_hashes = 0
+    if state.dirty:
+        state.details_changed = 1
+    for n in range(state.dirty):
+        _tell_cell(book, n, book.dirty[n])
+    for n in range(state.cut_leaves):
+        book.leaf_mark[book.out_leaves[n]] = NONE
+    unmark_all(book)
+    _consider_details(book)
+
+
+@compiled
+def _consider_details(book: Book) -> None:
+    """Details ride on the first cut past each `details_ms` of event time when something changed; on every snapshot."""
+    state, details_ms = book.state[0], book.rule[0].details_ms
+    state.cut_details = 0
+    if state.cut_ms < state.details_due_ms and not state.cut_snapshot:
+        return
+    note_overdue(book)
+    if state.details_changed or state.cut_snapshot:
+        state.cut_details = 1
+        state.details_changed = 0
+        state.details_due_ms = (state.cut_ms // details_ms + 1) * details_ms
+
+
+@compiled
+def _tell_cell(book: Book, n: int, at: int) -> None:
+    state, cell = book.state[0], book.cells[at]
+    if book.leaf_mark[cell.leaf] == NONE:
+        book.leaf_mark[cell.leaf] = state.cut_leaves
+        book.out_leaves[state.cut_leaves] = cell.leaf
+        state.cut_leaves += 1
+    book.out_cells[n, 0], book.out_cells[n, 1] = book.leaf_mark[cell.leaf], cell.pane
+    book.out_counts[n, :] = 0
+    book.out_lengths[n, :] = 0
+    _sum_rows(book, n, cell.rows)
+    _sum_lates(book, n, cell.lates)
+    for kind in range(5):
+        for place in range(book.out_lengths[n, kind]):
+            book.out_hashes[state.cut_hashes] = book.smallest[kind, place]
+            state.cut_hashes += 1
+
+
+@compiled
+def _sum_rows(book: Book, n: int, at: int) -> None:
+    voters, merchants = book.rule[0].voters, book.rule[0].merchants
+    counts, lengths = book.out_counts[n], book.out_lengths[n]
+    while at != NONE:
+        row = book.rows[at]
+        status = CANCELLED_LATE if is_cancelled_late(book, row) else row.status
+        counts[status] += 1
+        counts[VOTES + status] += row.vote
+        voter = row.shopper if row.shopper != 0 else row.order
+        if status == APPROVED:
+            _keep(book.smallest[APPROVED_VOTERS], lengths, APPROVED_VOTERS, APPROVED_VOTERS_MAX, voter)
+        elif status == PENDING:
+            _keep(book.smallest[PENDING_VOTERS], lengths, PENDING_VOTERS, voters, voter)
+            _keep(book.smallest[PENDING_MERCHANTS], lengths, PENDING_MERCHANTS, merchants, row.merchant)
+        elif status == DECLINED or status == ERROR or status == CANCELLED_LATE:
+            _keep(book.smallest[BAD_VOTERS], lengths, BAD_VOTERS, voters, voter)
+            _keep(book.smallest[BAD_MERCHANTS], lengths, BAD_MERCHANTS, merchants, row.merchant)
+        at = row.next
+
+
+@compiled
+def _keep(run: UInt64s, lengths: UInt8s, kind: int, limit: int, value: np.uint64) -> None:
+    """Put a value in an ascending run of distinct ones that keeps the smallest."""
+    length = int(lengths[kind])
+    if length == limit and (limit == 0 or value >= run[length - 1]):
+        return
+    place = length
+    while place > 0 and run[place - 1] > value:
+        place -= 1
+    if place > 0 and run[place - 1] == value:
+        return
+    if length < limit:
+        length += 1
+        lengths[kind] = length
+    for shifted in range(length - 1, place, -1):
+        run[shifted] = run[shifted - 1]
+    run[place] = value
+
+
+@compiled
+def _sum_lates(book: Book, n: int, at: int) -> None:
+    newest = NONE
+    while at != NONE:
+        late = book.lates[at]
+        book.out_counts[n, LATE + late.status] += 1
+        if late.status == APPROVED:
+            newest = max(newest, late.start)
+        at = late.next
+    book.out_cells[n, 2] = newest
+
+

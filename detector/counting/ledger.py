@@ -1,0 +1,255 @@
+"""The newest status of every payment: a join of events in which neither order, copies nor batches leave a trace.
+
+Per payment: `start` = the least (`started_at`, else `occurred_at`) of its events; the winning event gives status,
+leaf, merchant and code: an answer beats `cancelled` beats `pending`, then the later `occurred_at`, then the rank of
+the status, then the hash of the record. Answers H or more after their own start never touch the row.
+Does not know when an event is due (`watermark`) nor how cells are summed (`cut`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from detector.compiled import compiled
+from detector.counting.book import CLOSED, SPARE, Book
+from detector.counting.cells import cell_for, mark, new_row, put_in_cell, take_from_cell
+from detector.counting.columns import APPROVED, CANCELLED, DECLINED, NONE, PAYMENT, PENDING
+from detector.counting.details import count_row
+from detector.counting.hashing import mix
+from detector.counting.index import find, put, tag_of
+from detector.counting.orders import link_payment, merge_order, settle_order, unlink_payment
+from detector.counting.votes import join_group, leave_group
+
+
+@compiled
+def merge(book: Book, event: Any) -> None:
+    """Merge one event whose time has come."""
+    state = book.state[0]
+    if state.noted_ms != NONE:
+        state.rebuilt += 1
+    else:
+        state.events += 1
+    if event.topic == 0:
+        state.offset = max(state.offset, event.offset)
+    if event.kind != PAYMENT:
+        merge_order(book, event)
+    elif event.started != NONE and event.occurred - event.started >= book.rule[0].horizon_ms:
+        _merge_late_answer(book, event)
+    else:
+        _merge_payment(book, event)
+
+
+@compiled
+def event_start(event: Any) -> int:
+    """When the event says its payment began; no payment begins after its own event."""
+    return int(min(event.started, event.occurred) if event.started != NONE else event.occurred)
+
+
+@compiled
+def record_hash(book: Book, event: Any) -> np.uint64:
+    """The hash of what a payment event says; free of the numbers that names happen to have."""
+    code = book.code_hash[event.code] if event.code != NONE else np.uint64(0)
+    said = mix(mix(event.payment, np.uint64(event.status)), mix(np.uint64(event.occurred), np.uint64(event.started)))
+    return mix(said, mix(mix(book.leaf_hash[event.leaf], event.merchant), code))
+
+
+@compiled
+def _merge_payment(book: Book, event: Any) -> None:
+    at = find(book.row_slots, book.rows["payment"], event.payment)
+    if at == NONE:
+        at = _open_row(book, event)
+    else:
+        _join(book, at, event)
+    row, state = book.rows[at], book.state[0]
+    state.newest_start_ms = max(state.newest_start_ms, row.start)
+    if row.seen & (1 << event.status) == 0:
+        row.seen |= 1 << event.status
+        if state.noted_ms == NONE:
+            book.totals[event.leaf, event.status] += 1
+
+
+@compiled
+def _open_row(book: Book, event: Any) -> int:
+    at = new_row(book)
+    row, state = book.rows[at], book.state[0]
+    row.payment, row.order, row.shopper = event.payment, event.order, event.shopper
+    row.start, row.first, row.touched = event_start(event), event.occurred, event.log_time
+    _win(row, event, record_hash(book, event))
+    put(book.row_slots, tag_of(event.payment), at)
+    state.indexed += 1
+    if state.indexed * 10 >= len(book.row_slots) * 7:
+        state.full = 1
+    put_in_cell(book, at)
+    join_group(book, at)
+    if row.cell == CLOSED and state.noted_ms == NONE:
+        state.too_late += 1
+    if state.orders_seen:
+        link_payment(book, at)
+        settle_order(book, row.order)
+    return at
+
+
+@compiled
+def _join(book: Book, at: int, event: Any) -> None:
+    """Join an event to the row there is, and move the row to where it now belongs."""
+    row = book.rows[at]
+    row.touched = max(row.touched, event.log_time)
+    record = record_hash(book, event)
+    wins = _beats(event, record, row)
+    start, first = min(row.start, event_start(event)), min(row.first, event.occurred)
+    order, shopper = _least_known(row.order, event.order), _least_known(row.shopper, event.shopper)
+    moves = start != row.start or order != row.order or shopper != row.shopper or (wins and event.leaf != row.leaf)
+    if moves:
+        _move(book, at, event, wins, record, start, order, shopper)
+    elif wins:
+        _change(book, at, event, record)
+    if book.state[0].orders_seen and (moves or first != row.first):
+        row.first = first
+        settle_order(book, row.order)
+    row.first = first
+
+
+@compiled
+def _move(
+    book: Book, at: int, event: Any, wins: bool, record: np.uint64, start: int, order: np.uint64, shopper: np.uint64
+) -> None:
+    """Take the row out of its chains, change it, and chain it anew."""
+    row, state = book.rows[at], book.state[0]
+    was_closed = row.cell == CLOSED
+    leave_group(book, at)
+    if not was_closed:
+        take_from_cell(book, at)
+    if state.orders_seen and order != row.order:
+        unlink_payment(book, at)
+        settle_order(book, row.order)
+    relink = order != row.order
+    row.start, row.order, row.shopper = start, order, shopper
+    if wins:
+        _win(row, event, record)
+    put_in_cell(book, at)
+    join_group(book, at)
+    if state.orders_seen and relink:
+        link_payment(book, at)
+    if (was_closed or row.cell == CLOSED) and state.noted_ms == NONE:
+        state.too_late += 1
+
+
+@compiled
+def _change(book: Book, at: int, event: Any, record: np.uint64) -> None:
+    """Give a row that stays in its chains what the winning event says."""
+    row, state = book.rows[at], book.state[0]
+    if row.cell == CLOSED:
+        _win(row, event, record)
+        if state.noted_ms == NONE:
+            state.too_late += 1
+        return
+    count_row(book, at, -1)
+    _win(row, event, record)
+    count_row(book, at, 1)
+    mark(book, row.cell)
+
+
+@compiled
+def _win(row: Any, event: Any, record: np.uint64) -> None:
+    row.status, row.leaf, row.merchant, row.code = event.status, event.leaf, event.merchant, event.code
+    row.occurred, row.record = event.occurred, record
+
+
+@compiled
+def _beats(event: Any, record: np.uint64, row: Any) -> bool:
+    """Whether the event is the winner over the row's."""
+    if event.status != row.status:
+        ours, theirs = _finality(event.status), _finality(row.status)
+        if ours != theirs:
+            return ours > theirs
+    if event.occurred != row.occurred:
+        return bool(event.occurred > row.occurred)
+    if event.status != row.status:
+        return _rank(event.status) > _rank(row.status)
+    return bool(record > row.record)
+
+
+@compiled
+def _finality(status: int) -> int:
+    """An answer beats `cancelled` beats `pending`."""
+    if status == PENDING:
+        return 0
+    return 1 if status == CANCELLED else 2
+
+
+@compiled
+def _rank(status: int) -> int:
+    """Which of two answers in one millisecond wins."""
+    if status == APPROVED:
+        return 2
+    return 1 if status == DECLINED else 0
+
+
+@compiled
+def _least_known(one: np.uint64, other: np.uint64) -> np.uint64:
+    if one == 0 or other == 0:
+        return max(one, other)
+    return min(one, other)
+
+
+@compiled
+def _merge_late_answer(book: Book, event: Any) -> None:
+    """Count a late answer once, in the pane of its `occurred_at`; of two that differ the larger record speaks."""
+    state = book.state[0]
+    pane = event.occurred // book.rule[0].pane_ms
+    if pane < state.first_pane:
+        if state.noted_ms == NONE:
+            state.too_late += 1
+        return
+    key = mix(mix(event.payment, np.uint64(event.occurred)), np.uint64(event.status))
+    at = find(book.late_slots, book.lates["key"], key)
+    record = record_hash(book, event)
+    if at == NONE:
+        at = _open_late(book, key)
+        if state.noted_ms == NONE:
+            state.late_answers += 1
+            book.totals[event.leaf, event.status] += 1
+    elif record > book.lates[at].record:
+        _unchain_late(book, at)
+    else:
+        return
+    late = book.lates[at]
+    late.record, late.start, late.status = record, event.started, event.status
+    late.cell = cell_for(book, pane, event.leaf)
+    late.next = book.cells[late.cell].lates
+    book.cells[late.cell].lates = at
+    mark(book, late.cell)
+
+
+@compiled
+def _open_late(book: Book, key: np.uint64) -> int:
+    state = book.state[0]
+    at = state.late_free
+    if at != NONE:
+        state.late_free = book.lates[at].next
+    else:
+        at = state.lates
+        state.lates += 1
+    book.lates[at].key = key
+    put(book.late_slots, tag_of(key), at)
+    state.late_indexed += 1
+    if state.lates + SPARE > len(book.lates) or state.late_indexed * 10 >= len(book.late_slots) * 7:
+        state.full = 1
+    return int(at)
+
+
+@compiled
+def _unchain_late(book: Book, at: int) -> None:
+    cell = book.cells[book.lates[at].cell]
+    if cell.lates == at:
+        cell.lates = book.lates[at].next
+    else:
+        before = cell.lates
+        while book.lates[before].next != at:
+            before = book.lates[before].next
+        book.lates[before].next = book.lates[at].next
+    mark(book, book.lates[at].cell)
+
+

@@ -1,0 +1,374 @@
+"""When an event's time has come: log time, its doubted jumps, the watermark, held events and the boundaries passed.
+
+A boundary B covers `occurred_at` < B. It is cut between two events, as soon as the watermark has reached it, and what
+occurred later is held until then: any split of the events into batches gives the same cuts.
+
+Log time is the running maximum of the records' own. A record more than `clock_ahead_ms` ahead of it is *doubted*, and
+what follows on its topic waits behind it, in order, until of the next 20 records most lie beyond it too (not more than
+`clock_ahead_ms` before it): then time moves as if there had been no doubt. Otherwise it is passed over. So is a first
+record whose log time is its own `occurred_at`. At the end of what there is (`flush`) those that came decide.
+
+Does not know what merging an event does (`ledger`) nor what is told at a cut (`cut`).
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from typing import Any
+
+from detector.compiled import compiled
+from detector.counting.book import HOLD_SECONDS, MINUTE_MS, SPARE, TOPICS, Book
+from detector.counting.cells import begin
+from detector.counting.columns import NONE, Int32s, Int64s, UInt8s, UInt64s
+from detector.counting.cut import cut, mark_all, unmark_all
+from detector.counting.ledger import merge
+from detector.counting.sweep import sweep
+
+BOUNDARY_MS = 1000
+WITNESSES = 20
+LONE_JUMP_MS = 30 * 86_400_000
+"""How far time may jump on the word of fewer than 20 witnesses: a bank may rest for days, and none sells in 2099."""
+BACKLOG_MS = 86_400_000
+"""How far before the first watermark the first boundary may lie."""
+
+DONE, CUT, GROW, CUT_ROOM = range(4)
+"""Why `step` came back: all was read; a boundary was cut; a table must grow; the next cut needs more room."""
+WAIT, BELIEVE, REFUSE = range(3)
+
+
+@compiled
+def step(
+    book: Book, position: int, topic: int, kind: UInt8s, status: UInt8s, leaf: Int32s, code: Int32s, payment: UInt64s,
+    order: UInt64s, shopper: UInt64s, merchant: UInt64s, occurred: Int64s, started: Int64s, log_time: Int64s,
+    offset: Int64s,
+) -> tuple[int, int]:  # fmt: skip
+    """Read events from `position` on until there is something to say; (why, how far)."""
+    state = book.state[0]
+    while True:
+        if state.full:
+            return GROW, position
+        if state.releasing != NONE:
+            _release(book)
+            continue
+        if state.next_ms != NONE and state.watermark_ms >= state.next_ms:
+            if state.dirty > len(book.out_cells):
+                return CUT_ROOM, position
+            if _pass_boundary(book):
+                return CUT, position
+            continue
+        if _settle_doubt(book):
+            continue
+        if position == len(kind):
+            return DONE, position
+        at = _new_held(book)
+        event = book.hold[at]
+        event.topic, event.next = topic, NONE
+        event.kind, event.status, event.leaf, event.code = kind[position], status[position], leaf[position], code[position]
+        event.payment, event.order = payment[position], order[position]
+        event.shopper, event.merchant = shopper[position], merchant[position]
+        event.occurred, event.started = occurred[position], started[position]
+        event.log_time, event.offset = log_time[position], offset[position]
+        position += 1
+        if book.topics[topic].doubted > 0 or _jumps(book, event):
+            _doubt(book, at)
+        else:
+            _arrive(book, at)
+
+
+@compiled
+def _new_held(book: Book) -> int:
+    state = book.state[0]
+    state.held += 1
+    at = state.hold_free
+    if at != NONE:
+        state.hold_free = book.hold[at].next
+        return int(at)
+    at = state.hold
+    state.hold += 1
+    if state.hold + SPARE > len(book.hold):
+        state.full = 1
+    return int(at)
+
+
+@compiled
+def _free_held(book: Book, at: int) -> None:
+    state = book.state[0]
+    state.held -= 1
+    book.hold[at].next = state.hold_free
+    state.hold_free = at
+
+
+# Doubt
+
+
+@compiled
+def _jumps(book: Book, event: Any) -> bool:
+    state = book.state[0]
+    if state.log_time_ms == NONE:
+        return bool(event.log_time == event.occurred)
+    return bool(event.log_time > max(state.log_time_ms, state.watermark_ms) + book.rule[0].clock_ahead_ms)
+
+
+@compiled
+def _doubt(book: Book, at: int) -> None:
+    topic = book.topics[book.hold[at].topic]
+    if topic.doubted > 0:
+        book.hold[topic.doubt_last].next = at
+    else:
+        topic.doubt = at
+    topic.doubt_last = at
+    topic.doubted += 1
+
+
+@compiled
+def _settle_doubt(book: Book) -> bool:
+    """Let the first doubted record of a topic go on, where that is decided; False: none is."""
+    for number in range(TOPICS):
+        topic = book.topics[number]
+        if topic.doubted == 0:
+            continue
+        at = topic.doubt
+        verdict = _verdict(book, topic)
+        if verdict != WAIT:
+            topic.doubt = book.hold[at].next
+            topic.doubted -= 1
+            if verdict == BELIEVE:
+                _arrive(book, at)
+            else:
+                _pass_over(book, at)
+            return True
+    return False
+
+
+@compiled
+def _verdict(book: Book, topic: Any) -> int:
+    state, doubted = book.state[0], book.hold[topic.doubt]
+    if not _jumps(book, doubted):
+        return BELIEVE
+    least_ms = doubted.log_time - book.rule[0].clock_ahead_ms
+    witnesses = min(WITNESSES, topic.doubted - 1)
+    agreeing, at = 0, doubted.next
+    for _ in range(witnesses):
+        agreeing += book.hold[at].log_time > least_ms
+        at = book.hold[at].next
+    if 2 * agreeing > WITNESSES:
+        return BELIEVE
+    if 2 * (witnesses - agreeing) >= WITNESSES:
+        return REFUSE
+    if not state.flush:
+        return WAIT
+    near = state.log_time_ms == NONE or doubted.log_time - state.log_time_ms <= LONE_JUMP_MS
+    return BELIEVE if near and 2 * agreeing >= witnesses else REFUSE
+
+
+@compiled
+def _pass_over(book: Book, at: int) -> None:
+    """Take a record without believing its log time."""
+    state, event = book.state[0], book.hold[at]
+    if state.log_time_ms == NONE or event.occurred > state.log_time_ms + book.rule[0].clock_ahead_ms:
+        _reject(book, at)
+    else:
+        event.log_time = state.log_time_ms
+        _arrive(book, at)
+
+
+@compiled
+def _reject(book: Book, at: int) -> None:
+    state = book.state[0]
+    book.rejects[state.rejects, 0], book.rejects[state.rejects, 1] = book.hold[at].topic, book.hold[at].offset
+    state.rejects += 1
+    if state.rejects + SPARE > len(book.rejects):
+        state.full = 1
+    if state.noted_ms == NONE:
+        state.clock_ahead += 1
+    _free_held(book, at)
+
+
+# Arrival
+
+
+@compiled
+def _arrive(book: Book, at: int) -> None:
+    """Let a record move time; merge it, or hold it until its boundary."""
+    state, event = book.state[0], book.hold[at]
+    if event.log_time > state.log_time_ms:
+        state.log_time_ms = event.log_time
+        if event.log_time // MINUTE_MS > state.swept:
+            sweep(book)
+    if event.occurred > state.log_time_ms + book.rule[0].clock_ahead_ms:
+        _reject(book, at)
+        return
+    event.log_time = state.log_time_ms
+    topic = book.topics[event.topic]
+    topic.newest = max(topic.newest, min(event.occurred, event.log_time))
+    if state.next_ms != NONE and event.occurred < state.next_ms:
+        merge(book, event)
+        _free_held(book, at)
+    else:
+        _hold(book, at)
+    move_watermark(book)
+
+
+@compiled
+def _hold(book: Book, at: int) -> None:
+    place = book.hold[at].occurred // BOUNDARY_MS % HOLD_SECONDS
+    book.hold[at].next = NONE
+    if book.held_at[0, place] == NONE:
+        book.held_at[0, place] = at
+    else:
+        book.hold[book.held_at[1, place]].next = at
+    book.held_at[1, place] = at
+
+
+@compiled
+def move_watermark(book: Book) -> None:
+    """Take the watermark to where the topics allow; it never goes back."""
+    state, first, second = book.state[0], book.topics[0], book.topics[1]
+    newest = max(first.newest, second.newest)
+    if state.held > book.rule[0].hold_max:
+        state.held_over += 1  # the topic that lags no longer holds the other back
+    elif not first.ended and not second.ended:
+        newest = min(first.newest, second.newest)
+    elif not first.ended:
+        newest = first.newest
+    elif not second.ended:
+        newest = second.newest
+    if newest == NONE:
+        return
+    state.watermark_ms = max(state.watermark_ms, newest - book.rule[0].lateness_ms)
+    if state.next_ms == NONE:
+        _first_boundary(book)
+
+
+@compiled
+def _first_boundary(book: Book) -> None:
+    """Begin with the boundary that covers the oldest event held."""
+    state = book.state[0]
+    oldest = state.watermark_ms
+    for place in range(HOLD_SECONDS):
+        at = book.held_at[0, place]
+        while at != NONE:
+            oldest = min(oldest, book.hold[at].occurred)
+            at = book.hold[at].next
+    oldest = max(oldest, state.watermark_ms - BACKLOG_MS)
+    next_ms = (oldest // BOUNDARY_MS + 1) * BOUNDARY_MS
+    if state.noted_ms != NONE:
+        next_ms = min(next_ms, state.noted_ms)
+    begin(book, next_ms)
+    for place in range(HOLD_SECONDS):
+        _let_go(book, place)
+
+
+@compiled
+def _let_go(book: Book, place: int) -> None:
+    """Let the events of one place of the ring go that the next boundary covers; the others stay."""
+    state, at = book.state[0], book.held_at[0, place]
+    book.held_at[0, place] = NONE
+    while at != NONE:
+        event = book.hold[at]
+        following = event.next
+        if event.occurred < state.next_ms:
+            event.next = state.releasing
+            state.releasing = at
+        else:
+            _hold(book, at)
+        at = following
+
+
+# Boundaries
+
+
+@compiled
+def _pass_boundary(book: Book) -> bool:
+    """Cut the boundary `next_ms` and go to the next at which something waits; whether there is something to tell."""
+    state = book.state[0]
+    last_ms = state.watermark_ms // BOUNDARY_MS * BOUNDARY_MS
+    if state.noted_ms == NONE:
+        told = state.dirty > 0 or state.next_ms == last_ms
+        if told:
+            state.cut_snapshot = 0
+            cut(book)
+    else:
+        told = state.next_ms == state.noted_ms
+        if told and not state.cut_snapshot:
+            unmark_all(book)
+            mark_all(book)
+            state.cut_snapshot = 1
+            if state.dirty > len(book.out_cells):
+                return False  # `step` asks for room and comes again
+        if told:
+            cut(book)
+            state.noted_ms = NONE
+        else:
+            unmark_all(book)
+    _go_to(book, _next_boundary(book, last_ms))
+    return told
+
+
+@compiled
+def _next_boundary(book: Book, last_ms: int) -> int:
+    """The next boundary that covers a held event, is the last one passed, or is the noted one."""
+    state = book.state[0]
+    next_ms = state.next_ms + BOUNDARY_MS
+    if next_ms > last_ms:
+        return int(next_ms)
+    until_ms = min(last_ms, state.noted_ms) if state.noted_ms >= next_ms else last_ms
+    for second in range(next_ms // BOUNDARY_MS - 1, min(until_ms // BOUNDARY_MS, next_ms // BOUNDARY_MS + HOLD_SECONDS)):
+        if book.held_at[0, second % HOLD_SECONDS] != NONE:
+            return (second + 1) * BOUNDARY_MS
+    return int(until_ms)
+
+
+@compiled
+def _go_to(book: Book, next_ms: int) -> None:
+    """Make a boundary the next, and let the events go that it covers."""
+    begin(book, next_ms)
+    _free_second(book, next_ms // BOUNDARY_MS - 1)
+
+
+@compiled
+def _free_second(book: Book, second: int) -> None:
+    place = second % HOLD_SECONDS
+    book.state[0].releasing = book.held_at[0, place]
+    book.held_at[0, place] = NONE
+
+
+@compiled
+def _release(book: Book) -> None:
+    """Merge the first event that was let go, or hold it again where it shares its place with another time."""
+    state, at = book.state[0], book.state[0].releasing
+    state.releasing = book.hold[at].next
+    if book.hold[at].occurred < state.next_ms:
+        merge(book, book.hold[at])
+        _free_held(book, at)
+    else:
+        _hold(book, at)
+
+
+class OffsetIndex:
+    """Where to read from again: the first offset of each pane of log time, for one topic of a source.
+
+    Knows nothing of what is committed, or when.
+    """
+
+    def __init__(self, pane_ms: int, keep_ms: int) -> None:
+        self._pane_ms = pane_ms
+        self._keep_ms = keep_ms
+        self._times: list[int] = []
+        self._offsets: list[int] = []
+
+    def note(self, log_time_ms: int, offset: int) -> None:
+        """Say that log time stood at `log_time_ms` when the record at `offset` was about to be read."""
+        pane_start = log_time_ms - log_time_ms % self._pane_ms
+        if self._times and pane_start <= self._times[-1] - self._times[-1] % self._pane_ms:
+            return
+        self._times.append(log_time_ms)
+        self._offsets.append(offset)
+        forgotten = bisect_right(self._times, log_time_ms - self._keep_ms) - 1
+        if forgotten > 64:
+            del self._times[:forgotten], self._offsets[:forgotten]
+
+    def first(self, log_time_ms: int) -> int | None:
+        """An offset from which every record of `log_time_ms` and later is read; None: not known, begin at the start."""
+        at = bisect_right(self._times, log_time_ms - 1) - 1
+        return self._offsets[at] if at >= 0 else None
