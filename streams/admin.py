@@ -21,23 +21,29 @@ ANSWER_MS: Final = 10_000
 QUIET: Final = ("kafka.net", "kafka.cluster", "kafka.client", "kafka.admin")
 
 
-class _LastWarning(logging.Handler):
-    """Keeps the last warning instead of printing it."""
+class _Reason(logging.Handler):
+    """Keeps why a connection failed, instead of printing it."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
-        self.reason = ""
+        self.text = ""
 
     def emit(self, record: logging.LogRecord) -> None:
-        # The client retries a refused password until its time is up, and then says only that time is up.
-        causes = [str(part) for part in record.args or () if isinstance(part, Exception)]
-        self.reason = causes[0] if causes and "Timeout" not in causes[0] else self.reason
+        # The client retries a refused password until its time is up, and then says only that time is up; in between
+        # the broker may just hang up. So a refusal is kept, and anything else only until something newer is said.
+        for cause in (str(part) for part in record.args or () if isinstance(part, Exception)):
+            if "Timeout" not in cause and not _is_refusal(self.text):
+                self.text = cause
+
+
+def _is_refusal(reason: str) -> bool:
+    return "Authentication" in reason or "CERTIFICATE" in reason.upper()
 
 
 @contextmanager
 def admin_client(settings: Settings, *, answer_ms: int = ANSWER_MS) -> Iterator[KafkaAdminClient]:
     """An admin client that is connected; UserError where Kafka cannot be reached, refuses us, or fails later on."""
-    with _listening() as last:
+    with _listening() as reason:
         try:
             admin = KafkaAdminClient(
                 **settings.kafka_python(), request_timeout_ms=answer_ms, bootstrap_timeout_ms=answer_ms
@@ -49,7 +55,7 @@ def admin_client(settings: Settings, *, answer_ms: int = ANSWER_MS) -> Iterator[
         except KafkaError as error:
             raise UserError(
                 f"Kafka at {settings.broker} ({settings.security_protocol}) cannot be used; "
-                f"got: {last.reason or error}; {_mend(last.reason)}"
+                f"got: {reason.text or error}; {_mend(reason.text)}"
             ) from None
 
 
@@ -62,8 +68,8 @@ def _mend(reason: str) -> str:
 
 
 @contextmanager
-def _listening() -> Iterator[_LastWarning]:
-    handler = _LastWarning()
+def _listening() -> Iterator[_Reason]:
+    handler = _Reason()
     loggers = [logging.getLogger(name) for name in QUIET]
     before = [logger.propagate for logger in loggers]
     for logger in loggers:
