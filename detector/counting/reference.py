@@ -307,6 +307,7 @@ class Reference:
 
     def _order(self, event: _Order) -> Event:
         """Raises ValueError for a time that is none."""
+        occurred_at = epoch_ms(event.occurred_at)
         names = self._names
         leaf = NONE
         if event.bank is not None and event.method is not None:
@@ -321,7 +322,7 @@ class Reference:
             order=hash_text(event.order_id),
             shopper=0 if event.shopper_id is None else hash_text(event.shopper_id),
             merchant=names.merchant(event.merchant_id or UNKNOWN),
-            occurred_at=epoch_ms(event.occurred_at),
+            occurred_at=occurred_at,
             started_at=NONE,
         )
         return Event(row, _card_like(event))

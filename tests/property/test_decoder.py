@@ -1,0 +1,123 @@
+"""The scanner, the reference and the contracts in words take the same events and make the same of them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from detector.contracts.policy import DEFAULT, Policy, load_policy
+from detector.counting.columns import NONE, Columns
+from detector.counting.decoder import Decoder
+from detector.counting.names import Names
+from detector.counting.reference import Decoded, ReferenceDecoder, Topic, explain
+from tests.unit.bad_records import BAD, GOOD, GOOD_ORDER
+
+WIDE = load_policy('dimensions = ["bank", "method", "psp", "network"]\n[limits]\nleaves_max = 6\ncodes_max = 3\n')
+TOPICS: st.SearchStrategy[Topic] = st.sampled_from(("payments", "orders", "mixed"))
+
+TEXTS = st.one_of(
+    st.sampled_from(("bnp", "card", "pix", "05", "approved", "placed", "cancelled", "refunded", "EUR", "eur", "")),
+    st.sampled_from(("4111111111111111", "4111 1111 1111 1111", "4111111111111112", "x" * 128, "y" * 129, "é" * 128)),
+    st.sampled_from(("2026-03-01T02:30:00Z", "2026-03-01T02:30:00.12+02:00", "2026-02-29T02:30:00Z", "a\x7f", "a\n")),
+    st.from_regex(r"(19|20)\d\d-[0-3]\d-[0-3]\d[Tt ][0-2]\d:[0-6]\d:[0-6]\d(\.\d{0,4})?(Z|z|[+-][0-2]\d:[0-6]\d)?",
+                  fullmatch=True),
+    st.from_regex(r"[2-6][0-9 -]{11,20}", fullmatch=True),
+    st.text(max_size=12),
+)  # fmt: skip
+NUMBERS = st.one_of(
+    st.sampled_from((0, -1, 1_772_000_000_000, 253_402_300_799_999, 253_402_300_800_000, 2**53 - 1, 2**53, 10**18,
+                     10**19, 2**63, 2**64 + 5, True, False, 1.0, 1.5, 1e300)),
+    st.integers(),
+)  # fmt: skip
+VALUES = st.recursive(
+    st.one_of(TEXTS, NUMBERS, st.none()),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=5,
+)
+KNOWN = ("payment_id", "order_id", "bank", "method", "status", "occurred_at", "started_at", "merchant_id", "shopper_id",
+         "instrument_id", "amount", "currency", "code", "network", "psp", "country", "channel")  # fmt: skip
+STRANGERS = st.sampled_from(("paymentid", "payment_idx", "bank\u0000", "Bank", "instrument_id_of_16"))
+KEYS = st.sampled_from(KNOWN) | STRANGERS | st.text(max_size=9)
+INSERTS = st.sampled_from(
+    (b"{", b"}", b"[", b"]", b'"', b",", b":", b"\\", b"\n", b"\x00", b"\xc3\xa9", b"\xff", b"0", b"-", b".5", b"e5",
+     b"e999", b" ", b'"bank":"x",', b'"note":1,', b"null", b"tru", b"\\u0061", b"\\ud83d", b"\\ude00", b"\x7f")
+)  # fmt: skip
+
+
+@st.composite
+def records(draw: st.DrawFn) -> bytes:
+    """An event that is good but for a few changes of its fields, its spelling and its bytes."""
+    plain: dict[str, Any] = dict(draw(st.sampled_from((GOOD, GOOD_ORDER, {**GOOD, "code": "91", "psp": "p"}))))
+    for key, value in draw(st.lists(st.tuples(KEYS, VALUES), max_size=3)):
+        plain[key] = value
+    for key in draw(st.lists(st.sampled_from(sorted(GOOD)), max_size=1)):
+        plain.pop(key, None)
+    ascii_only, indent = draw(st.booleans()), draw(st.sampled_from((None, None, 1)))
+    data = json.dumps(plain, ensure_ascii=ascii_only, indent=indent).encode("utf-8", "surrogatepass")
+    for _ in range(draw(st.sampled_from((0, 0, 1, 2)))):
+        place = draw(st.integers(0, len(data)))
+        data = data[:place] + draw(INSERTS) + data[place + draw(st.integers(0, 2)) :]
+    return data
+
+
+HOSTILE = st.sampled_from([bad.value for bad in BAD if len(bad.value) < 1000])
+BATCHES = st.lists(records() | HOSTILE, max_size=8)
+COMMON = settings(max_examples=300, deadline=None, print_blob=True, suppress_health_check=list(HealthCheck))
+
+
+def named(decoded: Decoded, names: Names) -> list[tuple[Any, ...]]:
+    """The columns event by event, with names in place of numbers."""
+    columns = decoded.columns
+    arrays = {name: getattr(columns, name).tolist() for name in Columns.__slots__}
+    arrays["leaf"] = [names.leaves[number] if number != NONE else None for number in arrays["leaf"]]
+    arrays["code"] = [names.codes[number] if number != NONE else None for number in arrays["code"]]
+    return list(zip(*arrays.values(), strict=True))
+
+
+def outcome(decoder: Decoder | ReferenceDecoder, names: Names, values: list[bytes], topic: Topic) -> tuple[Any, ...]:
+    """All that decoding a batch came to."""
+    offsets = np.arange(len(values))
+    decoded = decoder.decode(values, topic, None, offsets)
+    return named(decoded, names), decoded.rejects, decoded.ignored, decoded.card_like
+
+
+@pytest.mark.parametrize("policy", [DEFAULT, WIDE], ids=["default", "wide"])
+@COMMON
+@given(batches=st.lists(BATCHES, min_size=1, max_size=3), topic=TOPICS)
+def test_scanner_is_the_reference(policy: Policy, batches: list[list[bytes]], topic: Topic) -> None:
+    """Batch after batch, both decoders give the same events, refusals and counts, and have met the same names."""
+    fast_names, slow_names = Names(policy), Names(policy)
+    fast, slow = Decoder(policy, fast_names), ReferenceDecoder(policy, slow_names)
+    for values in [*batches, *batches]:
+        assert outcome(fast, fast_names, values, topic) == outcome(slow, slow_names, values, topic), values
+    assert set(fast_names.leaves) == set(slow_names.leaves)
+
+
+@COMMON
+@given(value=records(), topic=TOPICS)
+def test_contracts_take_what_the_decoder_takes(value: bytes, topic: Topic) -> None:
+    """What is refused has a fault in the words of the contracts, and what has none is taken."""
+    decoded = Decoder(DEFAULT, Names(DEFAULT)).decode([value], topic, None, np.zeros(1, np.int64))
+    faults = explain(value, topic, DEFAULT)
+    refused = [(reject.reason, reject.field) for reject in decoded.rejects]
+    assert refused == [(fault.reason, fault.field) for fault in faults[:1]], value
+
+
+@COMMON
+@given(values=BATCHES, topic=TOPICS, data=st.data())
+def test_batches_do_not_matter(values: list[bytes], topic: Topic, data: st.DataObject) -> None:
+    """However a stretch of events is cut into batches, the same comes of each event: neighbours cannot touch it."""
+    cut = data.draw(st.integers(0, len(values)))
+    names, other_names = Names(DEFAULT), Names(DEFAULT)
+    whole, _, *counts = outcome(Decoder(DEFAULT, names), names, values, topic)
+    decoder = Decoder(DEFAULT, other_names)
+    parts = [outcome(decoder, other_names, part, topic) for part in (values[:cut], values[cut:])]
+    offset = Columns.__slots__.index("offset")
+    expected = [row[:offset] for row in whole]
+    assert [row[:offset] for part in parts for row in part[0]] == expected
+    assert sum(part[2] for part in parts) == counts[0]
