@@ -3,9 +3,11 @@
 It does not know which topics there should be.
 """
 
+import asyncio
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from threading import Thread
 from typing import Final
 
 from kafka.admin import KafkaAdminClient
@@ -17,8 +19,9 @@ from streams.settings import Settings
 __all__ = ["ANSWER_MS", "admin_client"]
 
 ANSWER_MS: Final = 10_000
+ASK_AGAIN_MS: Final = 5_000
 # What these say while they connect is told once, in the error, and only if it comes to nothing.
-QUIET: Final = ("kafka.net", "kafka.cluster", "kafka.client", "kafka.admin")
+QUIET: Final = ("kafka.net", "kafka.cluster", "kafka.client", "kafka.admin", "aiokafka")
 
 
 class _Reason(logging.Handler):
@@ -53,10 +56,33 @@ def admin_client(settings: Settings, *, answer_ms: int = ANSWER_MS) -> Iterator[
             finally:
                 admin.close()
         except KafkaError as error:
+            if settings.has_sasl and not _is_refusal(reason.text):
+                _ask_again(settings)
             raise UserError(
                 f"Kafka at {settings.broker} ({settings.security_protocol}) cannot be used; "
                 f"got: {reason.text or error}; {_mend(reason.text)}"
             ) from None
+
+
+def _ask_again(settings: Settings) -> None:
+    """Connect with the other client, whose warnings tell a refusal for certain; what it says is listened to.
+
+    A broker that refuses a password answers and hangs up; kafka-python drops an answer that it reads together with
+    the end of the connection, and so, on a busy machine, never says why.
+    """
+    from aiokafka.client import AIOKafkaClient  # only who fails pays for the import
+    from aiokafka.errors import KafkaError as OtherKafkaError
+
+    async def ask() -> None:
+        client = AIOKafkaClient(**settings.aiokafka(), request_timeout_ms=ASK_AGAIN_MS)
+        with suppress(OtherKafkaError):
+            await client.bootstrap()
+        await client.close()
+
+    # In a thread of its own, because the caller may be inside an event loop.
+    thread = Thread(target=lambda: asyncio.run(ask()), name="ask why", daemon=True)
+    thread.start()
+    thread.join(2 * ASK_AGAIN_MS / 1000)
 
 
 def _mend(reason: str) -> str:
