@@ -46,6 +46,7 @@ class Board:
         self.oldest = 0
         self.closed = 0
         self.now = np.full(1, END, np.int64)
+        self._aged_apart = False
 
     @property
     def moment(self) -> streak.Moment:
@@ -93,24 +94,43 @@ class Board:
 
     # ── time goes on ──
 
-    def move_to(self, boundary_ms: int, leaving: Callable[[int], None]) -> None:
-        """Judge's time is `boundary_ms`; `leaving(pane)` is called before a pane with counts leaves the ring."""
+    def move_to(self, boundary_ms: int, leaving: Callable[[int], None] | None) -> None:
+        """Judge's time is `boundary_ms`; `leaving(pane)`, where given, is called before a pane leaves the ring."""
         self.boundary_ms = boundary_ms
-        oldest = self.pane_of(boundary_ms) - self.ring_panes
-        newest = int(self.marks.newest[0])
-        for pane in range(self.oldest, min(oldest, newest + 1)):
-            leaving(pane)
-            folding.leave_ring(
-                self.rows, self.leaves, self.marks, self.fold, self.tree, pane, self.policy.pane_ms, int(self.now[0])
-            )
-        self.oldest = max(self.oldest, oldest)
+        oldest = boundary_ms // self.policy.pane_ms - self.ring_panes
+        if oldest <= self.oldest:
+            return
+        until = min(oldest, int(self.marks.newest[0]) + 1)
+        if leaving is None:
+            self._leave(until)
+        else:
+            for pane in range(self.oldest, until):
+                leaving(pane)
+                self._leave(pane + 1)
+        self.oldest = oldest
 
-    def age(self, now: list[int]) -> None:
-        """Up to when each source's pendings age; where that changed for one alone, its scopes are judged anew."""
-        away = [source for source in range(len(now)) if now[source] != now[0]]
-        if away or len(self.now) != len(now) or bool((self.now != self.now[0]).any()):
+    def _leave(self, until: int) -> None:
+        """The panes from the oldest to before `until` leave the ring."""
+        if until > self.oldest:
+            folding.leave_ring(
+                self.rows, self.leaves, self.marks, self.fold, self.tree, self.oldest, until, self.policy.pane_ms,
+                int(self.now[0]),
+            )  # fmt: skip
+            self.oldest = until
+
+    def age(self, newest_ms: int, away: dict[int, int], sources: int) -> None:
+        """Pendings age up to `newest_ms`, those of the sources in `away` (number -> ms) only up to there.
+
+        Where a source comes or goes, every scope is judged anew.
+        """
+        if away or self._aged_apart or len(self.now) <= sources:
+            self.now = np.full(sources + 1, newest_ms, np.int64)
+            for number, until_ms in away.items():
+                self.now[number] = until_ms
             self.marks.dirty[:] = 1
-        self.now = np.array(now, np.int64)
+        else:
+            self.now.fill(newest_ms)
+        self._aged_apart = bool(away)
 
     def close_before(self, pane: int) -> None:
         """Panes before `pane` are closed for every source: their sources become one sum."""
@@ -238,6 +258,7 @@ class Board:
         self.marks.dirty[:] = 1
         self.boundary_ms, self.oldest, self.closed = state["boundary_ms"], state["oldest"], state["closed"]
         self.now = np.frombuffer(state["now"], np.int64).copy()
+        self._aged_apart = bool((self.now != self.now[0]).any())
 
 
 def _lengthen(old: _Arrays, size: int, empty: _Arrays) -> _Arrays:

@@ -194,9 +194,17 @@ def note_approvals(rows: Rows, leaves: Leaves, marks: Marks, fold: Fold, tree: T
 
 
 @compiled
-def leave_ring(rows: Rows, leaves: Leaves, marks: Marks, fold: Fold, tree: Tree, pane: int, pane_ms: int,
+def leave_ring(rows: Rows, leaves: Leaves, marks: Marks, fold: Fold, tree: Tree, begin: int, end: int, pane_ms: int,
                newest_start_ms: int) -> None:  # fmt: skip
-    """The oldest pane leaves the ring: into the folds, and its rows are free."""
+    """The oldest panes, from `begin` to before `end`, leave the ring one after the other."""
+    for pane in range(begin, min(end, begin + rows.head.shape[1])):
+        leave_pane(rows, leaves, marks, fold, tree, pane, pane_ms, newest_start_ms)
+
+
+@compiled
+def leave_pane(rows: Rows, leaves: Leaves, marks: Marks, fold: Fold, tree: Tree, pane: int, pane_ms: int,
+               newest_start_ms: int) -> None:  # fmt: skip
+    """A pane leaves the ring: into the folds, and its rows are free."""
     note_approvals(rows, leaves, marks, fold, tree, pane)
     slot = pane % rows.head.shape[1]
     for leaf in range(len(tree.leaf_nodes)):

@@ -105,7 +105,7 @@ class Judge:
         return changes
 
     def _move_to(self, boundary_ms: int) -> None:
-        self.board.move_to(boundary_ms, self.lifecycle.keep)
+        self.board.move_to(boundary_ms, self.lifecycle.keep if self.lifecycle.open else None)
         if len(self.sources.by_source) > 1:
             policy = self.policy
             closed_ms = self.sources.closed_ms() - policy.horizon_ms - policy.grace_ms
@@ -125,11 +125,12 @@ class Judge:
 
     def _age(self) -> None:
         """Pendings age up to the newest start on the platform, those of a source that is away up to where it was."""
-        ages = [self.newest_start_ms] * (len(self.sources.by_source) + 1)
-        for mine in self.sources.by_source.values():
-            if mine.state in (State.STUCK, State.BEHIND):
-                ages[mine.number] = min(self.newest_start_ms, mine.applied_ms)
-        self.board.age(ages)
+        away = {
+            mine.number: min(self.newest_start_ms, mine.applied_ms)
+            for mine in self.sources.by_source.values()
+            if mine.state is State.STUCK or mine.state is State.BEHIND
+        }
+        self.board.age(self.newest_start_ms, away, len(self.sources.by_source))
 
     # ── a new owner ──
 
