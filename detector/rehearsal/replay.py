@@ -13,7 +13,7 @@ from typing import TypeAlias
 import msgspec
 import numpy as np
 
-from detector.contracts.policy import Policy
+from detector.contracts.policy import Policy, Rule
 from detector.counting.columns import Columns, Int32s
 from detector.counting.counter import Counter
 from detector.counting.decoder import Decoder
@@ -22,7 +22,11 @@ from detector.counting.reference import Reason
 from detector.counting.tally import Marker, Source, Tally
 from detector.judging.judge import Judge
 from detector.judging.outage import Change
+from detector.rehearsal.fault import parse_fault
+from detector.rehearsal.line import Lines
 from detector.rehearsal.partition import partitions
+from detector.rehearsal.shops import Shops
+from detector.rehearsal.simulate import simulate
 
 Through: TypeAlias = Callable[[Tally], Tally | Marker]
 
@@ -142,6 +146,18 @@ class Replay:
         self.bad_lines = found
         for bad in found:
             self.seen.reasons[bad.reason] = self.seen.reasons.get(bad.reason, 0) + 1
+
+
+def warm() -> None:
+    """Play some seconds of made shops, with a fault among them: it calls every loop from the lines to the verdicts."""
+    shops = Shops(banks=2, shoppers=50, faults=(parse_fault("bank:bnp all_red 5s 40s"),))
+    quick = Policy(all_red=Rule(10_000, 3), all_pending=Rule(10_000, 3))
+    lines = Lines(shops)
+    for sources in (1, 2):
+        replay = Replay(quick, sources)
+        for events in simulate(shops, 60_000):
+            replay.feed([line.encode() for line in lines.values(events)])
+        replay.finish()
 
 
 def _in_order(tallies: list[Tally]) -> list[Tally]:

@@ -24,10 +24,13 @@ from streams.demo.scene import POLICY_NOTE
 from streams.demo.screen import draw, line_text
 from streams.demo.seeing import first_event_ms, follow_health, follow_outages, poll_metrics
 from streams.demo.stage import Stage
+from streams.errors import UserError
 
 __all__ = ["register"]
 
 LOOK_S = 0.25
+BEHIND_S_MAX = 5.0
+LATE_S_MAX = 60.0
 TITLE = "Pastille demo: 20 banks, 5 methods, 200 shops on a real Kafka"
 
 _EXAMPLE = "Example: pastille demo --seconds 150 --json"
@@ -57,7 +60,18 @@ def _demo(
     console = Console(stderr=True, highlight=False)
     say: Callable[[str], None] = lambda text: console.print(text, style="dim", markup=False)  # noqa: E731
     with suppress(KeyboardInterrupt), _ended_by_sigterm(), Stage(broker, say) as stage:
-        asyncio.run(_Show(stage, say, shows, seconds, http_port).run())
+        _run(_Show(stage, say, shows, seconds, http_port))
+
+
+def _run(show: _Show) -> None:
+    try:
+        asyncio.run(show.run())
+    except BaseExceptionGroup as several:
+        # Tasks end as a group; a sentence for a person is one.
+        worded: BaseException | None = several.subgroup(UserError)
+        while isinstance(worded, BaseExceptionGroup):
+            worded = worded.exceptions[0]
+        raise worded or several from None
 
 
 @contextmanager
@@ -126,7 +140,12 @@ class _Show:
         return 0.0 if self._first_ms is None else time.time() - self._first_ms / 1000
 
     def _is_over(self) -> bool:
-        return 0 < self._seconds <= self._elapsed_s()
+        """Whether the time is up, and the worker has seen all of it; on a busy machine it may lag a while."""
+        late_s = self._elapsed_s() - self._seconds
+        if self._seconds == 0 or late_s < 0:
+            return False
+        behind_s = self._board.behind_s
+        return late_s > LATE_S_MAX or (behind_s is not None and behind_s < BEHIND_S_MAX)
 
     def _now(self) -> str:
         if self._first_ms is None:

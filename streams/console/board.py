@@ -74,6 +74,7 @@ class Board:
     open: dict[str, Line] = field(default_factory=dict)
     lines: deque[Line] = field(default_factory=lambda: deque(maxlen=SHOWN_EVENTS_MAX))
     payments: float = 0.0
+    behind_s: float | None = None
     _struck: dict[str, Key] = field(default_factory=dict)
 
     def take_outage(self, event: Mapping[str, Any]) -> Line:
@@ -94,9 +95,9 @@ class Board:
         """A health record of the contract."""
         self.health[_key(record["scope"])] = str(record["status"])
 
-    def take_rates(self, rates: dict[Key, float], payments: float) -> None:
-        """Approval rates of the last minute, and how many payments were counted since the worker's start."""
-        self.rates, self.payments = rates, payments
+    def take_rates(self, rates: dict[Key, float], payments: float, behind_s: float | None = None) -> None:
+        """Approval rates of the last minute, payments counted since the worker's start, its watermark's age."""
+        self.rates, self.payments, self.behind_s = rates, payments, behind_s
 
     def banks(self) -> list[Row]:
         """Every bank seen, in the order of names."""

@@ -21,7 +21,6 @@ __all__ = ["first_event_ms", "follow_health", "follow_outages", "poll_metrics"]
 
 POLL_S: Final = 1.0
 ANSWER_S: Final = 5.0
-METRICS_BYTES_MAX: Final = 16 << 20
 WINDOW: Final = "1m"
 
 
@@ -55,17 +54,17 @@ async def poll_metrics(url: str, board: Board) -> None:
         while True:
             try:
                 async with session.get(url) as answer:
-                    text = (await answer.content.read(METRICS_BYTES_MAX)).decode()
-                board.take_rates(*_rates(text))
+                    text = await answer.text()
+                _take(board, text)
             except (aiohttp.ClientError, TimeoutError):
                 pass  # it is starting, or it is gone, and then its process says so
             await asyncio.sleep(POLL_S)
 
 
-def _rates(text: str) -> tuple[dict[Key, float], float]:
-    """Approval rates by bank and method in the last minute, and the number of payments counted."""
+def _take(board: Board, text: str) -> None:
+    """Approval rates by bank and method in the last minute, the payments counted, and how far the worker is behind."""
     rates: dict[Key, float] = {}
-    payments = 0.0
+    payments, behind_s = 0.0, None
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
             labels = sample.labels
@@ -73,7 +72,9 @@ def _rates(text: str) -> tuple[dict[Key, float], float]:
                 rates[labels.get("bank", ""), labels.get("method", "")] = sample.value
             elif sample.name == "pastille_payments_total" and labels.get("status") == "pending":
                 payments += sample.value
-    return rates, payments
+            elif sample.name == "pastille_watermark_age_seconds":
+                behind_s = max(behind_s or 0.0, sample.value)
+    board.take_rates(rates, payments, behind_s)
 
 
 def _consumer(settings: Settings, topic: str) -> Any:

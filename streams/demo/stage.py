@@ -30,7 +30,9 @@ __all__ = ["Stage"]
 
 LOOPBACK: Final = "127.0.0.1"
 TAIL_LINES: Final = 20
+WARM_S: Final = 600
 KEPT: Final = ("PASTILLE_CACHE",)
+_WARM: Final = "from detector.rehearsal.replay import warm; warm()"
 _PASTILLE: Final = (sys.executable, "-c", "from streams.commands import main; main()")
 
 Say = Callable[[str], None]
@@ -69,22 +71,40 @@ class Stage:
                 raise UserError(f"the {name} ended by itself; got:\n{self._log_tail(name)}")
 
     def _set_up(self, stack: ExitStack) -> None:
-        variables = self._own_kafka(stack) if self._broker is None else self._your_kafka(self._broker, stack)
-        port = _free_port()
-        self.metrics_url = f"http://{LOOPBACK}:{port}/metrics"
         self._folder = Path(tempfile.mkdtemp(prefix="pastille-demo-"))
         stack.callback(shutil.rmtree, self._folder, ignore_errors=True)
         guard = Guard(self._folder)
         stack.callback(guard.close)
+        # Beside Kafka's start, so that the worker need not compile while payments wait for it.
+        warming = self._begin_warming(guard)
+        variables = self._own_kafka(stack) if self._broker is None else self._your_kafka(self._broker, stack)
+        port = _free_port()
+        self.metrics_url = f"http://{LOOPBACK}:{port}/metrics"
         policy = self._folder / "policy.toml"
         policy.write_text(POLICY, encoding="utf-8")
         # Children take their settings from the environment, as in production.
-        os.environ |= variables | {"PASTILLE_POLICY": str(policy), "PASTILLE_HTTP_PORT": str(port)}
+        # What they keep in temporary folders goes into ours, and goes with it.
+        os.environ |= variables | {
+            "PASTILLE_POLICY": str(policy), "PASTILLE_HTTP_PORT": str(port), "TMPDIR": str(self._folder),
+        }  # fmt: skip
         self._say("creating the topics")
         create_topics(self.settings, PARTITIONS, 1 if self._broker is None else None)
+        self._end_warming(guard, warming)
         self._say("starting the worker and the shops")
         for name, arguments in (("worker", []), ("simulate", simulator_arguments())):
-            self._start(guard, name, arguments)
+            self._start(guard, name, [*_PASTILLE, name, *arguments])
+
+    def _begin_warming(self, guard: Guard) -> subprocess.Popen[bytes]:
+        return self._start(guard, "warm", [sys.executable, "-c", _WARM])
+
+    def _end_warming(self, guard: Guard, warming: subprocess.Popen[bytes]) -> None:
+        if warming.poll() is None:
+            self._say("compiling the counting loops; the first time this takes a minute or two")
+        warming.wait(WARM_S)
+        guard.forget(warming)
+        del self._running["warm"]
+        if warming.returncode != 0:
+            raise UserError(f"the counting loops do not compile; got:\n{self._log_tail('warm')}")
 
     def _own_kafka(self, stack: ExitStack) -> dict[str, str]:
         # What the environment says of another Kafka must not reach this one.
@@ -106,10 +126,11 @@ class Stage:
         feeds = f"[{feed.model_dump_json()}]"
         return {"PASTILLE_BROKER": broker, "PASTILLE_APP_ID": run, "PASTILLE_FEEDS": feeds, **topics}
 
-    def _start(self, guard: Guard, name: str, arguments: list[str]) -> None:
+    def _start(self, guard: Guard, name: str, command: list[str]) -> subprocess.Popen[bytes]:
         assert self._folder is not None
         with (self._folder / f"{name}.log").open("wb") as log:
-            self._running[name] = guard.run([*_PASTILLE, name, *arguments], log)
+            self._running[name] = guard.run(command, log)
+        return self._running[name]
 
     def _log_tail(self, name: str) -> str:
         assert self._folder is not None

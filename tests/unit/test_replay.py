@@ -1,0 +1,185 @@
+"""Replay: the made day's outages, the same whatever the cutting or the sources, and bad lines told by number."""
+
+import gzip
+import json
+import random
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kafka.partitioner.default import murmur2 as kafka_murmur2
+from typer.testing import CliRunner
+
+from detector.contracts.policy import DEFAULT, Policy, Rule
+from detector.counting.tally import Marker, Tally, decode, encode
+from detector.judging.outage import Change
+from detector.rehearsal.fault import parse_fault
+from detector.rehearsal.line import Lines
+from detector.rehearsal.partition import partitions
+from detector.rehearsal.replay import Replay
+from detector.rehearsal.shops import Shops
+from detector.rehearsal.simulate import made_day, simulate
+from streams.commands import app_for
+
+QUICK = Policy(all_red=Rule(30_000, 5), all_pending=Rule(30_000, 5))
+SEED = 20_240_101
+START_MS = 1_700_000_000_000
+
+
+def lines_of(shops: Shops, duration_ms: int) -> list[bytes]:
+    lines = Lines(shops)
+    return [line.encode() for events in simulate(shops, duration_ms) for line in lines.values(events)]
+
+
+@pytest.fixture(scope="module")
+def scene() -> list[bytes]:
+    """Ten minutes of four banks, one of them red from minute two to five."""
+    faults = (parse_fault("bank:aurora all_red 2m 5m"),)
+    return lines_of(Shops(rate=6.0, banks=4, shoppers=3_000, swing=0.0, faults=faults), 600_000)
+
+
+def play(lines: list[bytes], replay: Replay, cuts: list[int] | None = None) -> list[dict[str, Any]]:
+    """The data of all changes, the type among them; the lines are fed in pieces that end at `cuts`."""
+    changes: list[Change] = []
+    edges = [0, *(cuts or []), len(lines)]
+    for start, stop in pairwise(edges):
+        changes += replay.feed(lines[start:stop])
+    changes += replay.finish()
+    return [{"type": change.type, **change.data.model_dump()} for change in changes]
+
+
+def story(changes: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
+    """What happened when, without counts that depend on how votes fall on sources."""
+    names = ("type", "kind", "began_at", "detected_at", "ended_at")
+    return [(change["scope"]["bank"], change["scope"]["method"], *(change[name] for name in names))
+            for change in changes if change["type"] != "updated"]  # fmt: skip
+
+
+def test_partitions_are_kafkas() -> None:
+    """Every key goes to the partition that Kafka's default partitioner sends it to."""
+    chance = random.Random(SEED)
+    keys = [chance.randbytes(chance.randrange(64)) for _ in range(2_000)]
+    expected = [(kafka_murmur2(key) & 0x7FFFFFFF) % 7 for key in keys]
+    assert partitions(keys, 7).tolist() == expected
+
+
+def test_the_made_day_has_its_three_outages() -> None:
+    """Each fault of the made day is one outage, of its scope and kind, found within seconds of the policy's T."""
+    shops, duration_ms = made_day()
+    replay = Replay(DEFAULT)
+    found = play(lines_of(shops, duration_ms), replay)
+    told = [(change["type"], change["scope"]["bank"], change["scope"]["method"], change["kind"])
+            for change in found if change["type"] != "updated"]  # fmt: skip
+    assert told == [
+        ("started", "bnp", None, "all_red"), ("resolved", "bnp", None, "all_red"),
+        ("started", "cedar", None, "all_pending"), ("resolved", "cedar", None, "all_pending"),
+        ("started", None, "pix", "all_red"), ("resolved", None, "pix", "all_red"),
+    ]  # fmt: skip
+    started = [change for change in found if change["type"] == "started"]
+    for fault, change in zip(shops.faults, started, strict=True):
+        assert 0 <= change["began_at"] - shops.start_ms - fault.from_ms <= 10_000
+        assert 0 <= change["detected_at"] - change["began_at"] - DEFAULT.all_red.after_ms <= 5_000
+    assert replay.seen.events == replay.seen.lines
+    assert replay.time_ms >= replay.seen.last_ms - 5_000
+
+
+def test_any_cutting_gives_the_same(scene: list[bytes]) -> None:
+    """However the lines are cut into batches, every field of every change is the same."""
+    whole = play(scene, Replay(QUICK))
+    assert [change["type"] for change in whole].count("started") == 1
+    chance = random.Random(SEED)
+    for pieces in (7, 400):
+        cuts = sorted(chance.sample(range(1, len(scene)), pieces))
+        assert play(scene, Replay(QUICK), cuts) == whole, f"seed {SEED}, {pieces} cuts"
+
+
+@pytest.mark.parametrize("sources", [2, 8])
+def test_sources_change_no_verdict(scene: list[bytes], sources: int) -> None:
+    """Counted by several sources, the same outages start and end at the same times."""
+    assert story(play(scene, Replay(QUICK, sources))) == story(play(scene, Replay(QUICK)))
+
+
+@pytest.mark.parametrize("sources", [2, 8])
+def test_any_cutting_gives_the_same_with_sources(scene: list[bytes], sources: int) -> None:
+    """With several sources too, batches do not show, in any field."""
+    cuts = sorted(random.Random(SEED).sample(range(1, len(scene)), 50))
+    assert play(scene, Replay(QUICK, sources), cuts) == play(scene, Replay(QUICK, sources)), f"seed {SEED}"
+
+
+def test_the_wire_changes_nothing(scene: list[bytes]) -> None:
+    """Tallies that were encoded and decoded on their way to the Judge give every field of every change again."""
+
+    def through(tally: Tally) -> Tally | Marker:
+        return decode(encode(tally))
+
+    assert play(scene, Replay(QUICK, 2, through)) == play(scene, Replay(QUICK, 2))
+
+
+def test_bad_lines_are_told_by_number() -> None:
+    """Lines that are no events are counted by reason and named by their numbers, over batches; the others count."""
+    good = lines_of(Shops(rate=5.0), 10_000)
+    replay = Replay(DEFAULT)
+    replay.feed([good[0], b"{", good[1]])
+    assert [(bad.line, str(bad.reason)) for bad in replay.bad_lines] == [(2, "not_json")]
+    replay.feed([b'{"order_id":"o","status":"lost","occurred_at":1}', good[2]])
+    assert [bad.line for bad in replay.bad_lines] == [4]
+    assert replay.seen.lines == 5
+    assert replay.seen.events == 3
+    assert sum(replay.seen.reasons.values()) == 2
+
+
+@pytest.mark.parametrize("sources", [0, 5_000])
+def test_sources_have_a_limit(sources: int) -> None:
+    """A number of sources that no topic has is refused with the limit."""
+    with pytest.raises(ValueError, match="sources must be from 1"):
+        Replay(DEFAULT, sources)
+
+
+# ── the command ──
+
+
+def run(*arguments: str, given: bytes = b"") -> Any:
+    return CliRunner().invoke(app_for(["replay"]), ["replay", *arguments], input=given)
+
+
+@pytest.fixture
+def policy(tmp_path: Path) -> str:
+    file = tmp_path / "policy.toml"
+    file.write_text("[all_red]\nafter_s = 30\nvoters = 5\n", encoding="utf-8")
+    return str(file)
+
+
+def test_command_prints_the_same_from_file_gzip_and_stdin(scene: list[bytes], tmp_path: Path, policy: str) -> None:
+    """A file, the same packed, and standard input give the same CloudEvents, byte for byte."""
+    data = b"\n".join(scene)
+    (tmp_path / "day.jsonl").write_bytes(data)
+    (tmp_path / "day.jsonl.gz").write_bytes(gzip.compress(data))
+    plain = run(str(tmp_path / "day.jsonl"), "--policy", policy)
+    packed = run(str(tmp_path / "day.jsonl.gz"), "--policy", policy)
+    given = run("-", "--policy", policy, given=data + b"\n")
+    assert plain.exit_code == packed.exit_code == given.exit_code == 0
+    assert plain.stdout == packed.stdout == given.stdout
+    events = [json.loads(line) for line in plain.stdout.splitlines()]
+    assert [events[0]["type"], events[-1]["type"]] == ["pastille.outage.started.v1", "pastille.outage.resolved.v1"]
+    assert len({event["id"] for event in events}) == len(events)
+    assert "events of" in plain.stderr
+
+
+def test_command_writes_bad_lines_without_their_text(tmp_path: Path) -> None:
+    """--rejects holds number and reason of each bad line and no word of it; the summary counts them."""
+    (tmp_path / "day.jsonl").write_bytes(b'{"payment_id":"secret-word"}\nnonsense\n')
+    rejects = tmp_path / "rejects.jsonl"
+    result = run(str(tmp_path / "day.jsonl"), "--rejects", str(rejects), "--json")
+    assert result.exit_code == 0
+    bad = [json.loads(line) for line in rejects.read_text(encoding="utf-8").splitlines()]
+    assert [item["line"] for item in bad] == [1, 2]
+    assert "secret-word" not in rejects.read_text(encoding="utf-8")
+    assert sum(json.loads(result.stderr)["rejects"].values()) == 2
+
+
+@pytest.mark.parametrize("arguments", [("missing.jsonl",), ("-", "--sources", "0"), ("-", "--policy", "missing.toml")])
+def test_command_says_what_is_wrong(arguments: tuple[str, ...]) -> None:
+    """A missing file, an impossible number of sources or a missing policy is a sentence, not a traceback."""
+    result = run(*arguments)
+    assert type(result.exception).__name__ == "UserError"
