@@ -76,8 +76,8 @@ STATE = _record(*((name, "i8") for name in (
     "next_ms", "watermark_ms", "log_time_ms", "noted_ms", "flush", "newest_start_ms", "offset", "first_pane",
     "first_block", "swept", "releasing", "details_due_ms", "details_changed", "orders_seen",
     # the cut that was made last
-    "cut_ms", "cut_cells", "cut_hashes", "cut_leaves", "cut_snapshot", "cut_first_pane", "cut_details",
-    "cut_newest_start_ms", "cut_offset",
+    "cut_hashes", "cut_leaves", "cut_snapshot",
+    "detail_leaves", "detail_names", "detail_codes", "detail_merchant_rows", "detail_code_rows",
     # how full the tables are; `full` says that one must grow
     "full", "rows", "row_free", "indexed", "cells", "cell_free", "orders", "order_free", "order_events",
     "order_event_free", "lates", "late_free", "late_indexed", "order_indexed", "merchants", "codes", "dirty", "held",
@@ -85,6 +85,22 @@ STATE = _record(*((name, "i8") for name in (
     # what metrics tell
     "events", "rebuilt", "late_answers", "too_late", "clock_ahead", "crowded", "held_over",
 )))  # fmt: skip
+
+
+NUMBERED = _record(("key", "u8"), ("number", "i4"))
+
+
+class Told(NamedTuple):
+    """What `Book.told` holds."""
+
+    boundary_ms: int
+    newest_start_ms: int
+    offset: int
+    first_pane: int
+    cells: int
+    hashes: int
+    leaves: int
+    details: int
 
 
 class Book(NamedTuple):
@@ -122,6 +138,14 @@ class Book(NamedTuple):
     out_leaves: Int32s  # the leaves of the cut, as they are numbered in it
     leaf_mark: Int32s  # leaf_mark[leaf]: its number in the cut, NONE outside
     smallest: UInt64s  # scratch: smallest[kind, n]
+    told: Int64s  # what `Told` names, of the last cut
+    picked: Int32s  # scratch: places of a table, those that count most
+    numbered: Records  # scratch: hash -> number
+    detail_leaves: Int32s
+    detail_names: UInt64s  # merchants' hashes
+    detail_code_names: Int32s
+    detail_merchants: Int32s  # [row, leaf merchant votes approved red overdue]
+    detail_codes: Int32s  # [row, leaf code payments]
 
 
 def new_book(policy: Policy, names: Names) -> Book:
@@ -129,6 +153,7 @@ def new_book(policy: Policy, names: Names) -> Book:
     open_ms = policy.horizon_ms + policy.grace_ms
     panes = open_ms // policy.pane_ms + 3
     blocks = (open_ms + policy.pane_ms) // policy.vote_block_ms + 2
+    limit = policy.merchants_detail_max
     widest = max(policy.voters_max, policy.merchants_max, 2)
     book = Book(
         rows=np.zeros(1024, ROW), row_slots=new_slots(1024),
@@ -145,7 +170,11 @@ def new_book(policy: Policy, names: Names) -> Book:
         out_cells=np.zeros((256, 3), np.int64), out_counts=np.zeros((256, 17), np.int32),
         out_lengths=np.zeros((256, 5), np.uint8), out_hashes=np.zeros(256 * 5 * widest, np.uint64),
         out_leaves=np.zeros(16, np.int32), leaf_mark=np.full(16, NONE, np.int32),
-        smallest=np.zeros((5, widest), np.uint64),
+        smallest=np.zeros((5, widest), np.uint64), told=np.zeros(len(Told._fields), np.int64),
+        picked=np.zeros(limit, np.int32), numbered=np.zeros(1 << (4 * limit).bit_length(), NUMBERED),
+        detail_leaves=np.zeros(2 * limit, np.int32), detail_names=np.zeros(limit, np.uint64),
+        detail_code_names=np.zeros(limit, np.int32), detail_merchants=np.zeros((limit, 6), np.int32),
+        detail_codes=np.zeros((limit, 3), np.int32),
     )  # fmt: skip
     book.topics["newest"] = book.topics["doubt"] = book.topics["doubt_last"] = NONE
     for name in ("next_ms", "watermark_ms", "log_time_ms", "noted_ms", "newest_start_ms", "offset", "releasing"):
@@ -170,7 +199,8 @@ def _rule(policy: Policy) -> Records:
 
 def longer(table: npt.NDArray[Any], length: int, fill: int = 0) -> npt.NDArray[Any]:
     """The table with its first axis made `length` long."""
-    grown = np.full((length, *table.shape[1:]), fill, table.dtype) if fill else np.zeros((length, *table.shape[1:]), table.dtype)
+    shape = (length, *table.shape[1:])
+    grown = np.full(shape, fill, table.dtype) if fill else np.zeros(shape, table.dtype)
     grown[: len(table)] = table
     return grown
 

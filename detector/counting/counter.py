@@ -13,7 +13,7 @@ import numpy as np
 
 from detector.compiled import compiled
 from detector.contracts.policy import Policy
-from detector.counting.book import Book, grown, longer, names_grown, new_book, room_for_cut
+from detector.counting.book import Book, Told, grown, longer, names_grown, new_book, room_for_cut
 from detector.counting.columns import NONE, PAYMENT, Columns, Int64s
 from detector.counting.hand import in_hand
 from detector.counting.hashing import hash_text
@@ -66,6 +66,7 @@ class Counter:
         self.policy, self.names, self.source, self.layout, self.term = policy, names, source, layout, term
         self._put(new_book(policy, names))
         self._code_hashes: list[int] = []
+        self._orders = False
         if noted_ms is not None:
             self._state.noted_ms = noted_ms
 
@@ -77,7 +78,7 @@ class Counter:
         A cut happens between two events: any split of the events into batches gives the same tallies.
         """
         self._know_names()
-        if not self._state.orders_seen and (columns.kind != PAYMENT).any():
+        if not self._orders and (columns.kind != PAYMENT).any():
             self._begin_orders()
         return self._run(_plain(columns), topic)
 
@@ -187,6 +188,7 @@ class Counter:
             self._book._replace(orders=longer(fresh.orders, payments * 2), order_slots=new_slots(payments * 2))
         )
         index_orders(self._hand)
+        self._orders = True
 
     def _run(self, columns: tuple[Any, ...], topic: int) -> list[Tally]:
         tallies: list[Tally] = []
@@ -203,40 +205,34 @@ class Counter:
                 self._put(grown(self._book))
 
     def _tally(self) -> Tally:
-        state, book = self._state, self._book
+        told = Told(*self._book.told.tolist())
         return Tally(
-            self.source, self.layout, self.term, int(state.cut_ms), int(state.cut_newest_start_ms),
-            int(state.cut_offset), self._cells(book, state), int(state.cut_first_pane) if state.cut_snapshot else -1,
-            self._details(book) if state.cut_details else None,
+            self.source, self.layout, self.term, told.boundary_ms, told.newest_start_ms, told.offset,
+            self._cells(told), told.first_pane, self._details() if told.details else None,
         )  # fmt: skip
 
-    def _cells(self, book: Book, state: Any) -> Cells:
-        count = int(state.cut_cells)
-        if count == 0:
+    def _cells(self, told: Told) -> Cells:
+        if told.cells == 0:
             return _NO_CELLS
-        cells, counts = book.out_cells[:count], book.out_counts[:count]
-        leaves = self.names.leaves
+        book, leaves = self._book, self.names.leaves
+        cells, counts = book.out_cells[: told.cells], book.out_counts[: told.cells]
         return Cells(
-            tuple([leaves[leaf] for leaf in book.out_leaves[: state.cut_leaves].tolist()]),
+            tuple([leaves[leaf] for leaf in book.out_leaves[: told.leaves].tolist()]),
             cells[:, 0].astype(np.int32), cells[:, 1].copy(), counts[:, :6].copy(), counts[:, 6:12].copy(),
-            counts[:, 12:].copy(), cells[:, 2].copy(), book.out_lengths[:count].copy(),
-            book.out_hashes[: state.cut_hashes].copy(),
+            counts[:, 12:].copy(), cells[:, 2].copy(), book.out_lengths[: told.cells].copy(),
+            book.out_hashes[: told.hashes].copy(),
         )  # fmt: skip
 
-    def _details(self, book: Book) -> Details:
-        limit = self.policy.merchants_detail_max
-        merchants = _most(book.merchants, "votes", limit)
-        codes = _most(book.codes, "payments", limit)
-        leaf_numbers, leaf = np.unique(np.concatenate([merchants["leaf"], codes["leaf"]]), return_inverse=True)
-        hashes, merchant = np.unique(merchants["merchant"], return_inverse=True)
-        code_numbers, code = np.unique(codes["code"], return_inverse=True)
-        counts = np.stack([merchants[name] for name in ("votes", "approved", "red", "overdue")], axis=1)
+    def _details(self) -> Details:
+        state, book, names = self._state, self._book, self.names
+        merchants = book.detail_merchants[: state.detail_merchant_rows]
+        codes = book.detail_codes[: state.detail_code_rows]
         return Details(
-            tuple(self.names.leaves[number] for number in leaf_numbers),
-            tuple(self.names.merchant_name(value) for value in hashes.tolist()),
-            leaf[: len(merchants)].astype(np.int32), merchant.astype(np.int32), counts.astype(np.int32),
-            tuple(self.names.codes[number] for number in code_numbers),
-            leaf[len(merchants) :].astype(np.int32), code.astype(np.int32), codes["payments"].astype(np.int32),
+            tuple([names.leaves[leaf] for leaf in book.detail_leaves[: state.detail_leaves].tolist()]),
+            tuple(map(names.merchant_name, book.detail_names[: state.detail_names].tolist())),
+            merchants[:, 0].copy(), merchants[:, 1].copy(), merchants[:, 2:].copy(),
+            tuple([names.codes[code] for code in book.detail_code_names[: state.detail_codes].tolist()]),
+            codes[:, 0].copy(), codes[:, 1].copy(), codes[:, 2].copy(),
         )  # fmt: skip
 
 
@@ -261,13 +257,3 @@ def _plain(columns: Columns) -> tuple[Any, ...]:
         for array, dtype in ((getattr(columns, name), dtype) for name, dtype in _FIELDS)
     )
 
-
-def _most(table: Any, by: str, limit: int) -> Any:
-    """The entries that count most, at most `limit`, by (count, then hash)."""
-    live = table[table["payments"] > 0]
-    if len(live) > limit:
-        least = np.partition(live[by], -limit)[-limit]
-        above, ties = live[live[by] > least], live[live[by] == least]
-        spare = limit - len(above)
-        live = np.concatenate([above, ties[np.argpartition(ties["key"], spare - 1)[:spare]]])
-    return live[np.lexsort((live["key"], -live[by].astype(np.int64)))]

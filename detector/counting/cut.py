@@ -13,6 +13,7 @@ from detector.counting.book import Book
 from detector.counting.cells import mark
 from detector.counting.columns import APPROVED, DECLINED, ERROR, NONE, PENDING, UInt8s, UInt64s
 from detector.counting.details import is_cancelled_late, note_overdue
+from detector.counting.top import tell_details
 
 BAD_VOTERS, PENDING_VOTERS, BAD_MERCHANTS, PENDING_MERCHANTS, APPROVED_VOTERS = range(5)
 CANCELLED_LATE = 5
@@ -43,8 +44,6 @@ def unmark_all(book: Book) -> None:
 def cut(book: Book) -> None:
     """Tell the marked cells at the boundary `next_ms`."""
     state = book.state[0]
-    state.cut_ms, state.cut_newest_start_ms, state.cut_offset = state.next_ms, state.newest_start_ms, state.offset
-    state.cut_first_pane, state.cut_cells = state.first_pane, state.dirty
     state.cut_leaves = state.cut_hashes = 0
     if state.dirty:
         state.details_changed = 1
@@ -52,22 +51,26 @@ def cut(book: Book) -> None:
         _tell_cell(book, n, book.dirty[n])
     for n in range(state.cut_leaves):
         book.leaf_mark[book.out_leaves[n]] = NONE
+    told = book.told
+    told[0], told[1], told[2] = state.next_ms, state.newest_start_ms, state.offset
+    told[3] = state.first_pane if state.cut_snapshot else NONE
+    told[4], told[5], told[6], told[7] = state.dirty, state.cut_hashes, state.cut_leaves, _tell_details(book)
     unmark_all(book)
-    _consider_details(book)
 
 
 @compiled
-def _consider_details(book: Book) -> None:
+def _tell_details(book: Book) -> bool:
     """Details ride on the first cut past each `details_ms` of event time when something changed; on every snapshot."""
     state, details_ms = book.state[0], book.rule[0].details_ms
-    state.cut_details = 0
-    if state.cut_ms < state.details_due_ms and not state.cut_snapshot:
-        return
+    if state.next_ms < state.details_due_ms and not state.cut_snapshot:
+        return False
     note_overdue(book)
-    if state.details_changed or state.cut_snapshot:
-        state.cut_details = 1
-        state.details_changed = 0
-        state.details_due_ms = (state.cut_ms // details_ms + 1) * details_ms
+    if not state.details_changed and not state.cut_snapshot:
+        return False
+    state.details_changed = 0
+    state.details_due_ms = (state.next_ms // details_ms + 1) * details_ms
+    tell_details(book)
+    return True
 
 
 @compiled
@@ -103,7 +106,7 @@ def _sum_rows(book: Book, n: int, at: int) -> None:
         elif status == PENDING:
             _keep(book.smallest[PENDING_VOTERS], lengths, PENDING_VOTERS, voters, voter)
             _keep(book.smallest[PENDING_MERCHANTS], lengths, PENDING_MERCHANTS, merchants, row.merchant)
-        elif status == DECLINED or status == ERROR or status == CANCELLED_LATE:
+        elif status in (DECLINED, ERROR, CANCELLED_LATE):
             _keep(book.smallest[BAD_VOTERS], lengths, BAD_VOTERS, voters, voter)
             _keep(book.smallest[BAD_MERCHANTS], lengths, BAD_MERCHANTS, merchants, row.merchant)
         at = row.next

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-import numba
-from numba.core import types
+from numba.core import config, types
 from numba.experimental import structref
 
 from detector.compiled import compiled
@@ -17,24 +16,25 @@ from detector.counting.book import Book
 
 
 @structref.register
-class _HandType(types.StructRef):  # type: ignore[misc]  # numba has no types
+class _HandType(types.StructRef):
     """The type of a hand in compiled code."""
 
 
-class _Hand(structref.StructRefProxy):  # type: ignore[misc]  # numba has no types
+class _Hand(structref.StructRefProxy):
     """A hand as Python code passes it on; nothing of it is read there."""
 
 
-structref.define_constructor(_Hand, _HandType, list(Book._fields))
-structref.define_attributes(_HandType)
-structref.define_boxing(_HandType, _Hand)
+_numba: Any = structref  # its functions have no types
+_numba.define_constructor(_Hand, _HandType, list(Book._fields))
+_numba.define_attributes(_HandType)
+_numba.define_boxing(_HandType, _Hand)
 
 
 @compiled
 def _take(tables: tuple[Any, ...]) -> Any:
-    return _Hand(*tables)
+    return _Hand(*tables)  # type: ignore[no-untyped-call]  # numba's own
 
 
 def in_hand(book: Book) -> Book:
     """What to pass to loops that take a Book; make it anew whenever a table was replaced."""
-    return book if numba.config.DISABLE_JIT else cast(Book, _take(tuple(book)))
+    return book if config.DISABLE_JIT else cast(Book, _take(tuple(book)))

@@ -63,7 +63,8 @@ def step(
         at = _new_held(book)
         event = book.hold[at]
         event.topic, event.next = topic, NONE
-        event.kind, event.status, event.leaf, event.code = kind[position], status[position], leaf[position], code[position]
+        event.kind, event.status = kind[position], status[position]
+        event.leaf, event.code = leaf[position], code[position]
         event.payment, event.order = payment[position], order[position]
         event.shopper, event.merchant = shopper[position], merchant[position]
         event.occurred, event.started = occurred[position], started[position]
@@ -302,7 +303,7 @@ def _pass_boundary(book: Book) -> bool:
         else:
             unmark_all(book)
     _go_to(book, _next_boundary(book, last_ms))
-    return told
+    return bool(told)
 
 
 @compiled
@@ -313,7 +314,8 @@ def _next_boundary(book: Book, last_ms: int) -> int:
     if next_ms > last_ms:
         return int(next_ms)
     until_ms = min(last_ms, state.noted_ms) if state.noted_ms >= next_ms else last_ms
-    for second in range(next_ms // BOUNDARY_MS - 1, min(until_ms // BOUNDARY_MS, next_ms // BOUNDARY_MS + HOLD_SECONDS)):
+    first = next_ms // BOUNDARY_MS - 1
+    for second in range(first, min(until_ms // BOUNDARY_MS, first + HOLD_SECONDS)):
         if book.held_at[0, second % HOLD_SECONDS] != NONE:
             return (second + 1) * BOUNDARY_MS
     return int(until_ms)

@@ -1,0 +1,188 @@
+"""The ledger against the dumb one: I1 (order, copies and batches leave no trace), I2 (again changes nothing), I3
+(a restart or a second owner anywhere ends in the same panes)."""
+
+from __future__ import annotations
+
+from random import Random
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from detector.counting.columns import Columns
+from detector.counting.counter import Counter
+from detector.counting.names import Names
+from detector.counting.tally import Source, Tally, encode
+from detector.counting.watermark import OffsetIndex
+from tests.property import dumb
+from tests.property.dumb import Event, ModelJudge
+from tests.property.histories import LEAVES, POLICY, batches, copied, history, log_times, shuffled
+
+SEEDS = st.integers(0, 2**32 - 1)
+EXAMPLES = settings(max_examples=40, deadline=None, print_blob=True)
+SOURCE = Source("main", 0)
+
+
+def counter(names: Names | None = None, *, orders_ended: bool = True, **more: int) -> Counter:
+    made = Counter(POLICY, names or Names(POLICY), SOURCE, {"main": 1}, **more)
+    if orders_ended:
+        made.at_end(1, True)
+    return made
+
+
+def batch(events: list[Event], made: Counter) -> Columns:
+    return dumb.columns(events, made.names, log_times(events), range(len(events)))
+
+
+def rest(made: Counter) -> list[Tally]:
+    """Time goes by until all that is held was told."""
+    return made.idle(POLICY.lateness_ms + 2 * POLICY.boundary_ms)
+
+
+def all_at_once(events: list[Event]) -> list[Tally]:
+    made = counter()
+    return made.take(batch(events, made)) + rest(made)
+
+
+@EXAMPLES
+@given(SEEDS)
+def test_every_boundary_says_what_the_dumb_ledger_says(seed: int) -> None:
+    """At every boundary the cells told so far are those of the events read so far that it covers."""
+    random = Random(seed)
+    events = copied(random, shuffled(random, history(seed), random.choice((0, 500, 8_000))), 0.2)
+    made, judge = counter(), ModelJudge(POLICY)
+    read = batch(events, made)
+    checked = 0
+    for n in range(len(events)):
+        for tally in made.take(read.rows(n, n + 1)):
+            judge.take(tally)
+            assert judge.open_cells() == dumb.cells(events[: n + 1], tally.boundary_ms, POLICY)
+            checked += 1
+            if tally.details is not None:
+                expected = dumb.details(events[: n + 1], tally.boundary_ms, tally.newest_start_ms, POLICY)
+                assert dumb.told_details(tally.details) == expected
+    assert checked > 20
+
+
+@EXAMPLES
+@given(SEEDS)
+def test_disorder_copies_and_topics_leave_no_trace(seed: int) -> None:
+    """I1: any bounded disorder, repetition, split and interleaving of the two topics ends in the same cells."""
+    random = Random(seed)
+    events = history(seed)
+    expected = ModelJudge(POLICY)
+    for tally in all_at_once(events):
+        expected.take(tally)
+    made, judge = counter(orders_ended=False), ModelJudge(POLICY)
+    disordered = copied(random, shuffled(random, events, 8_000), 0.3)
+    of_topic = [[e for e in disordered if (e.kind != "payment") == topic] for topic in (False, True)]
+    queues = [[batch(of, made).rows(*cut) for cut in batches(random, len(of))] for of in of_topic]
+    while any(queues):
+        topic = random.choice([topic for topic in (0, 1) if queues[topic]])
+        for tally in made.take(queues[topic].pop(0), topic):
+            judge.take(tally)
+    made.at_end(0, True)
+    made.at_end(1, True)
+    for tally in rest(made):
+        judge.take(tally)
+    assert judge.newest == expected.newest
+    assert judge.open_cells() == expected.open_cells() == dumb.cells(events, judge.newest, POLICY)
+
+
+@EXAMPLES
+@given(SEEDS)
+def test_batches_do_not_move_a_cut(seed: int) -> None:
+    """Any split of the same events into batches gives the same tallies, byte for byte."""
+    random = Random(seed)
+    events = copied(random, shuffled(random, history(seed), 3_000), 0.2)
+    whole, parts = counter(), counter()
+    expected = whole.take(batch(events, whole))
+    read = batch(events, parts)
+    found = [tally for start, stop in batches(random, len(events)) for tally in parts.take(read.rows(start, stop))]
+    assert list(map(encode, found)) == list(map(encode, expected))
+
+
+@EXAMPLES
+@given(SEEDS)
+def test_publishing_again_changes_nothing(seed: int) -> None:
+    """I2: a Judge that is told any prefix again holds what it held."""
+    tallies = all_at_once(history(seed))
+    judge = ModelJudge(POLICY)
+    for n, tally in enumerate(tallies):
+        judge.take(tally)
+        held = dict(judge.panes)
+        for again in tallies[Random(seed + n).randrange(n + 1) : n + 1]:
+            judge.take(again)
+        assert judge.panes == held
+
+
+def read_on(
+    made: Counter, events: list[Event], start: int, stop: int, index: OffsetIndex | None = None
+) -> list[Tally]:
+    """Read records one by one from a log whose offsets are its positions."""
+    read = dumb.columns(events, made.names, log_times(events), range(len(events)))
+    tallies: list[Tally] = []
+    for n in range(start, stop):
+        if index is not None and made.log_time_ms is not None:
+            index.note(made.log_time_ms, n)
+        tallies += made.take(read.rows(n, n + 1))
+    return tallies
+
+
+@EXAMPLES
+@given(SEEDS)
+def test_a_second_owner_ends_in_the_same_panes(seed: int) -> None:
+    """I3: killed anywhere, with an older boundary committed, the next owner brings the Judge to the same panes."""
+    random = Random(seed)
+    events = copied(random, shuffled(random, history(seed, span_ms=1_500_000, payments=150, orders=30), 6_000), 0.1)
+    expected = ModelJudge(POLICY)
+    whole = counter()
+    for tally in read_on(whole, events, 0, len(events)) + rest(whole):
+        expected.take(tally)
+
+    judge, index = ModelJudge(POLICY), OffsetIndex(POLICY.pane_ms, 2_000_000)
+    first = counter()
+    killed = random.randrange(1, len(events))
+    tallies = read_on(first, events, 0, killed, index)
+    for tally in tallies:
+        judge.take(tally)
+    acknowledged = tallies[: random.randint(max(1, len(tallies) - 20), max(1, len(tallies)))]
+    if not acknowledged:
+        return
+    noted = acknowledged[-1].boundary_ms
+    since = index.first(first.commit_from(noted)) or 0
+    names = Names(POLICY)  # another process numbers leaves in another order
+    for leaf in reversed(LEAVES):
+        names.leaf(leaf)
+    second = counter(names, term=1, noted_ms=noted)
+    found = read_on(second, events, since, len(events))
+    found += second.caught_up() + rest(second)
+    assert found[0].first_pane >= 0
+    assert found[0].boundary_ms == noted
+    assert all(tally.first_pane == -1 for tally in found[1:])
+    zombie = read_on(first, events, killed, min(len(events), killed + 30))
+    for tally in found[:1] + zombie + found[1:]:
+        judge.take(tally)
+    assert judge.newest == expected.newest
+    assert judge.open_cells() == expected.open_cells()
+    assert judge.holding() == expected.holding()
+
+
+@pytest.mark.parametrize("size", [1, 7, 5_000])
+def test_tables_grow_without_a_trace(size: int) -> None:
+    """A history that outgrows every table's first size is told as if they had been large from the start."""
+    random = Random(4)
+    events = history(4, span_ms=60_000, payments=6_000, orders=1_500)
+    made = counter()
+    names, read = made.names, batch(events, made)
+    judge = ModelJudge(POLICY)
+    for start in range(0, len(events), size * 50):
+        for tally in made.take(read.rows(start, start + size * 50)):
+            judge.take(tally)
+    for tally in rest(made):
+        judge.take(tally)
+    assert judge.open_cells() == dumb.cells(events, judge.newest, POLICY)
+    assert len(names.leaves) == len(LEAVES)
+    assert random.random() < 1
+    assert np.all(made.payments_total.sum(axis=0) > 0)
