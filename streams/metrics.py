@@ -16,9 +16,9 @@ from prometheus_client.registry import Collector, CollectorRegistry
 
 from detector.contracts.scope import Scope
 from detector.counting.columns import STATUSES
-from detector.judging.judge import Judge
 from streams.intake.ingest import Intake
 from streams.verdict.agent import Verdict
+from streams.verdict.tenure import Facts
 
 __all__ = ["METRICS", "Metric", "WorkerCollector", "markdown", "new_registry"]
 
@@ -128,14 +128,14 @@ class WorkerCollector(Collector):
         started = _samples(self._worker.verdict.started)
         if tenure is None:
             return {"pastille_judge_active": [((), 0)], "pastille_outages_total": started}
-        judge = tenure.judge
+        facts = tenure.facts()
         return {
-            **_ratios(judge),
+            **_ratios(facts),
             "pastille_judge_active": [((), 1)],
             "pastille_outages_total": started,
-            "pastille_outage_active": _samples(_active(judge)),
-            "pastille_policy_blocked_total": _words(judge.blocked()),
-            "pastille_boundary_seconds": [((), judge.time_ms / 1000)] if judge.time_ms >= 0 else [],
+            "pastille_outage_active": _samples(_active(facts)),
+            "pastille_policy_blocked_total": _words(facts.blocked),
+            "pastille_boundary_seconds": [((), facts.time_ms / 1000)] if facts.time_ms >= 0 else [],
         }
 
 
@@ -157,16 +157,16 @@ def markdown() -> str:
     return "\n".join([*head, *rows]) + "\n"
 
 
-def _active(judge: Judge) -> Count[Labels]:
+def _active(facts: Facts) -> Count[Labels]:
     """1 for each (scope, kind, severity) with an open outage; scopes that differ in other dimensions share a series."""
-    labels = ((*_scope_labels(outage.scope), outage.kind, outage.severity) for outage in judge.open_outages())
+    labels = ((*_scope_labels(outage.scope), outage.kind, outage.severity) for outage in facts.open_outages)
     return Count(set(labels))
 
 
-def _ratios(judge: Judge) -> dict[str, Samples]:
+def _ratios(facts: Facts) -> dict[str, Samples]:
     """Rates by scope and window. Leaves that differ in other dimensions than bank and method are added up."""
     sums: dict[Labels, list[int]] = {}
-    for scope, windows in judge.rates():
+    for scope, windows in facts.rates:
         for window_ms, counts in windows.items():
             labels = (*_scope_labels(scope), WINDOWS[window_ms])
             sums[labels] = [a + b for a, b in zip(sums.get(labels, [0] * 6), counts, strict=True)]

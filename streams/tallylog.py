@@ -1,24 +1,58 @@
-"""Writing to the tallies log: the one topic through which intake and verdict speak to each other.
+"""The tallies log: the one topic through which intake and verdict speak to each other, as bytes in Kafka.
 
-Knows the topic, the key and what "delivered" means; does not know what a record says or who will read it.
+Live, a Kafka record is one tally. Who catches up has thousands to tell at once: then one Kafka record carries many, in
+order, so that catching up costs the reader little. Does not know what a tally says or who will read it.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+import msgspec
 from aiokafka import AIOKafkaProducer
 
-from detector.counting.tally import Marker, Tally, encode
+from detector.counting.tally import Marker, Tally, decode, encode
 from streams.settings import Settings
 
-__all__ = ["RECORD_BYTES_MAX", "TallyLog"]
+__all__ = ["RECORD_BYTES_MAX", "TallyLog", "pack", "unpack"]
 
 RECORD_BYTES_MAX = 64 * 1024 * 1024
 """Of a record before compression; the largest is the snapshot of a source with thousands of leaves."""
-
+PACK_BYTES = 256 * 1024
+PACK_MAX = 1_000
 LINGER_MS = 5
+
+_MANY = b"\xc1"
+"""A byte with which no MessagePack begins: what follows is a list of encoded tallies."""
+_list = msgspec.msgpack.Decoder(list[bytes])
+
+
+def pack(records: Sequence[Tally | Marker]) -> Iterator[bytes]:
+    """The values of as few Kafka records as the limits allow, in order."""
+    held: list[bytes] = []
+    size = 0
+    for record in records:
+        data = encode(record)
+        if held and (size + len(data) > PACK_BYTES or len(held) >= PACK_MAX):
+            yield _value(held)
+            held, size = [], 0
+        held.append(data)
+        size += len(data)
+    if held:
+        yield _value(held)
+
+
+def unpack(value: bytes) -> list[Tally | Marker]:
+    """What a Kafka record of the log says, in order. Raises msgspec.MsgspecError or ValueError for anything else."""
+    if not value.startswith(_MANY):
+        return [decode(value)]
+    return [decode(data) for data in _list.decode(value[1:])]
+
+
+def _value(held: list[bytes]) -> bytes:
+    return held[0] if len(held) == 1 else _MANY + msgspec.msgpack.encode(held)
 
 
 class TallyLog:
@@ -43,10 +77,13 @@ class TallyLog:
         """Deliver what is queued and disconnect."""
         await self._producer.stop()
 
-    async def send(self, record: Tally | Marker) -> asyncio.Future[Any]:
-        """Queue a record; the future is done when the broker has it. Blocks while the queue is full."""
-        key = str(record.source) if record.source is not None else record.kind
-        sent: asyncio.Future[Any] = await self._producer.send(
-            self._topic, encode(record), key=key.encode(), partition=0
-        )
-        return sent
+    async def send(self, records: Sequence[Tally | Marker]) -> list[asyncio.Future[Any]]:
+        """Queue records of one source, in order; each future is done when the broker has its part.
+
+        Blocks while the queue is full.
+        """
+        if not records:
+            return []
+        first = records[0]
+        key = (str(first.source) if first.source is not None else first.kind).encode()
+        return [await self._producer.send(self._topic, value, key=key, partition=0) for value in pack(records)]

@@ -128,7 +128,7 @@ class Verdict:
             markers += self._watch.behind(judge.time_ms, judge.lifecycle.catching_up, self._wall_ms(), now_s)
         for marker in markers:
             log.info("verdict: %s %s", marker.kind, marker.source or "")
-            await self._log.send(marker)
+            await self._log.send([marker])
 
     # The partition comes and goes
 
@@ -166,11 +166,10 @@ class Verdict:
         if tenure is None or self._over:
             tenure = await self._begin(message.offset)
         logged = Logged(message.offset, int(message.timestamp * 1000), decoded(message.value, message.offset))
-        for change in await tenure.take(logged):
+        for change in await tenure.take([logged]):
             if change.type == "started":
                 self.started[change.data.kind, change.data.trigger] += 1
-        if logged.record is not None:
-            self._watch.taken(logged.record, time.monotonic())
+        self._watch.taken(logged.records, time.monotonic())
         if time.monotonic() - self._snapshot_s >= SNAPSHOT_S:
             self._write_snapshot(tenure)
 
@@ -182,7 +181,7 @@ class Verdict:
         self.tenure = tenure
         self._snapshot_s = time.monotonic()
         if tenure.judge.policy.version != self._policy.version:
-            await self._log.send(Marker("policy", text=self._policy.canonical()))
+            await self._log.send([Marker("policy", text=self._policy.canonical())])
         return tenure
 
     def _write_snapshot(self, tenure: Tenure) -> None:

@@ -25,10 +25,11 @@ class Watch:
         self._heard_s: dict[Source, float] = {}
         self._said_s: dict[tuple[str, Source | None], float] = {}
 
-    def taken(self, record: Tally | Marker, now_s: float) -> None:
-        """A record of the log was taken."""
-        if isinstance(record, Tally):
-            self._heard_s[record.source] = now_s
+    def taken(self, records: Iterable[Tally | Marker], now_s: float) -> None:
+        """Records of the log were taken."""
+        for record in records:
+            if isinstance(record, Tally):
+                self._heard_s[record.source] = now_s
 
     def silent(self, live: Iterable[Source], now_s: float) -> Iterator[Marker]:
         """Of the sources that hold Judge's time back, those that said nothing for 30 s."""

@@ -6,15 +6,16 @@ Knows offsets and Kafka's times; does not know what becomes of a record.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from detector.counting.tally import Marker, Tally, decode
+from detector.counting.tally import Marker, Tally
 from streams.settings import Settings
+from streams.tallylog import unpack
 
 __all__ = ["Logged", "TallyReader", "decoded", "open_tally_reader"]
 
@@ -26,20 +27,20 @@ BATCH_MAX = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Logged:
-    """A record of the tallies log: where it stands, Kafka's time of it, what it says (None: nothing of ours)."""
+    """A Kafka record of the tallies log: where it stands, Kafka's time of it, what it says in order."""
 
     offset: int
     time_ms: int
-    record: Tally | Marker | None
+    records: Sequence[Tally | Marker]
 
 
-def decoded(value: bytes | None, offset: int) -> Tally | Marker | None:
-    """The record; None, with a line in the log, for bytes that Pastille did not write."""
+def decoded(value: bytes | None, offset: int) -> Sequence[Tally | Marker]:
+    """What a record says; nothing, with a line in the log, for bytes that Pastille did not write."""
     try:
-        return decode(value or b"")
+        return unpack(value or b"")
     except (msgspec.MsgspecError, ValueError) as error:
         log.warning("verdict: record %d of the tallies log is not ours and is passed over: %s", offset, error)
-        return None
+        return ()
 
 
 class TallyReader:

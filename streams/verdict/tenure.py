@@ -8,29 +8,44 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import msgspec
 
+from detector.contracts.models import HealthRecord
 from detector.contracts.policy import Policy
+from detector.contracts.scope import Scope
 from detector.counting.tally import Marker, Source, Tally
 from detector.judging.judge import Judge
-from detector.judging.outage import Change
+from detector.judging.outage import Change, Outage
 from detector.judging.sources import State
 from streams.settings import Settings
 from streams.verdict.outbox import Outbox
 from streams.verdict.snapshot import Snapshot, newest
 from streams.verdict.tallyreader import Logged, TallyReader, open_tally_reader
 
-__all__ = ["HOUR_BEFORE_MS", "Tenure", "begin_tenure"]
+__all__ = ["HOUR_BEFORE_MS", "Facts", "Tenure", "begin_tenure"]
 
 log = logging.getLogger(__name__)
 
 HOUR_BEFORE_MS = 75 * 60_000
 """How much of the log before a snapshot fills the pane ring again: its hour and what a source may lag."""
 HEALTH_MS = 5_000
+FACTS_S = 0.2
 CHANGES_MAX = 1_000
 """Outage events of one transaction."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What metrics tell of a Judge; see its methods of the same names."""
+
+    time_ms: int = -1
+    rates: Sequence[tuple[Scope, dict[int, list[int]]]] = ()
+    open_outages: Sequence[Outage] = ()
+    blocked: Mapping[str, int] = field(default_factory=dict)
 
 
 class Tenure:
@@ -44,23 +59,30 @@ class Tenure:
         self._outbox = outbox
         self._wall_ms = wall_ms
         self._health_ms = 0
+        self._guard = threading.Lock()
+        self._facts = Facts()
 
-    async def take(self, logged: Logged) -> list[Change]:
-        """Judge one record and write what follows; what was written. Records taken before are passed over.
+    async def take(self, batch: Sequence[Logged]) -> list[Change]:
+        """Judge records and write what follows; what was written. Records taken before are passed over.
 
-        Raises Fenced.
+        Beside the event loop: the last of eight sources to catch up can let hours be judged by one record. Raises
+        Fenced.
         """
-        if logged.offset < self.next:
-            return []
-        return await self._write(self._judge([logged]))
+        return await self._write(await asyncio.to_thread(self._judge, batch))
+
+    def facts(self) -> Facts:
+        """What the Judge says now, or, while it is busy, what it said last. From any thread."""
+        if self._guard.acquire(timeout=FACTS_S):
+            try:
+                judge = self.judge
+                self._facts = Facts(judge.time_ms, judge.rates(), judge.open_outages(), judge.blocked())
+            finally:
+                self._guard.release()
+        return self._facts
 
     def live(self) -> list[Source]:
         """The sources that hold Judge's time back."""
-        return [source for source, mine in self.judge.sources.by_source.items() if mine.state is State.LIVE]
-
-    async def take_all(self, batch: Sequence[Logged]) -> None:
-        """The same for many, beside the event loop."""
-        await self._write(await asyncio.to_thread(self._judge, [one for one in batch if one.offset >= self.next]))
+        return [source for source, mine in list(self.judge.sources.by_source.items()) if mine.state is State.LIVE]
 
     def snapshot(self) -> Snapshot:
         """The Judge as it is now."""
@@ -71,22 +93,27 @@ class Tenure:
         """Leave the judging to others."""
         await self._outbox.stop()
 
-    def _judge(self, batch: Iterable[Logged]) -> list[Change]:
+    def _judge(self, batch: Iterable[Logged]) -> tuple[list[Change], list[HealthRecord] | None]:
+        """The changes, and the health of all scopes where it is to be written."""
         changes: list[Change] = []
         for logged in batch:
-            if logged.record is not None:
-                changes += self.judge.take(logged.record)
+            if logged.offset < self.next:
+                continue
+            for record in logged.records:
+                with self._guard:
+                    changes += self.judge.take(record)
             self.next, self.time_ms = logged.offset + 1, logged.time_ms
-        return changes
-
-    async def _write(self, changes: list[Change]) -> list[Change]:
-        due = self._wall_ms() - self._health_ms >= HEALTH_MS
-        if not changes and not due:
-            return []
+        if not changes and self._wall_ms() - self._health_ms < HEALTH_MS:
+            return changes, None
         self._health_ms = self._wall_ms()
+        return changes, self.judge.health()
+
+    async def _write(self, found: tuple[list[Change], list[HealthRecord] | None]) -> list[Change]:
+        changes, health = found
         written: list[Change] = []
-        for start in range(0, max(len(changes), 1), CHANGES_MAX):
-            written += await self._outbox.write(changes[start : start + CHANGES_MAX], self.judge.health())
+        if health is not None:
+            for start in range(0, max(len(changes), 1), CHANGES_MAX):
+                written += await self._outbox.write(changes[start : start + CHANGES_MAX], health)
         return written
 
 
@@ -118,14 +145,14 @@ async def _rebuilt(
         await _refill(reader, judge, first, kept.offset)
         judge.adopt(outbox.written.newest.values())
     async for batch in reader.between(tenure.next, until):
-        await tenure.take_all(batch)
+        await tenure.take(batch)
     log.info("verdict: judging from offset %d, epoch %d, log read from %d", tenure.next, tenure.epoch, first)
     return tenure
 
 
 async def _refill(reader: TallyReader, judge: Judge, start: int, stop: int) -> None:
     async for batch in reader.between(start, stop):
-        await asyncio.to_thread(_refill_all, judge, [logged.record for logged in batch if logged.record is not None])
+        await asyncio.to_thread(_refill_all, judge, [record for logged in batch for record in logged.records])
 
 
 def _refill_all(judge: Judge, records: Iterable[Tally | Marker]) -> None:

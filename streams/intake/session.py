@@ -1,0 +1,290 @@
+"""One session with Kafka: fetch the sources that the group places here, count them, write their tallies, commit.
+
+One cycle: settle (after a new assignment), fetch, count, write, note ends, let idle time pass, commit. Whatever Kafka
+refuses ends the session. Does not know what a tally says, nor what comes after a session.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import Counter as Count
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from concurrent.futures import Executor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from aiokafka.errors import KafkaError
+
+from detector.contracts.policy import Policy
+from detector.counting.counter import Counter
+from detector.counting.decoder import Decoder
+from detector.counting.names import Names
+from detector.counting.tally import Marker, Source, Tally
+from streams.intake.deadletters import DeadLetters
+from streams.intake.fetch import Fetched
+from streams.intake.lane import Counted, Lane, Totals
+from streams.intake.placing import Placing
+from streams.intake.reader import NOT_PLACED, Reader, TopicPartition
+from streams.intake.recovery import Begin, Committed, Note, begin_from
+from streams.settings import Settings
+from streams.tallylog import TallyLog
+
+__all__ = ["Counting", "Session", "open_session"]
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+FETCH_MS = 200
+COMMIT_S = 2.0
+END_S = 5.0
+IDLE_STEP_S = 0.5
+HORIZONS_KEPT = 3
+IN_FLIGHT_MAX = 1_000
+WAIT_S = 0.05
+
+
+@dataclass(frozen=True)
+class Counting:
+    """What all sessions of a worker share: its rules, names, decoder, thread, and what was counted before."""
+
+    settings: Settings
+    policy: Policy
+    placing: Placing
+    wall_ms: Callable[[], int]
+    thread: Executor
+    names: Names
+    decoder: Decoder
+    retired: Totals = field(default_factory=Totals)
+    bad: Count[str] = field(default_factory=Count)
+
+
+class Session:
+    """`lanes` are the sources at work; `problem` says why they are not ready, None when they are."""
+
+    def __init__(self, counting: Counting, reader: Reader, tally_log: TallyLog, letters: DeadLetters) -> None:
+        self.lanes: dict[Source, Lane] = {}
+        self.problem: str | None = "joining the group"
+        self._all, self._settings, self._placing = counting, counting.settings, counting.placing
+        self._reader, self._log, self._letters = reader, tally_log, letters
+        self._round = NOT_PLACED
+        self._in_flight: list[asyncio.Future[Any]] = []
+        self._end_s: dict[Source, float] = {}
+        self._idle_s: dict[Source, float] = {}
+        self._ended: set[Source] = set()
+        self._committed_s = 0.0
+
+    # The cycle
+
+    async def cycle(self) -> None:
+        """One round of work, or a short wait where there is none. Raises KafkaError."""
+        if self._reader.round == NOT_PLACED:
+            self.problem = "waiting for the group to place sources here"
+            await asyncio.sleep(WAIT_S)
+            return
+        if self._round != self._reader.round and not await self._settle(self._reader.round):
+            return
+        wanted = [_partition(lane, topic) for lane in self.lanes.values() for topic in lane.wanted()]
+        if not wanted:
+            self.problem = None  # more workers than partitions: this one stands by
+            await asyncio.sleep(WAIT_S)
+            return
+        batches = await self._reader.fetch(wanted, FETCH_MS)
+        if self._round != self._reader.round:
+            return  # read at positions of another assignment
+        for at, batch in batches.items():
+            await self._count(at, batch)
+        await self._note_ends()
+        await self._pass_time()
+        await self._commit()
+
+    async def _count(self, at: TopicPartition, batch: Fetched) -> None:
+        source = Source(self._placing.topics[at.topic].feed, at.partition)
+        for known in (self._end_s, self._idle_s):
+            known.pop(source, None)
+        self._ended.discard(source)
+        await self._tell(await self._in_thread(self.lanes[source].count, at.topic, batch))
+
+    async def _tell(self, counted: Counted) -> None:
+        await self._write(counted.tallies)
+        if counted.bad:
+            await self._letters.put(counted.bad, time.monotonic())
+
+    async def _write(self, records: Sequence[Tally | Marker]) -> None:
+        self._in_flight += await self._log.send(records)
+        if len(self._in_flight) >= IN_FLIGHT_MAX:
+            await self._acknowledged()
+
+    async def _acknowledged(self) -> None:
+        """Wait until the broker has every tally written so far. Raises KafkaError where it refuses one."""
+        in_flight, self._in_flight = self._in_flight, []
+        await asyncio.gather(*in_flight)
+
+    async def _in_thread(self, work: Callable[..., T], *arguments: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._all.thread, work, *arguments)
+
+    # Ends and idle time
+
+    async def _note_ends(self) -> None:
+        now_s = time.monotonic()
+        for source, lane in self.lanes.items():
+            ends = {topic: self._reader.lag(_partition(lane, topic)) == 0 for topic in lane.halves}
+            if lane.has_news(ends):
+                await self._tell(await self._in_thread(lane.end, ends))
+            if lane.is_at_end:
+                self._end_s.setdefault(source, now_s)
+            else:
+                self._end_s.pop(source, None)
+        self.problem = self._say()
+
+    async def _pass_time(self) -> None:
+        for source, since_s in list(self._end_s.items()):
+            if time.monotonic() - since_s < END_S:
+                continue
+            if self._settings.clock == "events":
+                await self._say_ended(source)
+            else:
+                await self._let_idle(source, since_s)
+
+    async def _say_ended(self, source: Source) -> None:
+        if source not in self._ended:
+            self._ended.add(source)
+            await self._tell(await self._in_thread(self.lanes[source].finish))
+            await self._write([Marker("ended", source)])
+
+    async def _let_idle(self, source: Source, since_s: float) -> None:
+        now_s = time.monotonic()
+        elapsed_s = now_s - self._idle_s.get(source, since_s)
+        if elapsed_s >= IDLE_STEP_S:
+            self._idle_s[source] = now_s
+            await self._tell(await self._in_thread(self.lanes[source].idle, int(elapsed_s * 1000)))
+
+    # Owning
+
+    async def _settle(self, round_: int) -> bool:
+        """Take up what this assignment gives us; False where it is over already."""
+        assigned = self._reader.assigned
+        committed = await self._reader.committed(assigned)
+        first = await self._first_offsets(assigned - committed.keys())
+        lanes: dict[Source, Lane] = {}
+        begins: dict[TopicPartition, tuple[int, Note]] = {}
+        for source, tps in self._placed(assigned).items():
+            found = {tp.topic: committed[tp] for tp in tps if tp in committed}
+            kept = self._kept(source, found)
+            if kept is None:
+                begin = begin_from(found, {tp.topic: first.get(tp, 0) for tp in tps}, self._all.wall_ms())
+                begins |= {tp: (begin.offsets[tp.topic], begin.note(tp.topic)) for tp in tps}
+            lanes[source] = kept or self._new_lane(source, begin)
+        if self._reader.round != round_ or (begins and not await self._reader.commit(begins, round_)):
+            return False
+        self._exchange(lanes)
+        self._round = round_
+        log.info("intake: %d sources, %d partitions taken up anew", len(lanes), len(begins))
+        return True
+
+    def _kept(self, source: Source, found: dict[str, Committed]) -> Lane | None:
+        """The lane that goes on, since nobody else had the source: the committed term is still ours."""
+        lane = self.lanes.get(source)
+        if lane is None or found.keys() != lane.halves.keys():
+            return None
+        terms = {at.note.term if at.note is not None else None for at in found.values()}
+        return lane if terms == {lane.term} else None
+
+    def _exchange(self, lanes: dict[Source, Lane]) -> None:
+        for source, lane in self.lanes.items():
+            if lanes.get(source) is not lane:
+                self._all.retired.add(lane.totals())
+                self._ended.discard(source)
+        for known in (self._end_s, self._idle_s):
+            known.clear()
+        self.lanes = lanes
+        for lane in lanes.values():
+            for topic, half in lane.halves.items():
+                self._reader.seek(_partition(lane, topic), half.next)
+
+    def _placed(self, assigned: Iterable[TopicPartition]) -> dict[Source, list[TopicPartition]]:
+        """The sources of the assignment and their partitions."""
+        placed: dict[Source, list[TopicPartition]] = {}
+        for tp in sorted(assigned):
+            placed.setdefault(Source(self._placing.topics[tp.topic].feed, tp.partition), []).append(tp)
+        for source, tps in placed.items():
+            # What the range assignor does for topics of equal size, and what recovery rests upon.
+            assert len(tps) == len(self._placing.kinds(source.feed)), f"one worker holds both topics of {source}"
+            assert source.partition < self._placing.layout[source.feed], f"{source} is newer than this worker"
+        return placed
+
+    async def _first_offsets(self, at: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        tps = list(at)
+        if not tps:
+            return {}
+        if self._settings.from_ == "earliest":
+            return await self._reader.beginnings(tps)
+        return await self._reader.since(tps, self._all.wall_ms() - HORIZONS_KEPT * self._all.policy.horizon_ms)
+
+    def _new_lane(self, source: Source, begin: Begin) -> Lane:
+        layout = self._placing.layout
+        counter = Counter(
+            self._all.policy, self._all.names, source, layout, term=begin.term, noted_ms=begin.noted_ms
+        )
+        return Lane(counter, self._all.decoder, begin, self._placing.kinds(source.feed))
+
+    async def _commit(self) -> None:
+        if time.monotonic() - self._committed_s < COMMIT_S:
+            return
+        await self._acknowledged()
+        await self._letters.flush()
+        self._committed_s = time.monotonic()
+        lanes = self.lanes.values()
+        commits = {_partition(lane, topic): noted for lane in lanes for topic, noted in lane.commits().items()}
+        if commits:
+            await self._reader.commit(commits, self._round)
+
+    # Questions
+
+    def lag(self, source: Source) -> int | None:
+        """Records not read yet, of both topics; None while that is not known."""
+        lane = self.lanes[source]
+        lags = [self._reader.lag(_partition(lane, topic)) for topic in lane.halves]
+        return sum(lag for lag in lags if lag is not None) if None not in lags else None
+
+    def _say(self) -> str | None:
+        if any(self.lag(source) is None for source in self.lanes):
+            return "the lag of a source is not known yet"
+        rebuilding = [str(source) for source, lane in self.lanes.items() if lane.counter.rebuilding]
+        if rebuilding:
+            return f"rebuilding {', '.join(rebuilding[:8])}"
+        if any(lane.keys.is_wrong for lane in self.lanes.values()):
+            return "more than 1 % of payments are not keyed by order_id with the murmur2 partitioner"
+        return None
+
+
+@asynccontextmanager
+async def open_session(counting: Counting) -> AsyncIterator[Session]:
+    """Connect and join the group. Raises KafkaError where no broker answers."""
+    settings = counting.settings
+    reader, tally_log = Reader(settings, counting.placing.topics), TallyLog(settings)
+    letters = DeadLetters(settings, counting.policy, counting.bad)
+    session = Session(counting, reader, tally_log, letters)
+    try:
+        for client in (tally_log, letters, reader):
+            await client.start()
+        yield session
+    finally:
+        for client in (reader, letters, tally_log):
+            await _quietly(client.stop())
+        for lane in session.lanes.values():
+            counting.retired.add(lane.totals())
+
+
+def _partition(lane: Lane, topic: str) -> TopicPartition:
+    return TopicPartition(topic, lane.source.partition)
+
+
+async def _quietly(stopping: Awaitable[None]) -> None:
+    """Stopping a client must not hide why the session ended."""
+    try:
+        await stopping
+    except (KafkaError, OSError) as error:
+        log.warning("intake: a client did not stop cleanly: %s", type(error).__name__)

@@ -1,0 +1,133 @@
+"""Recorded days through the whole way: real broker, two workers, and the outage events that replay gives for them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from signal import SIGKILL
+from typing import Any
+
+import pytest
+
+from detector.contracts.policy import load_policy
+from detector.rehearsal.line import Lines
+from detector.rehearsal.replay import Replay
+from detector.rehearsal.simulate import made_day, simulate
+from streams.embedded import EmbeddedKafka
+from tests.integration.workers import Stage, judged_ms, wait_for
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(900)]
+
+SOURCES = 8
+FEED_LINES = 5_000
+REPOSITORY = Path(__file__).parents[2]
+DATA = Path(os.environ.get("PASTILLE_DATA") or REPOSITORY.parent / "shared" / "data")
+TOOL = DATA.parent / "tools" / "dataset_to_events.py"
+
+Change = tuple[str, dict[str, Any]]
+
+
+@cache
+def made() -> list[bytes]:
+    """The made day's events."""
+    shops, duration_ms = made_day()
+    lines = Lines(shops)
+    return [value.encode() for events in simulate(shops, duration_ms) for value in lines.values(events)]
+
+
+@cache
+def recorded(name: str, kind: str) -> list[bytes]:
+    """A real day's events; skips where the data are not at hand."""
+    file = DATA / f"{name}.csv.gz"
+    if not (file.exists() and TOOL.exists()):
+        pytest.skip(f"real data are not part of the project: no {file} or no {TOOL}; set PASTILLE_DATA to their folder")
+    return subprocess.run([sys.executable, TOOL, kind, file], check=True, capture_output=True).stdout.splitlines()
+
+
+DAYS: dict[str, Callable[[], list[bytes]]] = {
+    "made_day": made,
+    "acquirer_day1": lambda: recorded("acquirer_day1", "acquirer"),
+    "bank_0303": lambda: recorded("bank_0303", "bank"),
+}
+POLICIES = {"bank_0303": "[all_red]\nafter_s = 60\n[all_pending]\nafter_s = 60\n"}
+"""The failures of that day are too short for the default policy; a day without an outage would prove little."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What replay gives for a day, from when to when."""
+
+    changes: list[Change]
+    first_ms: int
+    end_ms: int
+
+
+@cache
+def replayed(day: str) -> Expected:
+    """The day through replay, with as many sources as the topics have partitions."""
+    lines, replay = DAYS[day](), Replay(load_policy(POLICIES.get(day, "")), SOURCES)
+    found = [change for at in range(0, len(lines), FEED_LINES) for change in replay.feed(lines[at : at + FEED_LINES])]
+    found += replay.finish()
+    changes = [(change.type, comparable(change.data.model_dump(mode="json"))) for change in found]
+    return Expected(changes, replay.seen.first_ms, replay.time_ms)
+
+
+def comparable(data: dict[str, Any]) -> dict[str, Any]:
+    """An event's data without `input`, which says where in Kafka it was read."""
+    return {name: value for name, value in data.items() if name != "input"}
+
+
+def written(stage: Stage) -> list[Change]:
+    """What the workers wrote."""
+    return [(event["type"].split(".")[2], comparable(event["data"])) for event in stage.outages()]
+
+
+def assert_same(got: list[Change], expected: list[Change]) -> None:
+    """Event by event, so that a failure shows the first that differs."""
+    for number, (mine, theirs) in enumerate(zip(got, expected, strict=False)):
+        assert mine == theirs, f"event {number} of {len(expected)} differs:\n{json.dumps(mine)}\n{json.dumps(theirs)}"
+    assert len(got) == len(expected), [(type_, data["scope"]) for type_, data in got[len(expected) :]]
+
+
+@pytest.mark.parametrize("day", DAYS)
+def test_two_workers_write_what_replay_finds(kafka: EmbeddedKafka, tmp_path: Path, day: str) -> None:
+    """A day read as fast as it goes gives the outage events of `pastille replay --sources 8`, each once."""
+    lines, expected = DAYS[day](), replayed(day)
+    assert expected.changes
+    with Stage(kafka, SOURCES, clock="events") as stage:
+        stage.send(lines)
+        workers = [stage.worker(*options(tmp_path, day)) for _ in range(2)]
+        wait_for(lambda: judged_ms(stage) >= expected.end_ms, stage, "judged to the end", within_s=600)
+        assert [worker.end() for worker in workers] == [0, 0]
+        assert_same(written(stage), expected.changes)
+
+
+@pytest.mark.parametrize("day", DAYS)
+def test_a_killed_worker_changes_nothing(kafka: EmbeddedKafka, tmp_path: Path, day: str) -> None:
+    """SIGKILL of the judging worker in the middle of a day: the other one writes the rest, nothing twice."""
+    lines, expected = DAYS[day](), replayed(day)
+    middle_ms = (expected.first_ms + expected.end_ms) // 2
+    with Stage(kafka, SOURCES, clock="events") as stage:
+        stage.send(lines)
+        workers = [stage.worker(*options(tmp_path, day)) for _ in range(2)]
+        wait_for(lambda: judged_ms(stage) >= middle_ms, stage, "judged to the middle", within_s=600)
+        judging = next(worker for worker in workers if worker.metric("pastille_judge_active") == 1)
+        assert judged_ms(stage) < expected.end_ms, "the kill comes too late to prove anything"
+        judging.end(SIGKILL)
+        wait_for(lambda: judged_ms(stage) >= expected.end_ms, stage, "judged to the end by the other", within_s=600)
+        other = next(worker for worker in workers if worker is not judging)
+        assert other.end() == 0
+        assert_same(written(stage), expected.changes)
+
+
+def options(folder: Path, day: str) -> list[str]:
+    """The worker's arguments for a day."""
+    policy = folder / "policy.toml"
+    policy.write_text(POLICIES.get(day, ""))
+    return ["--from", "earliest", "--policy", str(policy)]

@@ -1,0 +1,226 @@
+"""Real workers in processes of their own, on topics of their own, for the integration tests.
+
+Knows how a worker is started, watched and ended, and how topics are filled and read; asserts nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Self
+
+import msgspec
+from aiokafka import AIOKafkaProducer
+from kafka import KafkaConsumer, TopicPartition
+from prometheus_client.parser import text_string_to_metric_families
+
+from detector.rehearsal.partition import partitions
+from streams.embedded import EmbeddedKafka
+from streams.settings import Feed, Settings, TopicNames
+from streams.topics import create_topics
+
+BATCH_BYTES = 512 * 1024
+WORKER = [sys.executable, "-c", "from streams.commands import main; main()", "worker", "--http-port", "0"]
+
+
+class _Line(msgspec.Struct):
+    order_id: str = ""
+    occurred_at: int | str = 0
+    payment_id: str | None = None
+
+
+_line = msgspec.json.Decoder(_Line)
+
+
+class Stage:
+    """Topics of one test's own on the shared broker, and the workers on them; leaves no process behind."""
+
+    def __init__(self, kafka: EmbeddedKafka, count: int, **overrides: Any) -> None:
+        token = secrets.token_hex(4)
+        feed = Feed(name="default", payments=f"payments-{token}", orders=f"orders-{token}")
+        names = {name: f"pastille-{token}.{name}" for name in TopicNames.model_fields}
+        self.count = count
+        self.settings: Settings = kafka.settings(
+            app_id=f"pastille-{token}", feeds=(feed,), topics=TopicNames(**names), **overrides
+        )
+        self._environment = {
+            **kafka.environment(),
+            "PASTILLE_APP_ID": self.settings.app_id,
+            "PASTILLE_FEEDS": json.dumps([feed.model_dump()]),
+            "PASTILLE_TOPICS": json.dumps(names),
+            "PASTILLE_CLOCK": self.settings.clock,
+        }
+        self.workers: list[WorkerProcess] = []
+        create_topics(self.settings, count)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for worker in self.workers:
+            worker.kill()
+
+    @property
+    def feed(self) -> Feed:
+        """The one feed."""
+        return self.settings.feeds[0]
+
+    def worker(self, *arguments: str) -> WorkerProcess:
+        """Start a worker; returns at once."""
+        started = WorkerProcess([*WORKER, *arguments], {**os.environ, **self._environment})
+        self.workers.append(started)
+        return started
+
+    def send(self, lines: Sequence[bytes]) -> None:
+        """Write events as producers do: key order_id, murmur2, payments and orders apart, Kafka's time their own."""
+        asyncio.run(_send(self, lines))
+
+    def send_raw(self, topic: str, records: Iterable[tuple[bytes | None, bytes | None]]) -> None:
+        """Write (key, value) records as they are to partition 0 of a topic."""
+        asyncio.run(_send_raw(self.settings, topic, list(records)))
+
+    def outages(self) -> list[dict[str, Any]]:
+        """Every committed outage event."""
+        return [json.loads(value) for value in self.read(self.settings.topics.outages)]
+
+    def read(self, topic: str) -> list[bytes]:
+        """The values of every committed record of a topic with one partition."""
+        at = TopicPartition(topic, 0)
+        consumer = KafkaConsumer(
+            **self.settings.kafka_python(), isolation_level="read_committed", enable_auto_commit=False
+        )
+        try:
+            consumer.assign([at])
+            end = consumer.end_offsets([at])[at]
+            consumer.seek_to_beginning(at)
+            found: list[bytes] = []
+            while consumer.position(at) < end:
+                found += [record.value for record in consumer.poll(timeout_ms=500).get(at, [])]
+            return found
+        finally:
+            consumer.close(autocommit=False)
+
+
+class WorkerProcess:
+    """A running `pastille worker`."""
+
+    def __init__(self, command: list[str], environment: dict[str, str]) -> None:
+        self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115  # lives as long as the process
+        self.process = subprocess.Popen(
+            command, env=environment, stdout=subprocess.PIPE, stderr=self.log, text=True, start_new_session=True
+        )
+        self._url: str | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it serves; waits for the line that says so."""
+        if self._url is None:
+            assert self.process.stdout is not None
+            line = self.process.stdout.readline()
+            assert line, f"the worker ended before it served:\n{self.logged()}"
+            self._url = json.loads(line)["http"]
+        return self._url
+
+    def get(self, path: str) -> tuple[int, str]:
+        """Status and body of a GET."""
+        try:
+            with urllib.request.urlopen(self.url + path, timeout=10) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+    def metrics(self) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+        """Every sample by name and labels."""
+        families = text_string_to_metric_families(self.get("/metrics")[1])
+        return {(s.name, frozenset(s.labels.items())): s.value for family in families for s in family.samples}
+
+    def metric(self, name: str) -> float | None:
+        """The one sample of a metric without labels; None where it is absent."""
+        return self.metrics().get((name, frozenset()))
+
+    def end(self, number: int = signal.SIGTERM, within_s: float = 15.0) -> int:
+        """Send a signal and wait; the exit code."""
+        self.process.send_signal(number)
+        return self.process.wait(within_s)
+
+    def kill(self) -> None:
+        """End it whatever it does."""
+        if self.process.poll() is None:
+            os.kill(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+
+    def logged(self) -> str:
+        """What it wrote to standard error so far."""
+        self.log.seek(0)
+        return self.log.read()
+
+
+def wait_for(what: Callable[[], Any], stage: Stage, sentence: str, within_s: float = 120, every_s: float = 0.5) -> Any:
+    """Ask until the answer is true, and give it; the workers' logs are in the failure."""
+    until_s = time.monotonic() + within_s
+    while time.monotonic() < until_s:
+        found = what()
+        if found:
+            return found
+        time.sleep(every_s)
+    logs = "\n\n".join(worker.logged()[-6000:] for worker in stage.workers)
+    raise AssertionError(f"after {within_s:.0f} s still not: {sentence}\n{logs}")
+
+
+def judged_ms(stage: Stage) -> int:
+    """The newest boundary that a living worker of the stage has judged; -1 without one."""
+    living = [worker for worker in stage.workers if worker.process.poll() is None]
+    seconds = [worker.metric("pastille_boundary_seconds") for worker in living]
+    return max((round(found * 1000) for found in seconds if found is not None), default=-1)
+
+
+async def _send(stage: Stage, lines: Sequence[bytes]) -> None:
+    """Record batches made by hand: a quarter of a million events in a few seconds."""
+    read = [_line.decode(line) for line in lines]
+    places = partitions([one.order_id.encode() for one in read], stage.count)
+    sizes = {"max_request_size": 2 * BATCH_BYTES, "max_batch_size": BATCH_BYTES}
+    producer = AIOKafkaProducer(**stage.settings.aiokafka(), **sizes)
+    await producer.start()
+    try:
+        batches: dict[tuple[str, int], Any] = {}
+        for line, one, partition in zip(lines, read, places.tolist(), strict=True):
+            topic = stage.feed.payments if one.payment_id is not None else stage.feed.orders
+            assert topic is not None
+            at = (topic, partition)
+            batch = batches.setdefault(at, producer.create_batch())
+            record = {"key": one.order_id.encode(), "value": line, "timestamp": int(one.occurred_at)}
+            if batch.append(**record) is None:
+                await _ship(producer, at, batch)
+                batches[at] = batch = producer.create_batch()
+                assert batch.append(**record) is not None
+        for at, batch in batches.items():
+            await _ship(producer, at, batch)
+    finally:
+        await producer.stop()
+
+
+async def _ship(producer: AIOKafkaProducer, at: tuple[str, int], batch: Any) -> None:
+    batch.close()
+    await (await producer.send_batch(batch, at[0], partition=at[1]))
+
+
+async def _send_raw(settings: Settings, topic: str, records: list[tuple[bytes | None, bytes | None]]) -> None:
+    producer = AIOKafkaProducer(**settings.aiokafka())
+    await producer.start()
+    try:
+        for key, value in records:
+            await producer.send(topic, value, key=key, partition=0)
+    finally:
+        await producer.stop()
