@@ -126,8 +126,8 @@ def _opened(to: str) -> Iterator[BinaryIO | gzip.GzipFile]:
     if to == "-":
         yield sys.stdout.buffer
     elif to.endswith(".gz"):
-        # Without a time of making, the same seed gives the same bytes.
-        with gzip.GzipFile(to, "wb", compresslevel=6, mtime=0) as packed:
+        # Without a time of making and a name, the same seed gives the same bytes.
+        with open(to, "wb") as file, gzip.GzipFile("", "wb", compresslevel=6, fileobj=file, mtime=0) as packed:
             yield packed
     else:
         with open(to, "wb") as plain:

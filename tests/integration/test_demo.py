@@ -1,0 +1,121 @@
+"""`pastille demo` as a newcomer runs it: two banks go down, both are found and resolved, and nothing is left."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+PASTILLE = (sys.executable, "-c", "from streams.commands import main; main()", "demo", "--json", "--http-port", "18081")
+FIRST_EVENT_S_MAX = 120  # generous: the machine may be busy, and the loops may have to be compiled
+GONE_S_MAX = 30
+
+
+class Demo:
+    """A running demo whose temporary folders are all in `folder`, and every process it ever started."""
+
+    def __init__(self, folder: Path, *arguments: str) -> None:
+        self.folder = folder
+        self.process = subprocess.Popen(
+            [*PASTILLE, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env={**os.environ, "TMPDIR": str(folder)}, start_new_session=True,
+        )  # fmt: skip
+        self.family: set[psutil.Process] = set()
+
+    def said(self, word: str) -> None:
+        """Wait until the demo says so on standard error."""
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.note_family()
+            if word in line:
+                return
+        pytest.fail(f"the demo ended without saying {word!r}")
+
+    def note_family(self) -> None:
+        """Remember every process below it."""
+        self.family |= set(psutil.Process(self.process.pid).children(recursive=True))
+
+    def wait_until_gone(self) -> None:
+        """Fail where, some time after the end, a process still runs or a folder is there."""
+        _, alive = psutil.wait_procs(self.family, GONE_S_MAX)
+        assert not alive
+        wait_for(lambda: not list(self.folder.iterdir()), f"{list(self.folder.iterdir())} to be removed")
+
+
+def wait_for(is_so: Callable[[], bool], what: str) -> None:
+    deadline_s = time.monotonic() + GONE_S_MAX
+    while not is_so():
+        assert time.monotonic() < deadline_s, f"waited {GONE_S_MAX} s for {what}"
+        time.sleep(0.1)
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Demo]]:
+    """Starts demos; what a failed test left is ended by its own id."""
+    started: list[Demo] = []
+
+    def begin(*arguments: str) -> Demo:
+        started.append(Demo(tmp_path, *arguments))
+        return started[-1]
+
+    yield begin
+    for demo in started:
+        demo.process.kill()
+        demo.process.communicate()
+
+
+@pytest.mark.kafka
+@pytest.mark.timeout(450)
+def test_two_outages_start_and_end(start: Callable[..., Demo]) -> None:
+    """In 150 s exactly two outages start and are resolved, each of the right bank and kind, when they should, and
+    nothing is left behind."""
+    demo = start("--seconds", "150")
+    demo.said("first event")
+    first_ms = time.time() * 1000
+    demo.said("started")
+    out, _ = demo.process.communicate(timeout=350)
+    assert demo.process.returncode == 0
+    told = [json.loads(line) for line in out.splitlines()]
+    told = [event for event in told if "updated" not in event["type"]]
+    edges = {(event["subject"], event["data"]["kind"], event["type"].split(".")[2]): event["data"] for event in told}
+    assert sorted(edges) == [
+        ("bank:bnp", "all_red", "resolved"), ("bank:bnp", "all_red", "started"),
+        ("bank:cedar", "all_pending", "resolved"), ("bank:cedar", "all_pending", "started"),
+    ]  # fmt: skip
+    assert len(told) == 4
+    for bank, kind, from_s, to_s in (("bank:bnp", "all_red", 15, 65), ("bank:cedar", "all_pending", 30, 90)):
+        # When this test read of the first event is a little later than when it was.
+        since = seconds_since(first_ms, edges[bank, kind, "started"])
+        assert from_s - 15 <= since["began_at"] <= from_s + 10
+        assert from_s + 15 <= since["detected_at"] <= to_s
+        assert seconds_since(first_ms, edges[bank, kind, "resolved"])["ended_at"] <= 140
+    demo.wait_until_gone()
+
+
+def seconds_since(first_ms: float, data: dict[str, Any]) -> dict[str, float]:
+    names = ("began_at", "detected_at", "ended_at")
+    return {name: (data[name] - first_ms) / 1000 for name in names if data[name] is not None}
+
+
+@pytest.mark.kafka
+@pytest.mark.parametrize(
+    ("name", "moment"),
+    [("SIGINT", "starting Kafka"), ("SIGINT", "starting the worker"), ("SIGTERM", "first event"),
+     ("SIGKILL", "first event")],
+)  # fmt: skip
+def test_however_it_ends_nothing_is_left(start: Callable[..., Demo], name: str, moment: str) -> None:
+    """Stopped early or late, by Ctrl-C, SIGTERM or SIGKILL: no process and no folder stays."""
+    demo = start()
+    demo.said(moment)
+    demo.note_family()
+    demo.process.send_signal(signal.Signals[name])
+    code = demo.process.wait(GONE_S_MAX)
+    assert code == (-signal.SIGKILL if name == "SIGKILL" else 0)
+    demo.wait_until_gone()
