@@ -45,6 +45,7 @@ from detector.counting.guard import (
     QUOTE,
     WRONG,
     ZERO,
+    beyond_ascii_end,
     digit_at,
     digits_end,
     is_null,
@@ -78,6 +79,8 @@ _ABSENT, _UNKNOWN, _LEAF_SEED = np.uint64(hash_text(ABSENT)), np.uint64(hash_tex
 _0 = np.uint64(0)
 _CHOSEN = 1 << BANK | 1 << METHOD
 _UPPER_A, _UPPER_Z = ord("A"), ord("Z")
+_UPPER = 0xDF  # takes the bit off that makes an ASCII letter small
+_FIRST_OF_C1, _LAST_OF_C1 = 0xC2, 0x9F
 
 
 @compiled
@@ -122,12 +125,33 @@ def _keep_number(field: int, number: int, row: int, times: Int64s) -> bool:
 
 
 @compiled
+def _word_end(text: UInt8s, words: UInt64s, start: int, stop: int) -> int:
+    """The closing quote of a text that has 1 to TEXT_MAX characters, no escape and no control character, or WRONG.
+
+    A text beyond ASCII must hold an ASCII letter: one that does not could be a card number in digits of any script.
+    """
+    end, following, letters = plain_end(words, start), 0, 0
+    while end < stop and text[end] != QUOTE:
+        after = beyond_ascii_end(text, end, stop)
+        if after == WRONG or (text[end] == _FIRST_OF_C1 and text[end + 1] <= _LAST_OF_C1):
+            return WRONG
+        following += after - end - 1
+        end = plain_end(words, after)
+    if end >= stop or end == start or end - start - following > TEXT_MAX:
+        return WRONG
+    if following > 0:
+        for place in range(start, end):
+            letters += 1 if _UPPER_A <= text[place] & _UPPER <= _UPPER_Z else 0
+    return end if following == 0 or letters > 0 else WRONG
+
+
+@compiled
 def _read_text(
     text: UInt8s, words: UInt64s, at: int, stop: int, field: int, row: int, hashes: UInt64s, times: Int64s
 ) -> int:
     """Note the text whose opening quote is at `at`: its end, WRONG where the field may not be this text."""
-    start, end = at + 1, plain_end(words, at + 1)
-    if end >= stop or text[end] != QUOTE or end == start or end - start > TEXT_MAX:
+    start, end = at + 1, _word_end(text, words, at + 1, stop)
+    if end == WRONG:
         return WRONG
     if field in (OCCURRED_AT, STARTED_AT):
         return end + 1 if _keep_number(field, read_time(text, start, end), row, times) else WRONG

@@ -151,6 +151,14 @@ def test_names_beyond_ascii(kind: Any) -> None:
     assert one(kind, value)["merchant"] == hash_text(name)
 
 
+def test_card_number_in_digits_of_another_script(kind: Any) -> None:
+    """A card number is one in any digits and with any spaces."""
+    arabic = CARD.translate({ord("0") + n: 0x0660 + n for n in range(10)})
+    wide = CARD.replace(" ", "\u00a0")
+    values = [json.dumps({**GOOD, "shopper_id": text}, ensure_ascii=False).encode() for text in (arabic, wide)]
+    assert decode(kind, values).card_like == {"shopper_id": 2}
+
+
 def test_own_words_of_a_platform(kind: Any) -> None:
     """The policy's words are statuses; a word it ignores is counted and not in the columns."""
     policy = load_policy('[statuses]\nKO = "declined"\nauthorised = "approved"\narchived = "ignore"\n')
