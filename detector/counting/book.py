@@ -101,6 +101,11 @@ class Told(NamedTuple):
     hashes: int
     leaves: int
     details: int
+    detail_leaves: int
+    detail_names: int
+    detail_codes: int
+    detail_merchant_rows: int
+    detail_code_rows: int
 
 
 class Book(NamedTuple):
@@ -140,6 +145,7 @@ class Book(NamedTuple):
     smallest: UInt64s  # scratch: smallest[kind, n]
     told: Int64s  # what `Told` names, of the last cut
     picked: Int32s  # scratch: places of a table, those that count most
+    ranks: UInt64s  # scratch: as many as merchants or codes can have
     numbered: Records  # scratch: hash -> number
     detail_leaves: Int32s
     detail_names: UInt64s  # merchants' hashes
@@ -171,7 +177,7 @@ def new_book(policy: Policy, names: Names) -> Book:
         out_lengths=np.zeros((256, 5), np.uint8), out_hashes=np.zeros(256 * 5 * widest, np.uint64),
         out_leaves=np.zeros(16, np.int32), leaf_mark=np.full(16, NONE, np.int32),
         smallest=np.zeros((5, widest), np.uint64), told=np.zeros(len(Told._fields), np.int64),
-        picked=np.zeros(limit, np.int32), numbered=np.zeros(1 << (4 * limit).bit_length(), NUMBERED),
+        picked=np.zeros(limit, np.int32), ranks=np.zeros(1024, np.uint64), numbered=np.zeros(1 << (4 * limit).bit_length(), NUMBERED),
         detail_leaves=np.zeros(2 * limit, np.int32), detail_names=np.zeros(limit, np.uint64),
         detail_code_names=np.zeros(limit, np.int32), detail_merchants=np.zeros((limit, 6), np.int32),
         detail_codes=np.zeros((limit, 3), np.int32),
@@ -231,14 +237,15 @@ def grown(book: Book) -> Book:
     """Every table that is nearly full made larger."""
     state = book.state[0]
     state.full = 0
+    merchants, codes = _counters(book.merchants, state, "merchants"), _counters(book.codes, state, "codes")
     return book._replace(
+        merchants=merchants, codes=codes, ranks=np.zeros(max(len(merchants), len(codes)), np.uint64),
         rows=roomier(book.rows, state.rows), row_slots=_wider(book.row_slots, state.indexed),
         cells=roomier(book.cells, state.cells), dirty=roomier(book.dirty, state.cells),
         groups=_more_groups(book.groups, book.group_used),
         orders=roomier(book.orders, state.orders), order_slots=_wider(book.order_slots, state.order_indexed),
         order_events=roomier(book.order_events, state.order_events),
         lates=roomier(book.lates, state.lates), late_slots=_wider(book.late_slots, state.late_indexed),
-        merchants=_counters(book.merchants, state, "merchants"), codes=_counters(book.codes, state, "codes"),
         hold=roomier(book.hold, state.hold), rejects=roomier(book.rejects, state.rejects),
     )  # fmt: skip
 

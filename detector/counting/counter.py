@@ -59,13 +59,15 @@ class Counter:
     """
 
     def __init__(
-        self, policy: Policy, names: Names, source: Source, layout: Layout, *, term: int = 0, noted_ms: int | None = None
-    ) -> None:
+        self, policy: Policy, names: Names, source: Source, layout: Layout,
+        *, term: int = 0, noted_ms: int | None = None,
+    ) -> None:  # fmt: skip
         if noted_ms is not None and noted_ms % policy.boundary_ms:
             raise ValueError(f"a boundary is a full second; got noted_ms {noted_ms}; pass one that was told")
         self.policy, self.names, self.source, self.layout, self.term = policy, names, source, layout, term
         self._put(new_book(policy, names))
         self._code_hashes: list[int] = []
+        self._merchant_names = _MerchantNames(names)
         self._orders = False
         if noted_ms is not None:
             self._state.noted_ms = noted_ms
@@ -208,7 +210,7 @@ class Counter:
         told = Told(*self._book.told.tolist())
         return Tally(
             self.source, self.layout, self.term, told.boundary_ms, told.newest_start_ms, told.offset,
-            self._cells(told), told.first_pane, self._details() if told.details else None,
+            self._cells(told), told.first_pane, self._details(told) if told.details else None,
         )  # fmt: skip
 
     def _cells(self, told: Told) -> Cells:
@@ -223,17 +225,30 @@ class Counter:
             book.out_hashes[: told.hashes].copy(),
         )  # fmt: skip
 
-    def _details(self) -> Details:
-        state, book, names = self._state, self._book, self.names
-        merchants = book.detail_merchants[: state.detail_merchant_rows]
-        codes = book.detail_codes[: state.detail_code_rows]
+    def _details(self, told: Told) -> Details:
+        book, names, merchant_names = self._book, self.names, self._merchant_names
+        merchants, codes = book.detail_merchants[: told.detail_merchant_rows], book.detail_codes[: told.detail_code_rows]
         return Details(
-            tuple([names.leaves[leaf] for leaf in book.detail_leaves[: state.detail_leaves].tolist()]),
-            tuple(map(names.merchant_name, book.detail_names[: state.detail_names].tolist())),
+            tuple([names.leaves[leaf] for leaf in book.detail_leaves[: told.detail_leaves].tolist()]),
+            tuple([merchant_names[key] for key in book.detail_names[: told.detail_names].tolist()]),
             merchants[:, 0].copy(), merchants[:, 1].copy(), merchants[:, 2:].copy(),
-            tuple([names.codes[code] for code in book.detail_code_names[: state.detail_codes].tolist()]),
+            tuple([names.codes[code] for code in book.detail_code_names[: told.detail_codes].tolist()]),
             codes[:, 0].copy(), codes[:, 1].copy(), codes[:, 2].copy(),
         )  # fmt: skip
+
+
+class _MerchantNames(dict[int, str]):
+    """The names of merchants asked for lately, at hand without a call for each."""
+
+    def __init__(self, names: Names) -> None:
+        super().__init__()
+        self._names = names
+
+    def __missing__(self, key: int) -> str:
+        if len(self) > self._names.policy.merchant_names_max:
+            self.clear()
+        self[key] = name = self._names.merchant_name(key)
+        return name
 
 
 _NO_CELLS = Cells(

@@ -6,9 +6,10 @@ Knows numba's struct references and the names of the tables, nothing of what the
 
 from __future__ import annotations
 
+import os
 from typing import Any, cast
 
-from numba.core import config, types
+from numba.core import types
 from numba.experimental import structref
 
 from detector.compiled import compiled
@@ -37,4 +38,4 @@ def _take(tables: tuple[Any, ...]) -> Any:
 
 def in_hand(book: Book) -> Book:
     """What to pass to loops that take a Book; make it anew whenever a table was replaced."""
-    return book if config.DISABLE_JIT else cast(Book, _take(tuple(book)))
+    return book if os.environ.get("NUMBA_DISABLE_JIT", "0") != "0" else cast(Book, _take(tuple(book)))

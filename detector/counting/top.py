@@ -1,4 +1,4 @@
-"""The details that ride on a tally: the (leaf, merchant) pairs with most votes and the (leaf, code) pairs with most reds.
+"""The details that ride on a tally: the (leaf, merchant) pairs with most votes, the (leaf, code) pairs with most reds.
 
 Reads the counters that `details` keeps and leaves rows in the `detail_*` tables of the book, where leaves, merchants
 and codes are numbered anew. Does not know when details are due.
@@ -13,13 +13,15 @@ from detector.counting.book import Book, Records
 from detector.counting.columns import NONE, Int32s, UInt64s
 from detector.counting.index import place_of
 
+_COUNT_BITS, _KEY_BITS, _COUNT_MAX = np.uint64(20), np.uint64(44), (1 << 20) - 1
+
 
 @compiled
 def tell_details(book: Book) -> None:
-    """Put the pairs that count most into the `detail_*` tables, most first."""
+    """Put the pairs that count most into the `detail_*` tables."""
     state = book.state[0]
     state.detail_leaves = state.detail_names = state.detail_codes = 0
-    state.detail_merchant_rows = _pick(book.merchants, book.merchants["votes"], book.picked)
+    state.detail_merchant_rows = _pick(book.merchants, book.merchants["votes"], book)
     book.numbered["key"][:] = 0
     for n in range(state.detail_merchant_rows):
         entry = book.merchants[book.picked[n]]
@@ -33,12 +35,15 @@ def tell_details(book: Book) -> None:
     _tell_codes(book)
     for n in range(state.detail_leaves):
         book.leaf_mark[book.detail_leaves[n]] = NONE
+    told = book.told
+    told[8], told[9], told[10] = state.detail_leaves, state.detail_names, state.detail_codes
+    told[11], told[12] = state.detail_merchant_rows, state.detail_code_rows
 
 
 @compiled
 def _tell_codes(book: Book) -> None:
     state = book.state[0]
-    state.detail_code_rows = _pick(book.codes, book.codes["payments"], book.picked)
+    state.detail_code_rows = _pick(book.codes, book.codes["payments"], book)
     book.numbered["key"][:] = 0
     for n in range(state.detail_code_rows):
         entry = book.codes[book.picked[n]]
@@ -72,47 +77,48 @@ def _number(book: Book, key: np.uint64, following: int) -> tuple[int, bool]:
 
 
 @compiled
-def _pick(table: Records, counts: Int32s, picked: Int32s) -> int:
-    """Put the places of the live entries that count most into `picked`, most first; how many."""
-    keys, live, size = table["key"], table["payments"], 0
+def _pick(table: Records, counts: Int32s, book: Book) -> int:
+    """Put the places of the live entries that count most into `picked`, by (count, then smaller hash); how many."""
+    keys, live, ranks, limit = table["key"], table["payments"], book.ranks, len(book.picked)
+    size = 0
     for place in range(len(table)):
-        if live[place] <= 0:
-            continue
-        if size < len(picked):
-            picked[size] = place
+        if live[place] > 0:
+            ranks[size] = _rank(counts[place], keys[place])
             size += 1
-            _rise(counts, keys, picked, size - 1)
-        elif _is_less(counts, keys, picked[0], place):
-            picked[0] = place
-            _sink(counts, keys, picked, size)
-    for last in range(size - 1, 0, -1):
-        picked[0], picked[last] = picked[last], picked[0]
-        _sink(counts, keys, picked, last)
-    return size
+    least = _nth_largest(ranks, size, limit) if size > limit else np.uint64(0)
+    found = 0
+    for place in range(len(table)):
+        if live[place] > 0 and _rank(counts[place], keys[place]) >= least and found < limit:
+            book.picked[found] = place
+            found += 1
+    return found
 
 
 @compiled
-def _is_less(counts: Int32s, keys: UInt64s, one: int, other: int) -> bool:
-    """Whether one entry comes after the other: a smaller count, or an equal one and a larger hash."""
-    return bool(counts[one] < counts[other] or (counts[one] == counts[other] and keys[one] > keys[other]))
+def _rank(count: int, key: np.uint64) -> np.uint64:
+    """The count in the upper 20 bits, the rest of them the larger the smaller the hash."""
+    return (np.uint64(min(count, _COUNT_MAX)) << _KEY_BITS) | (~key >> _COUNT_BITS)
 
 
 @compiled
-def _rise(counts: Int32s, keys: UInt64s, heap: Int32s, at: int) -> None:
-    while at > 0 and _is_less(counts, keys, heap[at], heap[(at - 1) // 2]):
-        above = (at - 1) // 2
-        heap[at], heap[above] = heap[above], heap[at]
-        at = above
-
-
-@compiled
-def _sink(counts: Int32s, keys: UInt64s, heap: Int32s, size: int) -> None:
-    at = 0
-    while 2 * at + 1 < size:
-        least = 2 * at + 1
-        if least + 1 < size and _is_less(counts, keys, heap[least + 1], heap[least]):
-            least += 1
-        if not _is_less(counts, keys, heap[least], heap[at]):
-            return
-        heap[at], heap[least] = heap[least], heap[at]
-        at = least
+def _nth_largest(values: UInt64s, size: int, n: int) -> np.uint64:
+    """The n-th largest of the first `size` values (n < size); they are left in another order."""
+    low, high, wanted = 0, size - 1, size - n
+    while low < high:
+        pivot, left, right = values[(low + high) // 2], low, high
+        while left <= right:
+            while values[left] < pivot:
+                left += 1
+            while values[right] > pivot:
+                right -= 1
+            if left <= right:
+                values[left], values[right] = values[right], values[left]
+                left += 1
+                right -= 1
+        if wanted <= right:
+            high = right
+        elif wanted >= left:
+            low = left
+        else:
+            break
+    return values[wanted]
