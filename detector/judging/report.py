@@ -38,8 +38,9 @@ class Report:
         """The outage as it stands at the board's boundary."""
         board = self.board
         leaves = {board.nodes.leaves[leaf] for leaf in board.nodes.leaves_of(outage.node).tolist()}
-        codes = top_codes(self.details.values(), leaves)
         evidence = self._evidence(outage, leaves, usual)
+        # The details reach back to before it began: without a red in it their codes are of other payments.
+        codes = top_codes(self.details.values(), leaves) if evidence.declined + evidence.error else []
         elsewhere = [other for other in others if other.node != outage.node]
         return OutageData(
             outage_id=outage.outage_id, sequence=outage.sequence, scope=ScopeFields.of(outage.scope),
