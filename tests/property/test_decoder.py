@@ -10,9 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from detector.contracts.card import card_like
+from detector.contracts.models import epoch_ms
 from detector.contracts.policy import DEFAULT, Policy, load_policy
 from detector.counting.columns import NONE, Columns
 from detector.counting.decoder import Decoder
+from detector.counting.fields import looks_like_card, read_time
 from detector.counting.names import Names
 from detector.counting.reference import Decoded, ReferenceDecoder, Topic, explain
 from tests.unit.bad_records import BAD, GOOD, GOOD_ORDER
@@ -122,3 +125,35 @@ def test_batches_do_not_matter(values: list[bytes], topic: Topic, data: st.DataO
     expected = [row[:offset] for row in whole]
     assert [row[:offset] for part in parts for row in part[0]] == expected
     assert sum(part[2] for part in parts) == counts[0]
+
+
+DIGITS = st.text("0123456789", min_size=11, max_size=20).map(list)
+
+
+@COMMON
+@given(text=st.text("0123456789 -x", min_size=12, max_size=24) | st.tuples(DIGITS, st.sampled_from(("", " ", "-"))).map(
+    lambda parts: parts[1].join(parts[0])))  # fmt: skip
+def test_card_numbers_by_both_readers(text: str) -> None:
+    """The loop calls the same ASCII texts card numbers as the contract does: each check digit is tried."""
+    for last in "0123456789":
+        data = (text + last).encode()
+        assert looks_like_card(np.frombuffer(data, np.uint8), 0, len(data)) == card_like(text + last), text + last
+
+
+@COMMON
+@given(
+    moment=st.tuples(st.integers(1968, 2105), st.integers(0, 13), st.integers(0, 32)),
+    clock=st.tuples(st.integers(0, 25), st.integers(0, 61), st.integers(0, 61)),
+    fraction=st.sampled_from(("", ".", ".5", ".0079999")),
+    zone=st.sampled_from(("", "Z", "+00:00", "-03:30", "+23:59", "+24:00", "+0200", "+02:60")),
+)
+def test_times_by_both_readers(moment: tuple[int, ...], clock: tuple[int, ...], fraction: str, zone: str) -> None:
+    """A time that the loop reads is the contract's; one that it leaves is wrong, or a leap second."""
+    text = f"{moment[0]:04}-{moment[1]:02}-{moment[2]:02}T{clock[0]:02}:{clock[1]:02}:{clock[2]:02}{fraction}{zone}"
+    data = text.encode()
+    read = read_time(np.frombuffer(data + b"\n" * 8, np.uint8), 0, len(data))
+    try:
+        expected = epoch_ms(text)
+    except ValueError:
+        expected = -1
+    assert read == (-1 if clock[2] == 60 else expected), text
