@@ -26,9 +26,10 @@ _LOOKS: Final = {
 
 
 def draw(board: Board, title: str, note: str, now: str) -> RenderableType:
-    """The whole view; `title`, `note` and `now` are sentences above and below it."""
-    return Group(Text(title, style="bold"), Text(now), _methods(board), _banks(board), _open(board), _lines(board),
-                 Text(note, style="dim"))  # fmt: skip
+    """The whole view; `title`, `note` and `now` are sentences above it."""
+    # What matters most comes first: a low terminal cuts off the end.
+    return Group(Text(title, style="bold"), Text(now), Text(note, style="dim"), _open(board), _methods(board),
+                 _banks(board), _lines(board))  # fmt: skip
 
 
 def _banks(board: Board) -> Table:
