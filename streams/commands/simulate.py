@@ -6,6 +6,7 @@ Owns real time and the producer; what the events are is the business of `detecto
 from __future__ import annotations
 
 import gzip
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -44,7 +45,7 @@ def register(app: typer.Typer) -> None:
 def _simulate(
     seed: Annotated[int, typer.Option(help="The same seed and options give the same events, byte for byte.")] = 1,
     rate: Annotated[float, typer.Option(help="Orders a second that go on to pay, mean over a day.")] = 50.0,
-    duration: Annotated[str, typer.Option("--for", help="How much event time: 90s, 10m, 1h30m.")] = "10m",
+    duration: Annotated[str, typer.Option("--for", help="How much event time: 90s, 1h30m, or forever.")] = "10m",
     start: Annotated[str, typer.Option(help="RFC 3339 or epoch ms; else 2024 in files, now in Kafka.")] = "",
     banks: Annotated[int, typer.Option(help="Banks; the first has most of the volume.")] = 20,
     merchants: Annotated[int, typer.Option(help="Shops.")] = 200,
@@ -66,7 +67,7 @@ def _simulate(
     A scope is platform, bank:NAME, method:NAME, merchant:NAME or several joined by commas.
     """
     try:
-        duration_ms = parse_duration(duration)
+        duration_ms = None if duration == "forever" else parse_duration(duration)
         shops = Shops(seed, _start_ms(start, to, duration_ms, speed), rate, banks, merchants, shoppers,
                       parse_duration(day), swing, retries, faults=_faults(fault or [], scenario))  # fmt: skip
     except ValueError as error:
@@ -91,7 +92,7 @@ def _faults(options: list[str], scenario: Path | None) -> tuple[Fault, ...]:
     return tuple(parse_fault(text) for text in texts if text)
 
 
-def _start_ms(text: str, to: str, duration_ms: int, speed: float) -> int:
+def _start_ms(text: str, to: str, duration_ms: int | None, speed: float) -> int:
     if text.isdigit():
         return int(text)
     if text:
@@ -103,10 +104,10 @@ def _start_ms(text: str, to: str, duration_ms: int, speed: float) -> int:
         return FILE_START_MS
     now_ms = time.time_ns() // 1_000_000
     # What is sent at once must lie in the past, or the worker would take it for a clock that is ahead.
-    return now_ms if speed == 1 else now_ms - duration_ms
+    return now_ms if speed == 1 else now_ms - (duration_ms or 0)
 
 
-def _to_file(shops: Shops, duration_ms: int, to: str) -> None:
+def _to_file(shops: Shops, duration_ms: int | None, to: str) -> None:
     lines = Lines(shops)
     try:
         with _opened(to) as out:
@@ -134,7 +135,9 @@ def _opened(to: str) -> Iterator[BinaryIO | gzip.GzipFile]:
             yield plain
 
 
-def _to_kafka(shops: Shops, duration_ms: int, speed: float, settings: Settings) -> None:
+def _to_kafka(shops: Shops, duration_ms: int | None, speed: float, settings: Settings) -> None:
+    # Told to end, by a person or by what runs us, it sends what is on its way first.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sender = _Sender(shops, settings)
     pace = _Pace(shops.start_ms, speed)
     try:
@@ -203,8 +206,14 @@ class _Sender:
         ):
             topic = self._topics[for_orders]
             if topic is not None:
-                self._producer.send(topic, key=key.encode(), value=value.encode(), timestamp_ms=at)
+                self._send(topic, key.encode(), value.encode(), at)
                 self.sent += 1
+
+    def _send(self, topic: str, key: bytes, value: bytes, at_ms: int) -> None:
+        try:
+            self._producer.send(topic, key=key, value=value, timestamp_ms=at_ms)
+        except self._errors as error:
+            raise UserError(f"the broker takes no more; got {type(error).__name__}; look at its log") from None
 
     def close(self) -> None:
         """Wait until the broker has what was sent."""

@@ -30,6 +30,7 @@ __all__ = ["Stage"]
 
 LOOPBACK: Final = "127.0.0.1"
 TAIL_LINES: Final = 20
+QUICK_S: Final = 3
 WARM_S: Final = 600
 KEPT: Final = ("PASTILLE_CACHE",)
 _WARM: Final = "from detector.rehearsal.replay import warm; warm()"
@@ -98,9 +99,11 @@ class Stage:
         return self._start(guard, "warm", [sys.executable, "-c", _WARM])
 
     def _end_warming(self, guard: Guard, warming: subprocess.Popen[bytes]) -> None:
-        if warming.poll() is None:
+        try:
+            warming.wait(QUICK_S)
+        except subprocess.TimeoutExpired:
             self._say("compiling the counting loops; the first time this takes a minute or two")
-        warming.wait(WARM_S)
+            warming.wait(WARM_S)
         guard.forget(warming)
         del self._running["warm"]
         if warming.returncode != 0:
