@@ -145,7 +145,7 @@ class Book(NamedTuple):
     smallest: UInt64s  # scratch: smallest[kind, n]
     told: Int64s  # what `Told` names, of the last cut
     picked: Int32s  # scratch: places of a table, those that count most
-    ranks: UInt64s  # scratch: as many as merchants or codes can have
+    ranks: UInt64s  # scratch: how much these count
     numbered: Records  # scratch: hash -> number
     detail_leaves: Int32s
     detail_names: UInt64s  # merchants' hashes
@@ -177,7 +177,8 @@ def new_book(policy: Policy, names: Names) -> Book:
         out_lengths=np.zeros((256, 5), np.uint8), out_hashes=np.zeros(256 * 5 * widest, np.uint64),
         out_leaves=np.zeros(16, np.int32), leaf_mark=np.full(16, NONE, np.int32),
         smallest=np.zeros((5, widest), np.uint64), told=np.zeros(len(Told._fields), np.int64),
-        picked=np.zeros(limit, np.int32), ranks=np.zeros(1024, np.uint64), numbered=np.zeros(1 << (4 * limit).bit_length(), NUMBERED),
+        picked=np.zeros(limit, np.int32), ranks=np.zeros(limit, np.uint64),
+        numbered=np.zeros(1 << (4 * limit).bit_length(), NUMBERED),
         detail_leaves=np.zeros(2 * limit, np.int32), detail_names=np.zeros(limit, np.uint64),
         detail_code_names=np.zeros(limit, np.int32), detail_merchants=np.zeros((limit, 6), np.int32),
         detail_codes=np.zeros((limit, 3), np.int32),
@@ -237,9 +238,8 @@ def grown(book: Book) -> Book:
     """Every table that is nearly full made larger."""
     state = book.state[0]
     state.full = 0
-    merchants, codes = _counters(book.merchants, state, "merchants"), _counters(book.codes, state, "codes")
     return book._replace(
-        merchants=merchants, codes=codes, ranks=np.zeros(max(len(merchants), len(codes)), np.uint64),
+        merchants=_counters(book.merchants, state, "merchants"), codes=_counters(book.codes, state, "codes"),
         rows=roomier(book.rows, state.rows), row_slots=_wider(book.row_slots, state.indexed),
         cells=roomier(book.cells, state.cells), dirty=roomier(book.dirty, state.cells),
         groups=_more_groups(book.groups, book.group_used),

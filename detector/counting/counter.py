@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from detector.compiled import compiled
 from detector.contracts.policy import Policy
 from detector.counting.book import Book, Told, grown, longer, names_grown, new_book, room_for_cut
 from detector.counting.columns import NONE, PAYMENT, Columns, Int64s
@@ -21,7 +20,7 @@ from detector.counting.index import new_slots
 from detector.counting.names import Names
 from detector.counting.orders import index_orders
 from detector.counting.tally import Cells, Details, Layout, Source, Tally
-from detector.counting.watermark import CUT, CUT_ROOM, DONE, GROW, move_watermark, step
+from detector.counting.watermark import CUT, CUT_ROOM, DONE, GROW, jump_to_noted, move_watermark, step
 
 _FIELDS = (
     ("kind", np.uint8), ("status", np.uint8), ("leaf", np.int32), ("code", np.int32), ("payment", np.uint64),
@@ -112,7 +111,7 @@ class Counter:
             return []
         tallies = self.finish()
         if self.rebuilding:
-            _jump(self._hand)
+            jump_to_noted(self._hand)
             tallies += self._run(_NOTHING, 0)
         return tallies
 
@@ -227,7 +226,8 @@ class Counter:
 
     def _details(self, told: Told) -> Details:
         book, names, merchant_names = self._book, self.names, self._merchant_names
-        merchants, codes = book.detail_merchants[: told.detail_merchant_rows], book.detail_codes[: told.detail_code_rows]
+        merchants = book.detail_merchants[: told.detail_merchant_rows]
+        codes = book.detail_codes[: told.detail_code_rows]
         return Details(
             tuple([names.leaves[leaf] for leaf in book.detail_leaves[: told.detail_leaves].tolist()]),
             tuple([merchant_names[key] for key in book.detail_names[: told.detail_names].tolist()]),
@@ -255,14 +255,6 @@ _NO_CELLS = Cells(
     (), np.zeros(0, np.int32), np.zeros(0, np.int64), np.zeros((0, 6), np.int32), np.zeros((0, 6), np.int32),
     np.zeros((0, 5), np.int32), np.zeros(0, np.int64), np.zeros((0, 5), np.uint8), np.zeros(0, np.uint64),
 )  # fmt: skip
-
-
-@compiled
-def _jump(book: Book) -> None:
-    """Take a watermark that is below the noted boundary there."""
-    state = book.state[0]
-    state.watermark_ms = max(state.watermark_ms, state.noted_ms)
-    move_watermark(book)
 
 
 def _plain(columns: Columns) -> tuple[Any, ...]:

@@ -135,10 +135,21 @@ def unlink_payment(book: Book, at: int) -> None:
 
 
 @compiled
-def has_events(book: Book, key: np.uint64) -> bool:
-    """Whether events of the order are still kept."""
-    at = find(book.order_slots, book.orders["order"], key)
-    return at != NONE and bool(book.orders[at].events != NONE)
+def is_needed(book: Book, row: Any) -> bool:
+    """Whether an event of the order may still ask for the row: its own, or a placed order that the payment removes.
+
+    A placed order asks while its vote block is open.
+    """
+    state, rule = book.state[0], book.rule[0]
+    order_at = find(book.order_slots, book.orders["order"], row.order)
+    at = book.orders[order_at].events if order_at != NONE else NONE
+    while at != NONE:
+        event = book.order_events[at]
+        asks = event.kind == PLACED and event.occurred // rule.block_ms >= state.first_block
+        if row.half_green or (asks and _removes(book, row, event)):
+            return True
+        at = event.next
+    return False
 
 
 @compiled
@@ -185,14 +196,18 @@ def _is_replaced(book: Book, order: Any, placed: Any) -> bool:
 
 @compiled
 def _is_paid(book: Book, order: Any, placed: Any) -> bool:
-    horizon_ms = book.rule[0].horizon_ms
     at = order.rows
     while at != NONE:
-        row = book.rows[at]
-        if row.start > placed.occurred - horizon_ms and row.first < placed.occurred + horizon_ms:
+        if _removes(book, book.rows[at], placed):
             return True
-        at = row.order_next
+        at = book.rows[at].order_next
     return False
+
+
+@compiled
+def _removes(book: Book, row: Any, placed: Any) -> bool:
+    horizon_ms = book.rule[0].horizon_ms
+    return bool(row.start > placed.occurred - horizon_ms and row.first < placed.occurred + horizon_ms)
 
 
 @compiled

@@ -13,7 +13,7 @@ from detector.counting.book import DEAD, MINUTE_MS, Book
 from detector.counting.cells import free_row, to_wheel
 from detector.counting.columns import NONE
 from detector.counting.index import remove
-from detector.counting.orders import forget_order_events, has_events, unlink_payment
+from detector.counting.orders import forget_order_events, is_needed, unlink_payment
 
 
 @compiled
@@ -61,7 +61,7 @@ def _may_go(book: Book, row: Any) -> bool:
         return True
     if row.touched + 2 * rule.horizon_ms >= state.log_time_ms or row.start // rule.block_ms >= state.first_block:
         return False
-    return not (state.orders_seen and has_events(book, row.order))
+    return not (state.orders_seen and is_needed(book, row))
 
 
 @compiled

@@ -78,47 +78,50 @@ def _number(book: Book, key: np.uint64, following: int) -> tuple[int, bool]:
 
 @compiled
 def _pick(table: Records, counts: Int32s, book: Book) -> int:
-    """Put the places of the live entries that count most into `picked`, by (count, then smaller hash); how many."""
-    keys, live, ranks, limit = table["key"], table["payments"], book.ranks, len(book.picked)
+    """Put the places of the live entries that count most into `picked`, by (count, then smaller hash); how many.
+
+    `ranks` and `picked` are a heap with the least of those kept so far on top.
+    """
+    keys, live, ranks, picked = table["key"], table["payments"], book.ranks, book.picked
     size = 0
     for place in range(len(table)):
-        if live[place] > 0:
-            ranks[size] = _rank(counts[place], keys[place])
+        if live[place] <= 0:
+            continue
+        rank = _rank(counts[place], keys[place])
+        if size < len(ranks):
+            ranks[size], picked[size] = rank, place
             size += 1
-    least = _nth_largest(ranks, size, limit) if size > limit else np.uint64(0)
-    found = 0
-    for place in range(len(table)):
-        if live[place] > 0 and _rank(counts[place], keys[place]) >= least and found < limit:
-            book.picked[found] = place
-            found += 1
-    return found
+            _rise(ranks, picked, size - 1)
+        elif rank > ranks[0]:
+            ranks[0], picked[0] = rank, place
+            _sink(ranks, picked)
+    return size
 
 
 @compiled
 def _rank(count: int, key: np.uint64) -> np.uint64:
-    """The count in the upper 20 bits, the rest of them the larger the smaller the hash."""
-    return (np.uint64(min(count, _COUNT_MAX)) << _KEY_BITS) | (~key >> _COUNT_BITS)
+    """The count in the upper 20 bits, in the others the more the smaller the hash."""
+    return np.uint64((np.uint64(min(count, _COUNT_MAX)) << _KEY_BITS) | (~key >> _COUNT_BITS))
 
 
 @compiled
-def _nth_largest(values: UInt64s, size: int, n: int) -> np.uint64:
-    """The n-th largest of the first `size` values (n < size); they are left in another order."""
-    low, high, wanted = 0, size - 1, size - n
-    while low < high:
-        pivot, left, right = values[(low + high) // 2], low, high
-        while left <= right:
-            while values[left] < pivot:
-                left += 1
-            while values[right] > pivot:
-                right -= 1
-            if left <= right:
-                values[left], values[right] = values[right], values[left]
-                left += 1
-                right -= 1
-        if wanted <= right:
-            high = right
-        elif wanted >= left:
-            low = left
-        else:
-            break
-    return values[wanted]
+def _rise(ranks: UInt64s, picked: Int32s, at: int) -> None:
+    while at > 0 and ranks[at] < ranks[(at - 1) // 2]:
+        above = (at - 1) // 2
+        ranks[at], ranks[above] = ranks[above], ranks[at]
+        picked[at], picked[above] = picked[above], picked[at]
+        at = above
+
+
+@compiled
+def _sink(ranks: UInt64s, picked: Int32s) -> None:
+    at = 0
+    while 2 * at + 1 < len(ranks):
+        least = 2 * at + 1
+        if least + 1 < len(ranks) and ranks[least + 1] < ranks[least]:
+            least += 1
+        if ranks[at] <= ranks[least]:
+            return
+        ranks[at], ranks[least] = ranks[least], ranks[at]
+        picked[at], picked[least] = picked[least], picked[at]
+        at = least

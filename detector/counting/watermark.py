@@ -242,6 +242,15 @@ def move_watermark(book: Book) -> None:
 
 
 @compiled
+def jump_to_noted(book: Book) -> None:
+    """Take a watermark that is below the noted boundary there."""
+    state = book.state[0]
+    state.watermark_ms = max(state.watermark_ms, state.noted_ms)
+    if state.next_ms == NONE:
+        _first_boundary(book)
+
+
+@compiled
 def _first_boundary(book: Book) -> None:
     """Begin with the boundary that covers the oldest event held."""
     state = book.state[0]

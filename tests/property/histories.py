@@ -5,6 +5,7 @@ Each event keeps the producers' contract: one that comes H or more after its pay
 
 from __future__ import annotations
 
+from itertools import pairwise
 from random import Random
 
 from detector.contracts.policy import Policy
@@ -97,4 +98,4 @@ def log_times(events: list[Event]) -> list[int]:
 def batches(random: Random, count: int) -> list[tuple[int, int]]:
     """A split of `count` events into batches, as (start, stop)."""
     cuts = sorted({0, count, *(random.randrange(count + 1) for _ in range(random.randrange(12)))})
-    return list(zip(cuts, cuts[1:], strict=False))
+    return list(pairwise(cuts))

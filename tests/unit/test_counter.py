@@ -1,0 +1,165 @@
+"""What a Counter promises besides counting: recovery, details, statistics, limits."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from detector.contracts.policy import Policy
+from detector.counting.columns import APPROVED, PENDING, Columns
+from detector.counting.counter import Counter
+from detector.counting.names import Names
+from detector.counting.tally import Source, Tally
+from tests.property import dumb
+from tests.property.dumb import Event
+
+T = 1_700_000_000_000
+T -= T % 600_000
+BNP = ("bnp", "card")
+POLICY = Policy()
+
+
+def made(**more: int) -> Counter:
+    counter = Counter(POLICY, Names(POLICY), Source("main", 3), {"main": 8}, **more)
+    counter.at_end(1, True)
+    return counter
+
+
+def read(counter: Counter, events: list[Event]) -> Columns:
+    times = [max(e.occurred for e in events[: n + 1]) + 1 for n in range(len(events))]
+    return dumb.columns(events, counter.names, times, range(100, 100 + len(events)))
+
+
+def pay(status: str, at: int, payment: str = "p", **more: str) -> Event:
+    return Event("payment", f"order of {payment}", T + at, payment, status, BNP, **more)  # type: ignore[arg-type]
+
+
+def test_a_tally_says_who_and_how_far() -> None:
+    """Source, layout, term, newest start and the offset of the newest event counted stand on every tally."""
+    counter = made(term=7)
+    tallies = counter.take(read(counter, [pay("pending", 100), pay("approved", 1_500), pay("pending", 9_000, "q")]))
+    last = tallies[-1]
+    assert (last.source, last.layout, last.term) == (Source("main", 3), {"main": 8}, 7)
+    assert (last.boundary_ms, last.newest_start_ms, last.offset) == (T + 8_000, T + 100, 101)
+    assert last.first_pane == -1
+
+
+def test_rebuilding_is_silent_until_the_noted_boundary() -> None:
+    """One snapshot there, with all that is in the open panes, and nothing below it."""
+    counter = made(term=2, noted_ms=T + 60_000)
+    before = [pay("approved", 1_000 * n, f"p{n}") for n in range(60)]
+    assert counter.take(read(counter, before)) == []
+    assert counter.rebuilding
+    assert counter.stats.rebuilt > 0
+    assert counter.stats.events == 0
+    assert counter.payments_total.sum() == 0
+    tallies = counter.take(read(counter, [pay("approved", 1_000 * n, f"p{n}") for n in range(60, 65)]))
+    assert [tally.boundary_ms - T for tally in tallies] == [60_000, 61_000, 62_000, 63_000]
+    assert [tally.first_pane >= 0 for tally in tallies] == [True, False, False, False]
+    assert tallies[0].cells.counts.sum() == 60
+    assert tallies[0].details is not None
+    assert not counter.rebuilding
+
+
+def test_at_the_end_of_its_log_it_jumps_to_the_noted_boundary() -> None:
+    """Also where the log holds nothing at all."""
+    for events in ([], [pay("pending", 0)]):
+        counter = made(term=1, noted_ms=T + 60_000)
+        assert counter.take(read(counter, events)) == []
+        (snapshot,) = counter.caught_up()
+        assert snapshot.boundary_ms == T + 60_000
+        assert snapshot.cells.counts.sum() == len(events)
+        assert counter.caught_up() == []
+
+
+def test_a_noted_boundary_is_a_full_second() -> None:
+    """Anything else was never told."""
+    with pytest.raises(ValueError, match="got noted_ms 1500"):
+        made(noted_ms=1_500)
+
+
+def test_it_reads_again_from_three_horizons_back() -> None:
+    """At the start of a pane; a short H does not lose what an open vote block hangs on."""
+    assert made().commit_from(T + 3 * POLICY.horizon_ms + 4_999) == T
+    short = Policy(horizon_ms=60_000)
+    counter = Counter(short, Names(short), Source("main", 0), {"main": 1})
+    open_ms = short.horizon_ms + short.grace_ms + short.pane_ms
+    assert counter.commit_from(T) <= T - open_ms - short.vote_block_ms - short.clock_ahead_ms
+
+
+def test_each_payment_is_counted_once_a_status() -> None:
+    """Copies and half green orders do not move the totals."""
+    counter = made()
+    events = [pay("pending", 0), pay("pending", 500), pay("approved", 900), pay("approved", 900)]
+    counter.take(read(counter, [*events, Event("placed", "o", T, leaf=BNP), pay("pending", 9_000, "q")]))
+    assert counter.payments_total[0, PENDING] == 1
+    assert counter.payments_total[0, APPROVED] == 1
+
+
+def details(tallies: list[Tally]) -> list[int]:
+    return [tally.boundary_ms - T for tally in tallies if tally.details is not None]
+
+
+def test_details_ride_on_the_first_cut_past_five_seconds_that_changed() -> None:
+    """Every 5 s of event time while something happens, not while nothing does."""
+    counter = made()
+    busy = counter.take(read(counter, [pay("pending", 500 * n, f"p{n}") for n in range(40)]))
+    assert details(busy) == [1_000, 5_000, 10_000, 15_000]
+    counter.idle(5_000)
+    assert details(counter.idle(3_000) + counter.idle(3_000) + counter.idle(3_000)) == []
+
+
+def test_details_keep_those_with_most_votes() -> None:
+    """Past the limit the merchants with fewest votes are left out, of equal ones those with the larger hashes."""
+    policy = Policy(merchants_detail_max=3)
+    counter = Counter(policy, Names(policy), Source("main", 0), {"main": 1})
+    counter.at_end(1, True)
+    many = [pay("declined", n, f"p{n}-{m}", merchant=f"shop-{m}", code=f"{m}") for m in range(20) for n in range(m + 1)]
+    tallies = counter.take(read(counter, [*many, pay("pending", 9_000, "last")]))
+    said = next(tally.details for tally in reversed(tallies) if tally.details is not None)
+    assert sorted(said.merchants) == ["shop-17", "shop-18", "shop-19"]
+    assert sorted(said.merchant_counts[:, 0].tolist()) == [18, 19, 20]
+    assert sorted(said.codes) == ["17", "18", "19"]
+
+
+def test_hundreds_of_leaves_and_codes_find_room() -> None:
+    """Tables by leaf and by code grow with the names."""
+    counter = made()
+    leaves = [(f"bank-{n}", "card") for n in range(900)]
+    events = [
+        Event("payment", f"o{n}", T + n, f"p{n}", "declined", leaf, code=f"c{n}") for n, leaf in enumerate(leaves)
+    ]
+    tallies = counter.take(read(counter, events[:300])) + counter.take(read(counter, events[300:]))
+    tallies += counter.idle(5_000)
+    assert sum(map(len, (tally.cells for tally in tallies))) >= 900
+    assert counter.payments_total.shape == (900, 5)
+    assert counter.payments_total.sum() == 900
+
+
+def test_columns_that_may_not_be_written_are_taken() -> None:
+    """A decoder may hand over views of what it read."""
+    counter = made()
+    columns = read(counter, [pay("pending", 0), pay("pending", 5_000, "q")])
+    for name in ("payment", "occurred_at"):
+        getattr(columns, name).flags.writeable = False
+    assert sum(tally.cells.counts.sum() for tally in counter.take(columns)) == 1
+
+
+def test_a_topic_that_lags_holds_only_so_much_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Past the limit of what is held the other topic goes on without it, and says so."""
+    monkeypatch.setattr("detector.counting.book.HOLD_MAX", 1_000)
+    counter = Counter(POLICY, Names(POLICY), Source("main", 0), {"main": 1})
+    events = [pay("pending", 10 * n, f"p{n}") for n in range(3_000)]
+    assert counter.take(read(counter, events[:900])) == []
+    assert counter.take(read(counter, events[900:])) != []
+    assert counter.stats.held_over > 0
+    assert counter.stats.held <= 1_100
+
+
+def test_an_order_of_many_events_is_bounded() -> None:
+    """What is past the limit of one order is counted, not kept."""
+    counter = made()
+    events = [Event("placed", "o", T + n, leaf=BNP) for n in range(500)]
+    counter.take(read(counter, [*events, pay("pending", 9_000)]))
+    assert counter.stats.crowded == 500 - 64
+    assert np.all(counter.payments_total[0, :PENDING] == 0)

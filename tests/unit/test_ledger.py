@@ -1,0 +1,226 @@
+"""Each clause of the ledger, once, in the smallest story that shows it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from detector.contracts.policy import Policy
+from detector.counting.counter import Counter
+from detector.counting.hashing import hash_text
+from detector.counting.names import Names
+from detector.counting.tally import COUNTS, Source
+from tests.property import dumb
+from tests.property.dumb import Event, Told
+
+T = 1_700_000_000_000
+T -= T % 600_000
+SECOND, MINUTE = 1_000, 60_000
+H = 600_000
+BNP, AXA = ("bnp", "card"), ("axa", "card")
+POLICY = Policy()
+
+
+def pay(status: str, at: int, payment: str = "p", **more: Any) -> Event:
+    fields: dict[str, Any] = {"order": f"order of {payment}", "leaf": BNP, **more}
+    return Event("payment", occurred=T + at, payment=payment, status=status, **fields)
+
+
+def order(kind: str, at: int, **more: Any) -> Event:
+    return Event(kind, "o", T + at, **({"leaf": BNP} if kind == "placed" else {}), **more)
+
+
+def counter() -> Counter:
+    made = Counter(POLICY, Names(POLICY), Source("main", 0), {"main": 1})
+    made.at_end(1, True)
+    return made
+
+
+def tell(*events: Event, until: int, made: Counter | None = None) -> Told:
+    """What is told last of every cell when time has come to `until`."""
+    made = made or counter()
+    ends = T + until
+    for_time = [Event("confirmed", "nobody", ends + 1_000)]
+    read = [*events, *for_time]
+    times = [max(e.occurred for e in read[: n + 1]) for n in range(len(read))]
+    cells: Told = {}
+    columns = dumb.columns(read, made.names, [at + 1 for at in times], range(len(read)))
+    for tally in made.take(columns) + made.finish():
+        cells |= dumb.told(tally)
+    return cells
+
+
+def counts(cells: Told, *, votes: bool = False) -> dict[tuple[str, int], dict[str, int]]:
+    """{(bank, s after T): {what: how many}}, the empty left out."""
+    found = {}
+    for ((bank, _), pane), said in cells.items():
+        named = {name: count for name, count in zip(COUNTS, said[1 if votes else 0], strict=True) if count}
+        if named:
+            found[bank, pane * 5 - T // 1000] = named
+    return found
+
+
+@pytest.mark.parametrize("events", [
+    [pay("pending", 0), pay("approved", 3_000)],
+    [pay("approved", 3_000, started=T), pay("pending", 0)],
+    [pay("pending", 9_000, started=T), pay("approved", 2_000)],
+    [pay("cancelled", 4_000, started=T), pay("approved", 3_000)],
+    [pay("approved", 3_000, started=T), pay("cancelled", 4_000)],
+    [pay("declined", 1_000, started=T), pay("approved", 3_000)],
+    [pay("declined", 3_000, started=T), pay("approved", 3_000)],
+    [pay("error", 3_000, started=T), pay("approved", 3_000), pay("error", 3_000, started=T)],
+])  # fmt: skip
+def test_the_winner_is_the_answer_then_the_later_then_the_rank(events: list[Event]) -> None:
+    """However they come: one approved payment, in the pane of its start."""
+    for said in (events, events[::-1], events + events):
+        assert counts(tell(*said, until=20_000)) == {("bnp", 0): {"approved": 1}}
+
+
+def test_an_earlier_start_revealed_late_moves_the_payment() -> None:
+    """The cell it leaves is told again, empty."""
+    made = counter()
+    first = tell(pay("pending", 30_000), until=32_000, made=made)
+    assert counts(first) == {("bnp", 30): {"pending": 1}}
+    again = tell(pay("approved", 33_000, started=T + 10_000), until=35_000, made=made)
+    assert counts(again) == {("bnp", 10): {"approved": 1}}
+    assert (BNP, (T + 30_000) // 5_000) in again
+
+
+def test_an_answer_from_another_bank_moves_the_payment() -> None:
+    """The winner names the leaf."""
+    cells = tell(pay("pending", 0), pay("approved", 1_000, leaf=AXA), until=5_000)
+    assert counts(cells) == {("axa", 0): {"approved": 1}}
+
+
+def test_leaving_after_the_answer_was_due_is_told_apart() -> None:
+    """`cancelled` at or after `answer_s` is cancelled_late; a method without one never is."""
+    slow = ("bnp", "transfer")
+    cells = tell(
+        pay("pending", 0, "a"), pay("cancelled", MINUTE - 1, "a"),
+        pay("pending", 0, "b"), pay("cancelled", MINUTE, "b"),
+        pay("pending", 0, "c", leaf=slow), pay("cancelled", 5 * MINUTE, "c", leaf=slow), until=6 * MINUTE,
+    )  # fmt: skip
+    assert {leaf: said[0] for (leaf, _), said in cells.items() if any(said[0])} == {
+        BNP: (0, 0, 0, 0, 1, 1), slow: (0, 0, 0, 0, 1, 0),
+    }  # fmt: skip
+
+
+def test_one_voter_has_one_vote_a_leaf_and_block() -> None:
+    """The earliest start votes; when it turns out to have begun in the block before, the next one does."""
+    tries = [pay("declined", 10 * SECOND * n, f"p{n}", shopper="ann") for n in (3, 1, 2)]
+    made = counter()
+    assert counts(tell(*tries, until=40_000, made=made), votes=True) == {("bnp", 10): {"declined": 1}}
+    moved = tell(pay("pending", 41_000, "p1", started=T - 1, shopper="ann"), until=43_000, made=made)
+    assert counts(moved, votes=True) == {("bnp", -5): {"declined": 1}, ("bnp", 20): {"declined": 1}}
+
+
+def test_a_closed_pane_keeps_its_vote() -> None:
+    """The first try of a block votes for it also once its pane has closed."""
+    made = counter()
+    tell(pay("declined", 0, "a", shopper="ann"), until=2_000, made=made)
+    late = tell(pay("declined", 595_000, "b", shopper="ann"), until=H + 70_000, made=made)
+    assert counts(late) == {("bnp", 595): {"declined": 1}}
+    after = tell(pay("declined", 597_000, "c", shopper="ann"), until=H + 75_000, made=made)
+    assert counts(after, votes=True) == {}
+    assert counts(after) == {("bnp", 595): {"declined": 2}}
+
+
+def test_a_late_answer_counts_once_where_it_occurred() -> None:
+    """It leaves the payment pending, and the newest start among the approved is told."""
+    late = pay("approved", H + 30_000, started=T + 30_000)
+    other = pay("approved", H + 31_000, "q", started=T + 20_000)
+    cells = tell(pay("pending", 30_000), late, late, other, pay("declined", H + 33_000, started=T), until=H + 40_000)
+    said = cells[BNP, (T + H + 30_000) // 5_000]
+    assert said[2] == (0, 2, 1, 0, 0)
+    assert said[3] == (T + 30_000,)
+    assert counts(cells)["bnp", 30] == {"pending": 1}
+
+
+def test_one_ms_before_the_horizon_is_no_late_answer() -> None:
+    """H itself is late, what is before it joins the payment."""
+    cells = tell(pay("pending", 30_000), pay("approved", H + 29_999, started=T + 30_000), until=H + 40_000)
+    assert counts(cells)["bnp", 30] == {"approved": 1}
+
+
+def test_what_would_change_a_closed_pane_is_too_late() -> None:
+    """It is told nowhere, and counted."""
+    made = counter()
+    tell(pay("pending", 0), until=H + MINUTE + 5_000, made=made)
+    cells = tell(pay("approved", 3_000), until=H + MINUTE + 8_000, made=made)
+    assert counts(cells) == {}
+    assert made.stats.too_late == 1
+
+
+def test_a_pane_is_open_to_the_last_boundary_before_its_end() -> None:
+    """At end + H + grace it is closed, the boundary before it still tells of it."""
+    close = 5_000 + H + MINUTE
+    for until, open_ in ((close - 1_000, True), (close, False)):
+        made = counter()
+        tell(pay("pending", 0), until=until - 1_000, made=made)
+        cells = tell(pay("approved", 3_000), until=until, made=made)
+        assert counts(cells) == ({("bnp", 0): {"approved": 1}} if open_ else {})
+
+
+def test_a_placed_order_is_a_pending_payment_until_one_comes() -> None:
+    """The payment removes it, whichever is read first, also at another bank."""
+    assert counts(tell(order("placed", 0), until=2_000)) == {("bnp", 0): {"pending": 1}}
+    paid = pay("approved", 4_000, order="o", leaf=AXA)
+    for said in ([order("placed", 0), paid], [paid, order("placed", 0)]):
+        assert counts(tell(*said, until=10_000)) == {("axa", 0): {"approved": 1}}
+
+
+@pytest.mark.parametrize(("start", "removed"), [(-H, False), (-H + 1, True), (H - 1, True), (H, False)])
+def test_a_payment_removes_a_placed_order_within_h(start: int, removed: bool) -> None:
+    """Started after placed - H, with an event before placed + H."""
+    both = [order("placed", 0), pay("declined", start, order="o")]
+    cells = tell(*sorted(both, key=lambda event: event.occurred), until=H + 2_000)
+    assert (("bnp", 0) not in counts(cells)) == removed
+
+
+@pytest.mark.parametrize(("again", "found"), [
+    (H - 1, {("bnp", 595): {"pending": 1}}), (H, {("bnp", 0): {"pending": 1}, ("bnp", 600): {"pending": 1}}),
+])  # fmt: skip
+def test_a_later_placed_replaces_one_less_than_h_before(again: int, found: dict[Any, Any]) -> None:
+    """From H on it is an order of its own."""
+    assert counts(tell(order("placed", 0), order("placed", again), until=H + 5_000)) == found
+
+
+def test_an_order_that_ends_without_a_payment_is_cancelled() -> None:
+    """`cancelled` soon is grey, `confirmed` after the answer was due is cancelled after waiting; at H it freezes."""
+    assert counts(tell(order("placed", 0), order("cancelled", 9_000), until=12_000)) == {("bnp", 0): {"cancelled": 1}}
+    waited = tell(order("placed", 0), order("confirmed", MINUTE), until=2 * MINUTE)
+    assert counts(waited) == {("bnp", 0): {"cancelled_late": 1}}
+    frozen = tell(order("placed", 0), order("confirmed", H), until=H + 5_000)
+    assert counts(frozen) == {("bnp", 0): {"pending": 1}}
+
+
+def test_a_placed_order_without_bank_or_method_is_nothing() -> None:
+    """Half green needs both."""
+    assert tell(Event("placed", "o", T), until=2_000) == {}
+
+
+def test_the_smallest_hashes_are_of_all_payments() -> None:
+    """Ten of thirty voters, two of five merchants, two of the approved voters: the smallest."""
+    red = [pay("declined", n, f"r{n}", shopper=f"s{n}", merchant=f"m{n % 5}") for n in range(30)]
+    green = [pay("approved", n, f"g{n}", shopper=f"s{n}") for n in range(9)]
+    said = tell(*red, *green, *red, until=3_000)[BNP, T // 5_000]
+    assert said[4] == tuple(sorted(hash_text(f"s{n}") for n in range(30))[:10])
+    assert said[6] == tuple(sorted(hash_text(f"m{n}") for n in range(5))[:2])
+    assert said[8] == tuple(sorted(hash_text(f"s{n}") for n in range(9))[:2])
+
+
+def test_payments_are_forgotten_two_horizons_after_they_were_touched() -> None:
+    """Neither payments, orders, late answers nor counters stay for ever."""
+    made = counter()
+    for minute in range(0, 200, 5):
+        at = minute * MINUTE
+        events = [pay("approved", at + n, f"p{minute}-{n}", order="o") for n in range(50)]
+        late = [pay("approved", at + n, f"l{n}", started=T + at - H) for n in range(5)]
+        tell(*events, *late, order("placed", at), until=at + MINUTE, made=made)
+    state = made._book.state[0]
+    assert made.stats.payments <= 50 * 6
+    assert state.rows <= 60 * 7
+    assert state.lates <= 5 * 4
+    assert state.order_events <= 64
+    assert made.stats.too_late == 0
