@@ -64,7 +64,7 @@ class TallyLog:
             **settings.aiokafka(),
             acks="all",
             enable_idempotence=True,
-            compression_type="lz4",
+            compression_type="gzip",  # what every client reads without a library more
             linger_ms=LINGER_MS,
             max_request_size=RECORD_BYTES_MAX,
         )

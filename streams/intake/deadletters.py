@@ -80,7 +80,7 @@ class DeadLetters:
         self._flood_told_s = 0.0
         self.counted = counted
         self._producer = AIOKafkaProducer(
-            **settings.aiokafka(), acks="all", enable_idempotence=True, linger_ms=5, compression_type="lz4"
+            **settings.aiokafka(), acks="all", enable_idempotence=True, linger_ms=5, compression_type="gzip"
         )
 
     async def start(self) -> None:

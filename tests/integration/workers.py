@@ -25,7 +25,9 @@ from kafka import KafkaConsumer, TopicPartition
 from prometheus_client.parser import text_string_to_metric_families
 
 from detector.rehearsal.partition import partitions
+from streams.admin import admin_client
 from streams.embedded import EmbeddedKafka
+from streams.intake.recovery import Note, parse_note
 from streams.settings import Feed, Settings, TopicNames
 from streams.topics import create_topics
 
@@ -45,16 +47,16 @@ _line = msgspec.json.Decoder(_Line)
 class Stage:
     """Topics of one test's own on the shared broker, and the workers on them; leaves no process behind."""
 
-    def __init__(self, kafka: EmbeddedKafka, count: int, **overrides: Any) -> None:
+    def __init__(self, kafka: EmbeddedKafka, count: int, *, mutual: bool = False, **overrides: Any) -> None:
         token = secrets.token_hex(4)
         feed = Feed(name="default", payments=f"payments-{token}", orders=f"orders-{token}")
         names = {name: f"pastille-{token}.{name}" for name in TopicNames.model_fields}
         self.count = count
         self.settings: Settings = kafka.settings(
-            app_id=f"pastille-{token}", feeds=(feed,), topics=TopicNames(**names), **overrides
+            mutual=mutual, app_id=f"pastille-{token}", feeds=(feed,), topics=TopicNames(**names), **overrides
         )
-        self._environment = {
-            **kafka.environment(),
+        self.settings_environment = {
+            **kafka.environment(mutual=mutual),
             "PASTILLE_APP_ID": self.settings.app_id,
             "PASTILLE_FEEDS": json.dumps([feed.model_dump()]),
             "PASTILLE_TOPICS": json.dumps(names),
@@ -77,7 +79,7 @@ class Stage:
 
     def worker(self, *arguments: str) -> WorkerProcess:
         """Start a worker; returns at once."""
-        started = WorkerProcess([*WORKER, *arguments], {**os.environ, **self._environment})
+        started = WorkerProcess([*WORKER, *arguments], {**os.environ, **self.settings_environment})
         self.workers.append(started)
         return started
 
@@ -88,6 +90,12 @@ class Stage:
     def send_raw(self, topic: str, records: Iterable[tuple[bytes | None, bytes | None]]) -> None:
         """Write (key, value) records as they are to partition 0 of a topic."""
         asyncio.run(_send_raw(self.settings, topic, list(records)))
+
+    def notes(self) -> list[Note | None]:
+        """What stands beside the committed offsets of the counters' group."""
+        with admin_client(self.settings) as admin:
+            group = f"{self.settings.app_id}-counter"
+            return [parse_note(found.metadata) for found in admin.list_group_offsets([group])[group].values()]
 
     def outages(self) -> list[dict[str, Any]]:
         """Every committed outage event."""

@@ -1,0 +1,33 @@
+"""A worker on a broker with TLS: every client of it, Faust's, the consumers and the producers, is secured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from streams.embedded import EmbeddedKafka
+from tests.integration.test_hostile import good
+from tests.integration.workers import Stage, judged_ms, wait_for
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
+
+
+@pytest.fixture(scope="module")
+def secured() -> Iterator[EmbeddedKafka]:
+    """A broker of its own with TLS, a SCRAM user and client certificates."""
+    with EmbeddedKafka(tls=True) as cluster:
+        yield cluster
+
+
+@pytest.mark.parametrize("mutual", [False, True], ids=["TLS and SCRAM", "mutual TLS"])
+def test_a_worker_counts_and_judges(secured: EmbeddedKafka, mutual: bool) -> None:
+    """Payments are counted and judged over the secured listener, and the password is in no output."""
+    with Stage(secured, 1, mutual=mutual) as stage:
+        worker = stage.worker("--from", "earliest")
+        stage.send_raw(stage.feed.payments, [good(number) for number in range(40)])
+        wait_for(lambda: judged_ms(stage) > 0, stage, "judging")
+        assert worker.get("/health/ready")[0] == 200
+        assert worker.end() == 0
+        password = (secured.folder / "password").read_text(encoding="ascii").strip()
+        assert password not in worker.logged()
