@@ -12,8 +12,8 @@ import numpy as np
 
 from detector.contracts.policy import IGNORE as IGNORED_WORD
 from detector.contracts.policy import Policy
-from detector.counting.columns import NONE, STATUSES, Columns, Int64s
-from detector.counting.fields import FIELDS, MERCHANT_ID, ORDER_ID, PAYMENT_ID, SHOPPER_ID
+from detector.counting.columns import NONE, STATUSES, Bools, Columns, Int64s
+from detector.counting.fields import CODE, FIELDS, MERCHANT_ID, ORDER_ID, PAYMENT_ID, SHOPPER_ID
 from detector.counting.guard import SPARE
 from detector.counting.hashing import hash_text, word_view
 from detector.counting.names import Index, Names
@@ -36,6 +36,8 @@ from detector.counting.scan import (
     settle_statuses,
 )  # fmt: skip
 
+_ASKED_FEW = 100
+"""So many events are asked about one by one without a look at why."""
 _TOPICS = {"payments": PAYMENTS_TOPIC, "orders": ORDERS_TOPIC, "mixed": MIXED}
 
 
@@ -56,7 +58,11 @@ class Decoder:
         """The batch as columns; `log_times[event]` None: that of an event is its `occurred_at` (a file)."""
         batch = _Batch(len(values))
         _scan(values, batch)
+        understood = batch.fate == TAKEN
         self._settle(_TOPICS[topic], batch)
+        if self._learn(values, topic, batch, understood):
+            batch.fate[:] = np.where(understood, TAKEN, ASKED)
+            self._settle(_TOPICS[topic], batch)
         cards = batch.cards()
         rejects = self._ask(values, topic, batch, cards)
         ignored = int(np.count_nonzero(batch.fate == IGNORED))
@@ -74,6 +80,18 @@ class Decoder:
         )
         settle_codes(codes.keys, codes.numbers, codes.otherwise, masks, hashes, batch.code, fate)
         settle_ids(merchants.keys, merchants.numbers, merchants.otherwise, masks, hashes, kind, fate)
+
+    def _learn(self, values: Sequence[bytes], topic: Topic, batch: _Batch, understood: Bools) -> bool:
+        """Where many events ask only because their names are new, let the reference meet each name once."""
+        rows = np.flatnonzero(understood & (batch.fate == ASKED))
+        if len(rows) <= _ASKED_FEW:
+            return False
+        leaf = batch.hashes[self._dimensions[:, None], rows].T
+        firsts = [np.unique(leaf, axis=0, return_index=True)[1]]
+        firsts += [np.unique(batch.hashes[field, rows], return_index=True)[1] for field in (MERCHANT_ID, CODE)]
+        for index in rows[np.unique(np.concatenate(firsts))].tolist():
+            self._reference.read(values[index], topic)
+        return True
 
     def _ask(self, values: Sequence[bytes], topic: Topic, batch: _Batch, cards: dict[str, int]) -> list[Reject]:
         """Let the reference read what the scanner left."""
