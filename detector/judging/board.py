@@ -7,6 +7,7 @@ or outages.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import numpy as np
@@ -20,7 +21,7 @@ from detector.judging import fold as folding
 from detector.judging import ring, streak
 from detector.judging.nodes import Nodes
 from detector.judging.recent import Sum, pane_sum, recent_sum, totals, window_sums
-from detector.judging.ring import END
+from detector.judging.ring import DUE, END, NEWS
 from detector.judging.tree import Tree
 
 _ROWS = 4096
@@ -33,10 +34,9 @@ class Board:
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
         self.nodes = Nodes(policy)
-        panes = (policy.ring_ms + policy.horizon_ms + policy.grace_ms) // policy.pane_ms + 1
-        self.ring_panes = panes
+        self.ring_panes = _ring_panes(policy)
         self.voters, self.merchants = policy.voters_max, policy.merchants_max
-        self.rows = ring.make_rows(1, panes + 2, _ROWS, self.voters, self.merchants)
+        self.rows = ring.make_rows(1, self.ring_panes + 2, _ROWS, self.voters, self.merchants)
         self.leaves = ring.Leaves(*(np.full(1, END, np.int64) for _ in range(2)))
         self.marks = ring.Marks(np.zeros(1, np.uint8), *(np.full(1, END, np.int64) for _ in range(4)))
         self.tree = self._tree()
@@ -46,7 +46,7 @@ class Board:
         self.oldest = 0
         self.closed = 0
         self.now = np.full(1, END, np.int64)
-        self._aged_apart = False
+        self._away: dict[int, int] = {}
 
     @property
     def moment(self) -> streak.Moment:
@@ -88,9 +88,19 @@ class Board:
         return numbers[cells.leaf] if len(numbers) else np.zeros(0, np.int32)
 
     def _empty_folds_before_late(self) -> None:
-        """An approved late answer whose start lies in or after what was folded empties the fold."""
-        for node in np.nonzero((self.fold.first != END) & (self.marks.late >= self.fold.first))[0]:
-            folding.empty_fold(self.fold, self.tree, int(node))
+        """An approved late answer whose start lies in the ring, or after a folded bad pane, empties the fold."""
+        fold, late = self.fold, self.marks.late
+        bad = (fold.first != END) & (late >= fold.first)
+        waits = (fold.wait_first != END) & (late >= fold.wait_first)
+        for node in np.nonzero((fold.payments > 0) & ((late >= self.oldest) | bad | waits))[0]:
+            folding.empty_fold(fold, self.tree, int(node))
+
+    @contextmanager
+    def without_news(self) -> Iterator[None]:
+        """What is put within was judged before: it is no news."""
+        known = self.marks.dirty.copy()
+        yield
+        self.marks.dirty[: len(known)] = known
 
     # ── time goes on ──
 
@@ -123,14 +133,14 @@ class Board:
 
         Where a source comes or goes, every scope is judged anew.
         """
-        if away or self._aged_apart or len(self.now) <= sources:
+        if len(self.now) <= sources:
             self.now = np.full(sources + 1, newest_ms, np.int64)
-            for number, until_ms in away.items():
-                self.now[number] = until_ms
-            self.marks.dirty[:] = 1
-        else:
-            self.now.fill(newest_ms)
-        self._aged_apart = bool(away)
+        self.now.fill(newest_ms)
+        for number, until_ms in away.items():
+            self.now[number] = until_ms
+        if away != self._away:
+            self._away = dict(away)
+            self._judge_all()
 
     def close_before(self, pane: int) -> None:
         """Panes before `pane` are closed for every source: their sources become one sum."""
@@ -149,17 +159,24 @@ class Board:
         self.marks.dirty[:] = 0
 
     def next_due_ms(self) -> int:
-        """When a verdict can change next without news."""
-        return int(self.found.due_ms.min())
+        """When a verdict can change next without news; not later than now where a scope is still to be judged."""
+        return self.boundary_ms if self.marks.dirty.any() else int(self.found.due_ms.min())
 
     def restart(self, node: int, floor: int) -> None:
         """The node's streak begins after the pane `floor`."""
         self.marks.floor[node] = max(int(self.marks.floor[node]), floor)
-        self.marks.dirty[node] = 1
-        if self.fold.first[node] != END or self.fold.waiting[node]:
-            folding.empty_fold(self.fold, self.tree, node)
+        self.marks.dirty[node] = max(self.marks.dirty[node], DUE)
+        folding.empty_fold(self.fold, self.tree, node)
+
+    def _judge_all(self) -> None:
+        """Every scope is judged anew at the next boundary, though nothing came in."""
+        np.maximum(self.marks.dirty, DUE, out=self.marks.dirty)
 
     # ── questions ──
+
+    def has_news(self, node: int) -> bool:
+        """Did counts of the node come in since the last boundary that was judged?"""
+        return bool(self.marks.dirty[node] == NEWS)
 
     def node_of(self, scope: Scope) -> int:
         """The node of a scope, known or not yet."""
@@ -174,6 +191,11 @@ class Board:
             self.rows, self.leaves, self.marks, self.fold, self.tree, node, self.moment
         )
         return frozenset(found.tolist())
+
+    def folded(self, node: int) -> tuple[int, int]:
+        """Red and overdue of a node's streak that have left the ring."""
+        reaches = 0 <= self.found.first[node] < self.oldest
+        return (int(self.fold.red[node]), int(self.fold.overdue[node])) if reaches else (0, 0)
 
     def recent(self, node: int, began: int, voters: UInt64s) -> Sum:
         """What an outage that began in a pane shows lately, see `recent_sum`."""
@@ -207,12 +229,28 @@ class Board:
 
     # ── room and rules ──
 
-    def obey(self, policy: Policy) -> None:
-        """A new policy holds from here on; every verdict is found anew."""
-        self.policy = policy
+    def obey(self, policy: Policy, leaving: Callable[[int], None] | None) -> None:
+        """A new policy holds from here on; every verdict is found anew. `leaving` as in `move_to`."""
         self.nodes.obey(policy)
+        self.policy = policy
         self.tree = self._tree()
-        self.marks.dirty[:] = 1
+        self._fit(leaving)
+        self._judge_all()
+
+    def _fit(self, leaving: Callable[[int], None] | None) -> None:
+        """The ring gets the policy's length, rows and folds the room for its largest n.
+
+        Room for hashes never shrinks. What came before it grew counts no more voters than it brought.
+        """
+        panes = _ring_panes(self.policy)
+        voters = max(self.voters, self.policy.voters_max)
+        merchants = max(self.merchants, self.policy.merchants_max)
+        if (panes, voters, merchants) == (self.ring_panes, self.voters, self.merchants):
+            return
+        self.ring_panes, self.voters, self.merchants = panes, voters, merchants
+        self.move_to(self.boundary_ms, leaving)
+        self.rows = ring.reshaped(self.rows, panes + 2, voters, merchants)
+        self.fold = folding.with_room(self.fold, voters, merchants)
 
     def _tree(self) -> Tree:
         nodes = self.nodes
@@ -239,6 +277,9 @@ class Board:
         arrays = {"leaves": self.leaves, "marks": self.marks, "fold": self.fold, "found": self.found}
         return {
             "names": [list(leaf) for leaf in self.nodes.leaves],
+            "scopes": [scope.key for scope in self.nodes.scopes],
+            "room": [self.voters, self.merchants],
+            "away": list(self._away.items()),
             "boundary_ms": self.boundary_ms,
             "oldest": self.oldest,
             "closed": self.closed,
@@ -248,17 +289,25 @@ class Board:
 
     def load(self, state: dict[str, Any]) -> None:
         """Take an `export` back; the ring is filled again by `put`."""
-        self.nodes.numbers(tuple(tuple(leaf) for leaf in state["names"]))
+        self.voters, self.merchants = state["room"]
+        self.rows = ring.make_rows(1, self.ring_panes + 2, _ROWS, self.voters, self.merchants)
+        self.fold = folding.make_fold(1, 0, self.voters, self.merchants)
+        self.nodes.load([tuple(leaf) for leaf in state["names"]], state["scopes"])
         self._grow()
         for name, group in state["arrays"].items():
             mine = getattr(self, name)
             loaded = (np.frombuffer(data, a.dtype).reshape(a.shape).copy() for data, a in zip(group, mine, strict=True))
             setattr(self, name, type(mine)(*loaded))
         self.leaves.last_approved[:] = END
-        self.marks.dirty[:] = 1
+        self._judge_all()
         self.boundary_ms, self.oldest, self.closed = state["boundary_ms"], state["oldest"], state["closed"]
         self.now = np.frombuffer(state["now"], np.int64).copy()
-        self._aged_apart = bool((self.now != self.now[0]).any())
+        self._away = dict(state["away"])
+
+
+def _ring_panes(policy: Policy) -> int:
+    """The ring holds the hour before a pane until that pane is closed."""
+    return (policy.ring_ms + policy.horizon_ms + policy.grace_ms) // policy.pane_ms + 1
 
 
 def _lengthen(old: _Arrays, size: int, empty: _Arrays) -> _Arrays:

@@ -70,6 +70,18 @@ def make_fold(nodes: int, members: int, voters: int, merchants: int) -> Fold:
     )  # fmt: skip
 
 
+def with_room(fold: Fold, voters: int, merchants: int) -> Fold:
+    """The same folds with room for more hashes each."""
+
+    def wider(hashes: UInt64s, room: int) -> UInt64s:
+        return np.pad(hashes, ((0, 0), (0, room - hashes.shape[1])))
+
+    return fold._replace(
+        voters=wider(fold.voters, voters), merchants=wider(fold.merchants, merchants),
+        wait_voters=wider(fold.wait_voters, voters), wait_merchants=wider(fold.wait_merchants, merchants),
+    )  # fmt: skip
+
+
 @compiled
 def empty_fold(fold: Fold, tree: Tree, node: int) -> None:
     """The streak begins anew."""

@@ -7,7 +7,7 @@ Knows no clock, no Kafka, no snapshot topic: what a clock decides comes in as a 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from detector.contracts.models import HealthRecord, OutageData
@@ -63,12 +63,13 @@ class Judge:
         elif marker.kind in ("catching_up", "caught_up"):
             return self.lifecycle.catch_up(marker.kind == "catching_up")
         elif marker.kind == "policy":
-            self.board.obey(Policy.parse(marker.text))
+            self.board.obey(Policy.parse(marker.text), self._leaving)
         return []
 
     def _advance(self) -> list[Change]:
         """Judge as far as every live source has come."""
         changes: list[Change] = []
+        self._age()
         target_ms = self.sources.target_ms()
         while (boundary_ms := self.sources.next_boundary_ms(target_ms)) != NOT_YET:
             changes += self._coast(boundary_ms - self.policy.boundary_ms)
@@ -79,7 +80,7 @@ class Judge:
         if boundary_ms > self.time_ms:
             self._move_to(boundary_ms)
         for mine, tally in self.sources.take(boundary_ms):
-            self._put(mine, tally)
+            self._put(mine, tally, mine.applied_ms)
         self._age()
         return self._judge() if boundary_ms == self.time_ms else []
 
@@ -105,20 +106,25 @@ class Judge:
         return changes
 
     def _move_to(self, boundary_ms: int) -> None:
-        self.board.move_to(boundary_ms, self.lifecycle.keep if self.lifecycle.open else None)
+        self.board.move_to(boundary_ms, self._leaving)
         if len(self.sources.by_source) > 1:
             policy = self.policy
             closed_ms = self.sources.closed_ms() - policy.horizon_ms - policy.grace_ms
             self.board.close_before(self.board.pane_of(closed_ms))
 
-    def _put(self, mine: Progress, tally: Tally) -> None:
-        """A source's record changes the board; what was closed for the source stays."""
+    @property
+    def _leaving(self) -> Callable[[int], None] | None:
+        """Who looks at a pane before it leaves the ring."""
+        return self.lifecycle.keep if self.lifecycle.open else None
+
+    def _put(self, mine: Progress, tally: Tally, applied_ms: int) -> None:
+        """A source's record changes the board; what its records up to `applied_ms` closed stays as it is."""
         policy = self.policy
-        closed = self.board.pane_of(mine.applied_ms - policy.horizon_ms - policy.grace_ms)
+        closed = self.board.pane_of(applied_ms - policy.horizon_ms - policy.grace_ms)
         first = max(tally.first_pane, closed)
         if tally.first_pane >= 0:
             self.board.clear(mine.number, first)
-        self.board.put(mine.number, tally.cells, first if tally.first_pane >= 0 else 0)
+        self.board.put(mine.number, tally.cells, first)
         self.newest_start_ms = max(self.newest_start_ms, min(tally.newest_start_ms, tally.boundary_ms))
         if tally.details is not None:
             self.report.details[tally.source] = tally.details
@@ -162,19 +168,17 @@ class Judge:
         if isinstance(record, Marker):
             return
         mine = self.sources.by_source.get(record.source)
-        if mine is None or record.term > mine.term:
+        at = (record.term, record.boundary_ms)
+        if mine is None or not mine.refilled < at <= (mine.term, mine.boundary_ms):
             return
-        if record.boundary_ms <= self.time_ms:
-            self._put_again(mine, record)
-        elif record.term == mine.term:
+        if at <= mine.judged:
+            with self.board.without_news():
+                self._put(mine, record, mine.refilled_ms)
+        else:
+            if mine.waiting and mine.waiting[-1].term < record.term:
+                mine.waiting.clear()
             mine.waiting.append(record)
-
-    def _put_again(self, mine: Progress, tally: Tally) -> None:
-        if tally.first_pane >= 0:
-            self.board.clear(mine.number, tally.first_pane)
-        self.board.put(mine.number, tally.cells, max(tally.first_pane, 0))
-        if tally.details is not None:
-            self.report.details[tally.source] = tally.details
+        mine.refilled, mine.refilled_ms = at, max(mine.refilled_ms, record.boundary_ms)
 
     def adopt(self, newest: Iterable[OutageData]) -> None:
         """The newest event of each outage on the outages topic. What is open there and is not found again by the
@@ -203,7 +207,8 @@ class Judge:
         self.lifecycle.open[node] = Outage(
             data.outage_id, ordinal, node, scope, data.kind, self.board.pane_of(data.began_at), data.began_at,
             data.detected_at, data.severity, data.catching_up, frozenset(self.board.nodes.leaves_of(node).tolist()),
-            gap_ms, data.sequence, list(data.children), rate=data.evidence.baseline_rate, rate_is_final=True,
+            gap_ms, sequence=data.sequence, children=list(data.children),
+            rate=data.evidence.baseline_rate, rate_is_final=True,
         )  # fmt: skip
 
     # ── questions ──

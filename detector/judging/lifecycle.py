@@ -40,6 +40,7 @@ class Lifecycle:
         """What changes at the board's boundary, which has this many nodes in breach."""
         if not (breaches or self.open or self.waiting):
             return []
+        self._note_usual_rates()
         resolved = list(self._look_at_open())
         if resolved:
             breaches = self.board.evaluate()
@@ -56,6 +57,8 @@ class Lifecycle:
                 dues.append(outage.hold_ms + policy.resolve.hold_ms)
             if not outage.quiet:
                 dues.append(self._quiet_from_ms(outage))
+            if not outage.rate_is_final:
+                dues.append(self._closes_ms(outage))
         return min(due for due in dues if due > boundary_ms)
 
     def keep(self, pane: int) -> None:
@@ -83,7 +86,7 @@ class Lifecycle:
     def _look_at_open(self) -> Iterator[Change]:
         for node in sorted(self.open, key=self._rank):
             outage = self.open[node]
-            if self.board.marks.dirty[node]:
+            if self.board.has_news(node):
                 self._look_at_recovery(outage)
             hold_ms = outage.hold_ms
             if hold_ms is not None and self.board.boundary_ms - hold_ms >= self.board.policy.resolve.hold_ms:
@@ -119,16 +122,31 @@ class Lifecycle:
                 break
             approved, red, overdue = approved + pane.approved, red + pane.red, overdue + pane.overdue
             voters.update(pane.voters)
+        needed = self.board.policy.resolve.decided - approved - red
+        if needed > 0 and outage.folded_red >= needed:
+            overdue += outage.folded_overdue * needed // outage.folded_red
+            red += needed
+        elif needed > 0:
+            red, overdue = red + outage.folded_red, overdue + outage.folded_overdue
         return approved, red, overdue, len(voters)
 
     def _usual_rate(self, outage: Outage) -> float | None:
         """The rate of the hour before it began; final once its first pane is closed."""
         if not outage.rate_is_final:
-            moment = self.board.moment
             outage.rate = self.board.rate_before(outage.node, outage.began)
-            closes_ms = (outage.began + 1) * moment.pane_ms + moment.closing_ms
-            outage.rate_is_final = closes_ms <= moment.boundary_ms
+            outage.rate_is_final = self._closes_ms(outage) <= self.board.boundary_ms
         return outage.rate
+
+    def _note_usual_rates(self) -> None:
+        """Take the rates that become final now: later the panes that they rest on leave the ring."""
+        for outage in self.open.values():
+            if not outage.rate_is_final and self._closes_ms(outage) <= self.board.boundary_ms:
+                self._usual_rate(outage)
+
+    def _closes_ms(self, outage: Outage) -> int:
+        """When the first pane of an outage is closed."""
+        moment = self.board.moment
+        return (outage.began + 1) * moment.pane_ms + moment.closing_ms
 
     def _quiet_from_ms(self, outage: Outage) -> int:
         """When the scope will have had no payment for T, or for several of its usual gaps if these are longer."""
@@ -231,7 +249,7 @@ class Lifecycle:
         calm: Literal["critical", "warning"] = "warning" if self._is_muted else "critical"
         return Outage(
             outage_id(scope, ordinal), ordinal, node, scope, kind, began, began_ms, board.boundary_ms, calm,
-            self.catching_up, cells, gap_ms,
+            self.catching_up, cells, gap_ms, *board.folded(node),
         )  # fmt: skip
 
     # ── what a clock decided ──

@@ -7,13 +7,14 @@ Does not know counts or times. Numbers are given in the order in which leaves ar
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from detector.contracts.policy import Policy
-from detector.contracts.scope import OTHER, PLATFORM, Leaf, Scope, leaf_scope
+from detector.contracts.scope import OTHER, PLATFORM, Leaf, Scope, leaf_scope, parse_scope
 from detector.counting.columns import Int32s, Int64s
 
 NO_NODE = -1
@@ -64,13 +65,27 @@ class Nodes:
         self._lay_out()
 
     def obey(self, policy: Policy) -> None:
-        """A new policy holds; its dimensions must be those of before."""
+        """A new policy holds; its dimensions and panes must be those of before, for the log is written in them."""
         if policy.dimensions != self.policy.dimensions:
             raise ValueError(
                 f"dimensions are fixed while the log goes on; got {policy.dimensions} after {self.policy.dimensions}; "
                 "start with new topics to count by other dimensions"
             )
+        if policy.pane_ms != self.policy.pane_ms:
+            raise ValueError(
+                f"panes are fixed while the log goes on; got {policy.pane_ms} ms after {self.policy.pane_ms} ms; "
+                "start with new topics to count by other panes"
+            )
         self.policy = policy
+        self._lay_out()
+
+    def load(self, leaves: Iterable[Leaf], keys: Iterable[str]) -> None:
+        """Know again the leaves and scopes of a snapshot, under the numbers they had."""
+        for key in keys:
+            self._node(parse_scope(key))
+        for leaf in leaves:
+            self.leaf_number[leaf] = len(self.leaves)
+            self.leaves.append(leaf)
         self._lay_out()
 
     def scopes_of(self, leaf: int) -> list[int]:

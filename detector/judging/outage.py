@@ -52,6 +52,9 @@ class Outage:
     cells: frozenset[int]
     gap_ms: int
     """Mean time between payments when it was detected."""
+    folded_red: int = 0
+    folded_overdue: int = 0
+    """What had left the ring of its streak when it was detected; nothing of it was approved."""
     sequence: int = 0
     children: list[str] = field(default_factory=list)
     hold_ms: int | None = None

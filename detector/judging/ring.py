@@ -20,6 +20,8 @@ END = -1
 """No row, no pane."""
 EVERYONE = 0
 """The source number of a row that sums a closed pane over all sources."""
+DUE, NEWS = 1, 2
+"""In `Marks.dirty`: judge anew, because the rules or the clocks changed; or because counts of it came in."""
 PENDING, APPROVED, DECLINED, ERROR, CANCELLED, CANCELLED_LATE = range(6)
 BAD_VOTERS, PENDING_VOTERS, BAD_MERCHANTS, PENDING_MERCHANTS, APPROVED_VOTERS = range(5)
 
@@ -51,7 +53,7 @@ class Leaves(NamedTuple):
 class Marks(NamedTuple):
     """What is remembered of each node; panes, END for none."""
 
-    dirty: UInt8s
+    dirty: UInt8s  # 0, DUE or NEWS
     floor: Int64s  # a streak begins after it
     late: Int64s  # newest start of an approved late answer
     newest: Int64s  # newest pane in which anything was counted
@@ -83,6 +85,28 @@ def more_rows(rows: Rows, leaves: int, extra: int) -> Rows:
     grown["next"][-1] = rows.free[0]
     free = np.array([size, rows.free[1] + extra], np.int64)
     return rows._replace(head=head, free=free, **grown)
+
+
+@compiled
+def copy_rows(old: Rows, new: Rows) -> None:
+    """Put every row of `old` into `new`, which is empty; of each kind of hash as many as fit."""
+    for leaf in range(len(old.head)):
+        for slot in range(old.head.shape[1]):
+            row = old.head[leaf, slot]
+            while row != END:
+                at = take_row(new, leaf, old.pane[row], old.source[row])
+                new.counts[at] = old.counts[row]
+                new.votes[at] = old.votes[row]
+                new.late[at] = old.late[row]
+                put_hashes(new, at, old.lengths[row], old.hashes[row], old.place)
+                row = old.next[row]
+
+
+def reshaped(rows: Rows, slots: int, voters: int, merchants: int) -> Rows:
+    """The same rows in a ring of another size, or with room for another number of hashes."""
+    new = make_rows(len(rows.head), slots, len(rows.next), voters, merchants)
+    copy_rows(rows, new)
+    return new
 
 
 _BY_ROW = ("next", "source", "pane", "counts", "votes", "late", "lengths", "hashes")
@@ -120,6 +144,16 @@ def take_row(rows: Rows, leaf: int, pane: int, source: int) -> int:
 
 
 @compiled
+def put_hashes(rows: Rows, row: int, lengths: UInt8s, hashes: UInt64s, begins: Int64s) -> None:
+    """A row's smallest hashes; kind k of `hashes` begins at `begins[k]`. What the row has no room for is left out."""
+    for kind in range(5):
+        length = min(np.int64(lengths[kind]), rows.place[kind + 1] - rows.place[kind])
+        rows.lengths[row, kind] = length
+        for k in range(length):
+            rows.hashes[row, rows.place[kind] + k] = hashes[begins[kind] + k]
+
+
+@compiled
 def approved_in(rows: Rows, leaf: int, pane: int) -> bool:
     """Has the pane an approved payment of the leaf?"""
     row = rows.head[leaf, pane % rows.head.shape[1]]
@@ -135,11 +169,11 @@ def put_cells(rows: Rows, leaves: Leaves, marks: Marks, leaf_nodes: Int32s, sour
               leaf: Int32s, pane: Int64s, counts: Int32s, votes: Int32s, late: Int32s, late_start: Int64s,
               lengths: UInt8s, hashes: UInt64s) -> None:  # fmt: skip
     """A source's absolute values replace what it said of these cells before; panes older than `oldest` are gone."""
-    at = 0
+    begins = np.zeros(6, np.int64)
     for i in range(len(leaf)):
-        begin = at
+        begins[0] = begins[5]
         for kind in range(5):
-            at += lengths[i, kind]
+            begins[kind + 1] = begins[kind] + lengths[i, kind]
         if pane[i] < oldest:
             continue
         row = find_row(rows, leaf[i], pane[i], source)
@@ -149,11 +183,7 @@ def put_cells(rows: Rows, leaves: Leaves, marks: Marks, leaf_nodes: Int32s, sour
         rows.counts[row] = counts[i]
         rows.votes[row] = votes[i]
         rows.late[row] = late[i]
-        rows.lengths[row] = lengths[i]
-        for kind in range(5):
-            for k in range(lengths[i, kind]):
-                rows.hashes[row, rows.place[kind] + k] = hashes[begin + k]
-            begin += lengths[i, kind]
+        put_hashes(rows, row, lengths[i], hashes, begins)
         note_approved(rows, leaves, leaf[i], pane[i], before, counts[i, APPROVED], oldest)
         note_nodes(marks, leaf_nodes[leaf[i]], pane[i], late_start[i] // pane_ms if late_start[i] >= 0 else END)
 
@@ -174,7 +204,7 @@ def note_nodes(marks: Marks, nodes: Int32s, pane: int, late_pane: int) -> None:
     """Every scope above the leaf has news."""
     for node in nodes:
         if node >= 0:
-            marks.dirty[node] = 1
+            marks.dirty[node] = NEWS
             marks.newest[node] = max(marks.newest[node], pane)
             marks.late[node] = max(marks.late[node], late_pane)
 

@@ -40,7 +40,13 @@ class Progress:
     boundary_ms: int = NOT_YET
     applied_ms: int = NOT_YET
     """The newest boundary of any term that was judged: what was closed at it is closed for this source."""
+    judged: tuple[int, int] = (NOT_YET, NOT_YET)
+    """(term, boundary) of the newest record that was judged."""
     offset: int = NOT_YET
+    refilled: tuple[int, int] = (NOT_YET, NOT_YET)
+    """(term, boundary) of the newest record that was re-read after a restart."""
+    refilled_ms: int = NOT_YET
+    """The newest boundary of any term among these."""
     waiting: deque[Tally] = field(default_factory=deque)
 
 
@@ -91,14 +97,18 @@ class Sources:
         return min((head for head in heads if head <= target_ms), default=NOT_YET)
 
     def take(self, boundary_ms: int) -> Iterator[tuple[Progress, Tally]]:
-        """The records that wait for boundaries up to this one, source by source in order."""
+        """The records that wait for boundaries up to this one, source by source in order.
+
+        While one is in hand `applied_ms` is still of the records before it.
+        """
         for source in sorted(self.by_source):
             mine = self.by_source[source]
             while mine.waiting and mine.waiting[0].boundary_ms <= boundary_ms and mine.state is not State.BEHIND:
                 tally = mine.waiting.popleft()
-                mine.applied_ms = max(mine.applied_ms, tally.boundary_ms)
-                mine.offset = max(mine.offset, tally.offset)
                 yield mine, tally
+                mine.applied_ms = max(mine.applied_ms, tally.boundary_ms)
+                mine.judged = (tally.term, tally.boundary_ms)
+                mine.offset = max(mine.offset, tally.offset)
 
     def closed_ms(self) -> int:
         """The boundary that every source which ever spoke has reached."""
@@ -117,14 +127,15 @@ class Sources:
         """What a snapshot keeps: all but what waits."""
         return [
             [source.feed, source.partition, mine.number, mine.state.value, mine.term, mine.boundary_ms,
-             mine.applied_ms, mine.offset]
+             mine.applied_ms, list(mine.judged), mine.offset]
             for source, mine in self.by_source.items()
         ]  # fmt: skip
 
     def load(self, state: list[list[Any]]) -> None:
         """Take an `export` back."""
-        for feed, partition, number, word, *rest in state:
-            self.by_source[Source(feed, partition)] = Progress(number, State(word), *rest)
+        for feed, partition, number, word, term, boundary_ms, applied_ms, judged, offset in state:
+            progress = Progress(number, State(word), term, boundary_ms, applied_ms, tuple(judged), offset)
+            self.by_source[Source(feed, partition)] = progress
 
     def _progress(self, source: Source) -> Progress:
         if source not in self.by_source:
