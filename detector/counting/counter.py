@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from detector.contracts.policy import Policy
+from detector.contracts.policy import DEFAULT, Policy
 from detector.counting.book import Book, Told, grown, longer, names_grown, new_book, room_for_cut
 from detector.counting.columns import NONE, PAYMENT, Columns, Int64s
 from detector.counting.hand import in_hand
 from detector.counting.hashing import hash_text
-from detector.counting.index import new_slots
+from detector.counting.index import new_slots, refill, rehash
 from detector.counting.names import Names
 from detector.counting.orders import index_orders
 from detector.counting.tally import Cells, Details, Layout, Source, Tally
@@ -27,7 +27,7 @@ _FIELDS = (
     ("order", np.uint64), ("shopper", np.uint64), ("merchant", np.uint64), ("occurred_at", np.int64),
     ("started_at", np.int64), ("log_time", np.int64), ("offset", np.int64),
 )  # fmt: skip
-_NOTHING = tuple(np.zeros(0, dtype) for _, dtype in _FIELDS)
+_NOTHING: tuple[Any, ...] = tuple(np.zeros(0, dtype) for _, dtype in _FIELDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +255,19 @@ _NO_CELLS = Cells(
     (), np.zeros(0, np.int32), np.zeros(0, np.int64), np.zeros((0, 6), np.int32), np.zeros((0, 6), np.int32),
     np.zeros((0, 5), np.int32), np.zeros(0, np.int64), np.zeros((0, 5), np.uint8), np.zeros(0, np.uint64),
 )  # fmt: skip
+
+
+def warm_up() -> None:
+    """Compile every loop that counts, or load it, by counting nothing."""
+    counter = Counter(DEFAULT, Names(DEFAULT), Source("warm", 0), {"warm": 1}, noted_ms=0)
+    counter._begin_orders()
+    counter._run(_NOTHING, 0)
+    counter.at_end(1, True)
+    counter.caught_up()
+    book = counter._book
+    rehash(book.row_slots, book.row_slots[:0])
+    for table in (book.groups[0], book.merchants, book.codes):
+        refill(table[:0], table)
 
 
 def _plain(columns: Columns) -> tuple[Any, ...]:

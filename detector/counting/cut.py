@@ -11,7 +11,7 @@ import numpy as np
 from detector.compiled import compiled
 from detector.counting.book import Book
 from detector.counting.cells import mark
-from detector.counting.columns import APPROVED, DECLINED, ERROR, NONE, PENDING, UInt8s, UInt64s
+from detector.counting.columns import APPROVED, CANCELLED, NONE, PENDING, UInt8s, UInt64s
 from detector.counting.details import is_cancelled_late, note_overdue
 from detector.counting.top import tell_details
 
@@ -93,22 +93,24 @@ def _tell_cell(book: Book, n: int, at: int) -> None:
 
 @compiled
 def _sum_rows(book: Book, n: int, at: int) -> None:
-    voters, merchants = book.rule[0].voters, book.rule[0].merchants
-    counts, lengths = book.out_counts[n], book.out_lengths[n]
+    voters, merchants, answer_ms = book.rule[0].voters, book.rule[0].merchants, book.answer_ms
+    counts, lengths, rows, smallest = book.out_counts[n], book.out_lengths[n], book.rows, book.smallest
     while at != NONE:
-        row = book.rows[at]
-        status = CANCELLED_LATE if is_cancelled_late(book, row) else row.status
+        row = rows[at]
+        status = row.status
+        if status == CANCELLED and is_cancelled_late(row, answer_ms):
+            status = CANCELLED_LATE
         counts[status] += 1
         counts[VOTES + status] += row.vote
         voter = row.shopper if row.shopper != 0 else row.order
         if status == APPROVED:
-            _keep(book.smallest[APPROVED_VOTERS], lengths, APPROVED_VOTERS, APPROVED_VOTERS_MAX, voter)
+            _keep(smallest[APPROVED_VOTERS], lengths, APPROVED_VOTERS, APPROVED_VOTERS_MAX, voter)
         elif status == PENDING:
-            _keep(book.smallest[PENDING_VOTERS], lengths, PENDING_VOTERS, voters, voter)
-            _keep(book.smallest[PENDING_MERCHANTS], lengths, PENDING_MERCHANTS, merchants, row.merchant)
-        elif status in (DECLINED, ERROR, CANCELLED_LATE):
-            _keep(book.smallest[BAD_VOTERS], lengths, BAD_VOTERS, voters, voter)
-            _keep(book.smallest[BAD_MERCHANTS], lengths, BAD_MERCHANTS, merchants, row.merchant)
+            _keep(smallest[PENDING_VOTERS], lengths, PENDING_VOTERS, voters, voter)
+            _keep(smallest[PENDING_MERCHANTS], lengths, PENDING_MERCHANTS, merchants, row.merchant)
+        elif status != CANCELLED:
+            _keep(smallest[BAD_VOTERS], lengths, BAD_VOTERS, voters, voter)
+            _keep(smallest[BAD_MERCHANTS], lengths, BAD_MERCHANTS, merchants, row.merchant)
         at = row.next
 
 

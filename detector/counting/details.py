@@ -10,16 +10,16 @@ from typing import Any
 
 from detector.compiled import compiled
 from detector.counting.book import Book
-from detector.counting.columns import APPROVED, CANCELLED, DECLINED, ERROR, NONE, PENDING
+from detector.counting.columns import APPROVED, CANCELLED, DECLINED, ERROR, NONE, PENDING, Int64s
 from detector.counting.hashing import mix
 from detector.counting.index import place_of
 
 
 @compiled
-def is_cancelled_late(book: Book, row: Any) -> bool:
-    """Whether the shopper left only after waiting the leaf's `answer_ms`."""
-    answer_ms = book.answer_ms[row.leaf]
-    return bool(row.status == CANCELLED and answer_ms >= 0 and row.occurred - row.start >= answer_ms)
+def is_cancelled_late(row: Any, answer_ms: Int64s) -> bool:
+    """Whether the shopper left only after waiting the leaf's `answer_ms[leaf]`."""
+    wait_ms = answer_ms[row.leaf]
+    return bool(row.status == CANCELLED and wait_ms >= 0 and row.occurred - row.start >= wait_ms)
 
 
 @compiled
@@ -51,7 +51,7 @@ def count_row(book: Book, at: int, by: int) -> None:
         entry.red += by
         if row.code != NONE:
             _count_code(book, row, by)
-    elif (row.status == PENDING and book.cells[row.cell].overdue) or is_cancelled_late(book, row):
+    elif (row.status == PENDING and book.cells[row.cell].overdue) or is_cancelled_late(row, book.answer_ms):
         entry.overdue += by
 
 

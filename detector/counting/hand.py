@@ -6,9 +6,9 @@ Knows numba's struct references and the names of the tables, nothing of what the
 
 from __future__ import annotations
 
-import os
 from typing import Any, cast
 
+import numba
 from numba.core import types
 from numba.experimental import structref
 
@@ -38,4 +38,4 @@ def _take(tables: tuple[Any, ...]) -> Any:
 
 def in_hand(book: Book) -> Book:
     """What to pass to loops that take a Book; make it anew whenever a table was replaced."""
-    return book if os.environ.get("NUMBA_DISABLE_JIT", "0") != "0" else cast(Book, _take(tuple(book)))
+    return book if getattr(numba.config, "DISABLE_JIT", 0) else cast(Book, _take(tuple(book)))

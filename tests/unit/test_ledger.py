@@ -41,7 +41,7 @@ def tell(*events: Event, until: int, made: Counter | None = None) -> Told:
     """What is told last of every cell when time has come to `until`."""
     made = made or counter()
     ends = T + until
-    for_time = [Event("confirmed", "nobody", ends + 1_000)]
+    for_time = [Event("confirmed", f"nobody at {until}", ends + 1_000)]
     read = [*events, *for_time]
     times = [max(e.occurred for e in read[: n + 1]) for n in range(len(read))]
     cells: Told = {}
