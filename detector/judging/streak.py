@@ -235,6 +235,15 @@ def rate_before(rows: Rows, tree: Tree, node: int, first: int, moment: Moment) -
 
 
 @compiled
+def clear(found: Verdicts, node: int) -> None:
+    """The node has no streak."""
+    found.first[node], found.verdict[node] = END, FINE
+    found.red[node], found.overdue[node], found.payments[node] = 0, 0, 0
+    found.voters[node], found.merchants[node] = 0, 0
+    found.due_ms[node], found.due_start[node] = NEVER, NEVER
+
+
+@compiled
 def evaluate_nodes(rows: Rows, leaves: Leaves, marks: Marks, fold: Fold, tree: Tree, found: Verdicts,
                    moment: Moment) -> int:  # fmt: skip
     """Evaluate every node that has news or is due; how many are in breach now."""
@@ -242,7 +251,11 @@ def evaluate_nodes(rows: Rows, leaves: Leaves, marks: Marks, fold: Fold, tree: T
     for node in range(len(found.first)):
         due = found.due_ms[node] <= moment.boundary_ms or found.due_start[node] <= moment.now[0]
         if marks.dirty[node] or due:
-            evaluate(rows, leaves, marks, fold, tree, found, node, moment)
+            # Most scopes most of the time: the newest pane has an approved payment, and there is no streak to measure.
+            if streak_after(leaves, marks, tree, node) >= marks.newest[node]:
+                clear(found, node)
+            else:
+                evaluate(rows, leaves, marks, fold, tree, found, node, moment)
         breaches += found.verdict[node] == BREACH
     return breaches
 
