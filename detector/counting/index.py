@@ -1,6 +1,6 @@
 """Two small open-addressing tables for compiled loops: from a hash to a row, and of records that hold their own key.
 
-A *slot* is 32 bits of the hash beside the row's number, so that looking up, moving and removing touch no other row;
+A *slot* is 31 bits of the hash beside the row's number, so that looking up, moving and removing touch no other row;
 a removed slot leaves no gap (what follows moves back). Knows nothing of what the rows are.
 """
 
@@ -15,7 +15,7 @@ from detector.compiled import compiled
 from detector.counting.columns import Int64s, UInt64s
 
 EMPTY = -1
-_LOW = 0xFFFFFFFF
+_LOW, _TAG = 0xFFFFFFFF, 0x7FFFFFFF
 
 
 def new_slots(rows: int) -> Int64s:
@@ -25,8 +25,8 @@ def new_slots(rows: int) -> Int64s:
 
 @compiled
 def tag_of(key: np.uint64) -> int:
-    """The 32 bits of a hash that a slot keeps."""
-    return int(np.int64(key & np.uint64(_LOW)))
+    """The 31 bits of a hash that a slot keeps: it stays a positive number."""
+    return int(np.int64(key & np.uint64(_TAG)))
 
 
 @compiled
@@ -49,15 +49,15 @@ def put(slots: Int64s, tag: int, row: int) -> None:
     place = tag & mask
     while slots[place] != EMPTY:
         place = (place + 1) & mask
-    slots[place] = (tag << 32) | row
+    slots[place] = (tag << 32) | np.int64(row)
 
 
 @compiled
 def remove(slots: Int64s, key: np.uint64, row: int) -> None:
     """Take out a row that is there."""
     mask, tag = len(slots) - 1, tag_of(key)
-    hole = tag & mask
-    while slots[hole] != (tag << 32) | row:
+    hole, slot = tag & mask, (tag << 32) | np.int64(row)
+    while slots[hole] != slot:
         hole = (hole + 1) & mask
     place = (hole + 1) & mask
     while slots[place] != EMPTY:
