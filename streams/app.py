@@ -99,7 +99,7 @@ class Worker:
         if not self.verdict.recovered:
             found["verdict"] = "Faust has not joined its group and recovered its table yet"
         elif self.verdict.holds_seat and self.verdict.tenure is None:
-            found["verdict"] = "the tallies are this worker's to judge, and its Judge is being put together"
+            found["verdict"] = "judging is this worker's turn, and its Judge is being put together"
         return found
 
     async def run(self) -> int:

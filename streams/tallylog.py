@@ -16,7 +16,10 @@ from aiokafka import AIOKafkaProducer
 from detector.counting.tally import Marker, Tally, decode, encode
 from streams.settings import Settings
 
-__all__ = ["RECORD_BYTES_MAX", "TallyLog", "pack", "unpack"]
+__all__ = ["BEHIND_MS", "RECORD_BYTES_MAX", "TallyLog", "pack", "unpack"]
+
+BEHIND_MS = 120_000
+"""So far behind the clock is catching up: what is found then is no news to page anybody with."""
 
 RECORD_BYTES_MAX = 64 * 1024 * 1024
 """Of a record before compression; the largest is the snapshot of a source with thousands of leaves."""

@@ -30,7 +30,7 @@ from streams.intake.placing import Placing
 from streams.intake.reader import NOT_PLACED, Reader, TopicPartition
 from streams.intake.recovery import Begin, Committed, Note, begin_from
 from streams.settings import Settings
-from streams.tallylog import TallyLog
+from streams.tallylog import BEHIND_MS, TallyLog
 
 __all__ = ["Counting", "Session", "open_session"]
 
@@ -41,6 +41,7 @@ FETCH_MS = 200
 COMMIT_S = 2.0
 END_S = 5.0
 IDLE_STEP_S = 0.5
+BEHIND_REPEAT_S = 5.0
 HORIZONS_KEPT = 3
 IN_FLIGHT_MAX = 1_000
 WAIT_S = 0.05
@@ -75,6 +76,7 @@ class Session:
         self._idle_s: dict[Source, float] = {}
         self._ended: set[Source] = set()
         self._committed_s = 0.0
+        self._behind_s = -BEHIND_REPEAT_S
 
     # The cycle
 
@@ -113,9 +115,22 @@ class Session:
             await self._letters.put(counted.bad, time.monotonic())
 
     async def _write(self, records: Sequence[Tally | Marker]) -> None:
+        if self._is_behind(records):
+            # Before the tallies, so that the Judge knows when it judges them.
+            self._in_flight += await self._log.send([Marker("catching_up")])
         self._in_flight += await self._log.send(records)
         if len(self._in_flight) >= IN_FLIGHT_MAX:
             await self._acknowledged()
+
+    def _is_behind(self, records: Sequence[Tally | Marker]) -> bool:
+        """Whether these are the first tallies for a while that lie far behind the clock."""
+        now_s = time.monotonic()
+        oldest_ms = self._all.wall_ms() - BEHIND_MS
+        behind = any(isinstance(record, Tally) and record.boundary_ms < oldest_ms for record in records[:1])
+        if not behind or self._settings.clock == "events" or now_s - self._behind_s < BEHIND_REPEAT_S:
+            return False
+        self._behind_s = now_s
+        return True
 
     async def _acknowledged(self) -> None:
         """Wait until the broker has every tally written so far. Raises KafkaError where it refuses one."""

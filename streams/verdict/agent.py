@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import faust
+from aiokafka.errors import KafkaError
 from faust.types import TP
 
 from detector.contracts.policy import Policy
@@ -115,11 +116,21 @@ class Verdict:
         """Once a second: leave a seat that was lost, write what the clock says to the log. Never returns."""
         while True:
             await asyncio.sleep(WATCH_S)
-            if self._over and not self._lock.locked():
+            try:
                 async with self._lock:
-                    await self._vacate()
-            if self.tenure is not None and self._settings.clock == "wall":
-                await self._say(self.tenure)
+                    await self._keep_seat()
+                if self.tenure is not None and self._settings.clock == "wall":
+                    await self._say(self.tenure)
+            except (Fenced, KafkaError) as error:
+                self._fail(error)
+
+    async def _keep_seat(self) -> None:
+        """Leave a seat that was lost; take one that is ours, also where no record comes to ask for it."""
+        if self._over and not self.holds_seat:
+            await self._vacate()
+        table_is_whole = self.app.tables.actives_ready and not self.app.rebalancing
+        if self.holds_seat and table_is_whole and (self._over or self.tenure is None):
+            await self._begin()
 
     async def _say(self, tenure: Tenure) -> None:
         now_s, judge = time.monotonic(), tenure.judge
@@ -164,7 +175,7 @@ class Verdict:
         message = event.message
         tenure = self.tenure
         if tenure is None or self._over:
-            tenure = await self._begin(message.offset)
+            tenure = await self._begin()
         logged = Logged(message.offset, int(message.timestamp * 1000), decoded(message.value, message.offset))
         for change in await tenure.take([logged]):
             if change.type == "started":
@@ -173,11 +184,11 @@ class Verdict:
         if time.monotonic() - self._snapshot_s >= SNAPSHOT_S:
             self._write_snapshot(tenure)
 
-    async def _begin(self, offset: int) -> Tenure:
+    async def _begin(self) -> Tenure:
         await self._vacate()
         self._over = False
         self._watch = Watch(time.monotonic())
-        tenure = await begin_tenure(self._settings, self._policy, self._table, offset, self._wall_ms)
+        tenure = await begin_tenure(self._settings, self._policy, self._table, self._wall_ms)
         self.tenure = tenure
         self._snapshot_s = time.monotonic()
         if tenure.judge.policy.version != self._policy.version:

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from detector.counting.tally import Marker, Source, Tally
+from streams.tallylog import BEHIND_MS
 
 __all__ = ["Watch"]
 
 SILENT_S = 30.0
-BEHIND_MS = 120_000
 REPEAT_S = 5.0
 """A marker that was written and not read back yet is not written again so soon."""
 

@@ -118,21 +118,21 @@ class Tenure:
 
 
 async def begin_tenure(
-    settings: Settings, policy: Policy, table: Mapping[bytes, bytes], until: int, wall_ms: Callable[[], int]
+    settings: Settings, policy: Policy, table: Mapping[bytes, bytes], wall_ms: Callable[[], int]
 ) -> Tenure:
-    """A Judge that has taken every record before offset `until` of the tallies log. Raises Fenced, KafkaError."""
+    """A Judge that has taken every record that the tallies log has now. Raises Fenced, KafkaError."""
     outbox = Outbox(settings, wall_ms)
     await outbox.start()
     try:
         async with open_tally_reader(settings) as reader:
-            return await _rebuilt(reader, policy, newest(table), outbox, until, wall_ms)
+            return await _rebuilt(reader, policy, newest(table), outbox, wall_ms)
     except BaseException:
         await outbox.stop()
         raise
 
 
 async def _rebuilt(
-    reader: TallyReader, policy: Policy, kept: Snapshot | None, outbox: Outbox, until: int, wall_ms: Callable[[], int]
+    reader: TallyReader, policy: Policy, kept: Snapshot | None, outbox: Outbox, wall_ms: Callable[[], int]
 ) -> Tenure:
     if kept is None:
         first = await reader.beginning()
@@ -144,7 +144,7 @@ async def _rebuilt(
         tenure = Tenure(judge, outbox, kept.epoch + 1, kept.offset, wall_ms)
         await _refill(reader, judge, first, kept.offset)
         judge.adopt(outbox.written.newest.values())
-    async for batch in reader.between(tenure.next, until):
+    async for batch in reader.between(tenure.next, await reader.end()):
         await tenure.take(batch)
     log.info("verdict: judging from offset %d, epoch %d, log read from %d", tenure.next, tenure.epoch, first)
     return tenure

@@ -59,7 +59,7 @@ _QUICK = "min_merchants = 1\n[answer_s]\ndefault = 15\n" + "".join(
     f"[{kind}]\nafter_s = 20\nvoters = 5\n" for kind in ("all_red", "all_pending")
 )
 POLICIES = {"acquirer_day1": _QUICK, "bank_0303": _QUICK}
-"""Quick ones, since a day without an outage would prove little; `bank_0303` has none all the same: its failures leak."""
+"""Quick, since a day without an outage proves little; `bank_0303` has none all the same: its failures leak."""
 
 
 @dataclass(frozen=True, slots=True)

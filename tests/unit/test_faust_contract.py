@@ -1,0 +1,156 @@
+"""Every name of Faust and aiokafka that is private, or that we lean on beyond their documentation, is still there."""
+
+from __future__ import annotations
+
+import inspect
+
+import aiokafka
+import faust
+import pytest
+from aiokafka.consumer.group_coordinator import GroupCoordinator
+from aiokafka.consumer.subscription_state import SubscriptionState, TopicPartitionState
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.errors import IllegalGenerationError, RebalanceInProgressError, UnknownMemberIdError
+from aiokafka.partitioner import murmur2
+from aiokafka.structs import OffsetAndMetadata, TopicPartition
+from faust.tables.manager import TableManager
+
+from streams.embedded import EmbeddedKafka
+from streams.settings import load_settings
+from streams.topics import changelog_topic
+from streams.verdict.agent import TABLE, build_app
+
+
+@pytest.fixture
+def app(tmp_path_factory: pytest.TempPathFactory) -> faust.App:
+    """The worker's app, not started."""
+    return build_app(load_settings(), str(tmp_path_factory.mktemp("faust")))
+
+
+def test_versions_are_the_pinned_ones() -> None:
+    """The names below were read in these versions; another one needs reading again."""
+    assert (faust.__version__, aiokafka.__version__) == ("0.15.3", "0.14.0")
+
+
+def test_a_consumer_has_the_parts_that_the_reader_asks() -> None:
+    """`_coordinator` and `_subscription` of a consumer, set where we expect them."""
+    source = inspect.getsource(aiokafka.AIOKafkaConsumer)
+    assert "self._coordinator = GroupCoordinator(" in source
+    assert "self._subscription" in source
+
+
+@pytest.mark.parametrize("name", ["fetch_committed_offsets", "ensure_coordinator_known", "_do_commit_offsets"])
+def test_the_coordinator_commits_and_tells(name: str) -> None:
+    """One try at a commit, and committed offsets with their notes: awaitable, with the arguments that we pass."""
+    method = getattr(GroupCoordinator, name)
+    assert inspect.iscoroutinefunction(method)
+    wanted = {"fetch_committed_offsets": ["partitions"], "_do_commit_offsets": ["assignment", "offsets"]}
+    assert list(inspect.signature(method).parameters)[1:] == wanted.get(name, [])
+
+
+def test_a_commit_takes_the_generation_when_it_is_sent() -> None:
+    """Between our look at the generation and its use nothing is awaited, or a stale commit could pass."""
+    body = inspect.getsource(GroupCoordinator._do_commit_offsets)
+    assert "self.generation" in body[: body.index("await ")]
+
+
+def test_the_coordinator_has_a_generation() -> None:
+    """`generation` is an attribute that the coordinator sets."""
+    assert "self.generation = " in inspect.getsource(GroupCoordinator)
+
+
+def test_a_partition_has_position_and_end() -> None:
+    """`position`, `has_valid_position`, `highwater`, `lso` of a partition's state, found by `state_value`."""
+    source = inspect.getsource(TopicPartitionState)
+    assert all(f"self.{name}" in source for name in ("highwater", "lso", "_position"))
+    assert isinstance(inspect.getattr_static(TopicPartitionState, "has_valid_position"), property)
+    assert isinstance(inspect.getattr_static(TopicPartitionState, "position"), property)
+    assert isinstance(inspect.getattr_static(SubscriptionState, "subscription"), property)
+
+
+def test_stale_members_are_told_by_these_errors() -> None:
+    """The three errors that mean "the group has moved on" are errors of Kafka's."""
+    assert all(issubclass(error, aiokafka.errors.KafkaError)
+               for error in (IllegalGenerationError, RebalanceInProgressError, UnknownMemberIdError))  # fmt: skip
+
+
+def test_the_partitioner_is_kafkas() -> None:
+    """murmur2 as Kafka's own tests have it."""
+    found = {text: murmur2(text) & 0xFFFFFFFF for text in (b"21", b"foobar", b"a-little-bit-long-string")}
+    assert found == {b"21": -973932308 & 0xFFFFFFFF, b"foobar": -790332482 & 0xFFFFFFFF,
+                     b"a-little-bit-long-string": -985981536 & 0xFFFFFFFF}  # fmt: skip
+
+
+def test_the_range_assignor_keeps_an_index_together() -> None:
+    """Two topics of equal size, any number of members: an index of both is one member's."""
+
+    class Cluster:
+        def partitions_for_topic(self, _topic: str) -> set[int]:
+            return set(range(8))
+
+    for members in (1, 2, 3, 8, 9):
+        subscriptions = {f"m{n}": type("M", (), {"subscription": ["orders", "payments"]})() for n in range(members)}
+        placed = RangePartitionAssignor.assign(Cluster(), subscriptions)
+        owners: dict[int, set[str]] = {}
+        for member, assignment in placed.items():
+            for _topic, indexes in assignment.assignment:
+                for index in indexes:
+                    owners.setdefault(index, set()).add(member)
+        assert {index: len(found) for index, found in owners.items()} == dict.fromkeys(range(8), 1)
+
+
+def test_the_app_is_bridled(app: faust.App) -> None:
+    """No topic declared, no leader topic, no web server, a session of 10 s: as the worker needs it."""
+    conf = app.conf
+    assert (conf.topic_allow_declare, conf.topic_disable_leader, conf.web_enabled) == (False, True, False)
+    assert (conf.broker_session_timeout, conf.broker_heartbeat_interval) == (10.0, 3.0)
+    assert str(conf.store) == "memory:"
+    assert app.conf.id == f"{load_settings().app_id}-judge"
+
+
+def test_the_tables_changelog_is_the_topic_that_we_make(app: faust.App) -> None:
+    """Faust's name for the changelog of our table is the one that `pastille topics create` uses."""
+    table = app.Table(TABLE, partitions=1, key_type=bytes, value_type=bytes)
+    assert table.changelog_topic.get_topic_name() == changelog_topic(load_settings())
+
+
+def test_the_app_tells_when_a_table_is_whole(app: faust.App) -> None:
+    """`tables.actives_ready` turns true after recovery; `rebalancing` and the two signals are there."""
+    assert app.tables.actives_ready is False
+    assert app.rebalancing is False
+    assert "self.actives_ready = True" in inspect.getsource(TableManager.on_actives_ready)
+    assert all(hasattr(signal, "connect") for signal in (app.on_partitions_assigned, app.on_partitions_revoked))
+
+
+def test_metadata_travels_with_an_offset() -> None:
+    """A committed offset has a place for our note."""
+    assert OffsetAndMetadata(1, "note").metadata == "note"
+    assert TopicPartition("t", 0).topic == "t"
+
+
+@pytest.mark.kafka
+def test_a_note_comes_back(kafka: EmbeddedKafka) -> None:
+    """What is committed with a note is read back with it, on a real broker."""
+    import asyncio
+
+    from streams.intake.reader import Reader
+    from streams.intake.recovery import Committed, Note
+
+    topic = kafka.new_topic("notes")
+    settings = kafka.settings(app_id=topic)
+
+    async def there_and_back() -> dict[TopicPartition, Committed]:
+        reader = Reader(settings, [topic])
+        await reader.start()
+        try:
+            while reader.round < 0:
+                await asyncio.sleep(0.05)
+            at = TopicPartition(topic, 0)
+            assert await reader.commit({at: (7, Note(3, 1000, 9))}, reader.round)
+            assert not await reader.commit({at: (8, Note(4, 1000, 9))}, reader.round - 1)
+            return await reader.committed([at])
+        finally:
+            await reader.stop()
+
+    found = asyncio.run(asyncio.wait_for(there_and_back(), 60))
+    assert found == {TopicPartition(topic, 0): Committed(7, Note(3, 1000, 9))}

@@ -1,0 +1,100 @@
+"""The pure parts of the intake: where a source is taken up, what is read, the bound on dead letters, packed tallies."""
+
+from __future__ import annotations
+
+import pytest
+
+from detector.counting.tally import Marker, Source
+from streams.errors import UserError
+from streams.intake.deadletters import RateLimit
+from streams.intake.placing import ORDERS, PAYMENTS, KeyCheck, place
+from streams.intake.recovery import Begin, Committed, Note, begin_from, parse_note
+from streams.settings import Feed
+from streams.tallylog import PACK_MAX, pack, unpack
+
+FEED = Feed()
+
+
+def test_a_first_start_begins_where_it_is_told() -> None:
+    """Without a commit: the given offsets, the given term, nothing noted, nothing read before."""
+    assert begin_from({}, {"p": 7, "o": 3}, 1_000) == Begin(1_000, None, {"p": 7, "o": 3}, {"p": 7, "o": 3})
+
+
+def test_an_owner_goes_on_from_the_notes() -> None:
+    """The committed offsets, the next term, the noted boundary, and what was read and told already."""
+    found = {"p": Committed(5, Note(8, 61_000, 50)), "o": Committed(2, Note(8, 61_000, 20))}
+    assert begin_from(found, {"p": 0, "o": 0}, 1) == Begin(9, 61_000, {"p": 5, "o": 2}, {"p": 50, "o": 20})
+
+
+def test_notes_that_disagree_are_read_carefully() -> None:
+    """The highest term and the lowest boundary: what was perhaps not acknowledged is told again."""
+    found = {"p": Committed(5, Note(9, 62_000, 50)), "o": Committed(2, Note(8, 61_000, 20))}
+    begin = begin_from(found, {"p": 0, "o": 0}, 1)
+    assert (begin.term, begin.noted_ms) == (10, 61_000)
+
+
+def test_a_foreign_commit_is_an_offset_without_a_note() -> None:
+    """A commit of another program: its offset holds, and the source begins anew."""
+    assert parse_note("by hand") is None
+    assert begin_from({"p": Committed(5, None)}, {"p": 0}, 77) == Begin(77, None, {"p": 5}, {"p": 5})
+
+
+def test_a_note_reads_what_it_wrote() -> None:
+    """Metadata there and back."""
+    note = Note(3, -1, 12)
+    assert parse_note(note.text()) == note
+
+
+def test_both_topics_of_a_feed_are_read() -> None:
+    """Equal partitions: payments and orders, no warning."""
+    placing = place([FEED], {"payments": 4, "orders": 4})
+    assert placing.kinds("default") == {"payments": PAYMENTS, "orders": ORDERS}
+    assert (placing.layout, placing.warnings) == ({"default": 4}, ())
+
+
+@pytest.mark.parametrize("partitions", [{"payments": 4, "orders": 2}, {"payments": 4}])
+def test_odd_orders_are_left_out_and_said(partitions: dict[str, int]) -> None:
+    """Unequal partitions, or no orders topic: payments alone, with a sentence."""
+    placing = place([FEED], partitions)
+    assert placing.kinds("default") == {"payments": PAYMENTS}
+    assert "without half green orders" in placing.warnings[0]
+
+
+def test_a_feed_without_payments_is_an_error() -> None:
+    """No payments topic: said with its name and the mend."""
+    with pytest.raises(UserError, match=r"payments.*topics create"):
+        place([FEED], {"orders": 4})
+
+
+def test_wrong_keys_are_noticed_above_one_percent() -> None:
+    """A hundred records with the right key in the right partition are well; two wrong ones are too many."""
+    check, value = KeyCheck(), b'{"order_id": "o-1"}'
+    right = [value] * 4
+    for _ in range(25):
+        check.look(right, lambda _: b"o-1", 0, 1)
+    assert not check.is_wrong
+    check.look([value] * 2, lambda _: b"p-1", 0, 1)
+    assert check.is_wrong
+
+
+def test_a_burst_passes_and_a_flood_does_not() -> None:
+    """A bucket of 5 that gains 1 a second."""
+    limit = RateLimit(1.0, 5.0)
+    assert [limit.admit(0.0) for _ in range(6)] == [True] * 5 + [False]
+    assert [limit.admit(2.0) for _ in range(3)] == [True, True, False]
+
+
+@pytest.mark.parametrize("count", [1, 2, PACK_MAX, PACK_MAX + 1])
+def test_packed_records_come_back_in_order(count: int) -> None:
+    """However many: the same records, in order, in no more Kafka records than needed."""
+    records = [Marker("stuck", Source("default", number)) for number in range(count)]
+    values = list(pack(records))
+    assert [record for value in values for record in unpack(value)] == records
+    assert len(values) == -(-count // PACK_MAX)
+
+
+@pytest.mark.parametrize("value", [b"", b"\xc1", b"\xc1\x91\xc0", b"text", b"\x90"])
+def test_foreign_bytes_are_refused(value: bytes) -> None:
+    """What Pastille did not write is a ValueError, whatever it is."""
+    with pytest.raises(ValueError):  # noqa: PT011  # msgspec's errors are ValueErrors with words of their own
+        unpack(value)

@@ -1,0 +1,136 @@
+"""What a worker says on /metrics: the names promised, no rate without payments, labels without end."""
+
+from __future__ import annotations
+
+from collections import Counter as Count
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from prometheus_client import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from detector.contracts.scope import PLATFORM, Scope, leaf_scope
+from detector.counting.tally import Source
+from streams.intake.lane import Totals
+from streams.metrics import METRICS, markdown, new_registry
+from streams.verdict.tenure import Facts
+
+PROMISED = {
+    "pastille_approval_ratio": {"dimension", "bank", "method", "window"},
+    "pastille_pending_ratio": {"dimension", "bank", "method", "window"},
+    "pastille_payments_total": {"bank", "method", "status"},
+    "pastille_outage_active": {"dimension", "bank", "method", "kind", "severity"},
+    "pastille_outages_total": {"kind", "trigger"},
+    "pastille_events_total": {"feed", "topic", "result"},
+    "pastille_dead_letters_total": {"reason"},
+    "pastille_late_answers_total": set(),
+    "pastille_too_late_total": set(),
+    "pastille_policy_blocked_total": {"reason"},
+    "pastille_ingest_lag_events": {"source"},
+    "pastille_watermark_age_seconds": {"source"},
+    "pastille_boundary_seconds": set(),
+    "pastille_judge_active": set(),
+}
+NOW_MS = 1_700_000_010_000
+BNP, PIX = Scope((("bank", "bnp"),)), leaf_scope(("bank", "method", "psp"), ("bnp", "pix", "one"))
+PIX_TWO = leaf_scope(("bank", "method", "psp"), ("bnp", "pix", "two"))
+
+
+@dataclass
+class FakeIntake:
+    """An intake that counted a little."""
+
+    lanes: dict[Source, Any] = field(
+        default_factory=lambda: {Source("default", 0): SimpleNamespace(boundary_ms=NOW_MS - 4_000)}
+    )
+    bad: dict[str, int] = field(default_factory=lambda: {"not_json": 2})
+
+    def totals(self) -> Totals:
+        return Totals(events=Count({("default", "payments", "counted"): 7}), card_like=Count(bank=1), late_answers=3)
+
+    def payments(self) -> dict[tuple[str, ...], int]:
+        return {("bnp", "pix", "approved"): 5}
+
+    def lag(self, _source: Source) -> int | None:
+        return 11
+
+
+def scraped(facts: Facts | None) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+    """The samples of a worker with these facts of its Judge; None: it does not judge."""
+    tenure = None if facts is None else SimpleNamespace(facts=lambda: facts)
+    verdict = SimpleNamespace(tenure=tenure, started=Count({("all_red", "policy"): 1}))
+    worker: Any = SimpleNamespace(intake=FakeIntake(), verdict=verdict, wall_ms=lambda: NOW_MS)
+    text = generate_latest(new_registry(worker)).decode()
+    return {(s.name, frozenset(s.labels.items())): s.value
+            for family in text_string_to_metric_families(text) for s in family.samples}  # fmt: skip
+
+
+def labels(**values: str) -> frozenset[tuple[str, str]]:
+    return frozenset(values.items())
+
+
+def judged() -> Facts:
+    """A Judge with three scopes, one of them without a decided payment, and an open outage."""
+    outage: Any = SimpleNamespace(scope=BNP, kind="all_red", severity="critical")
+    rates = [
+        (PLATFORM, {60_000: [1, 6, 2, 1, 0, 0]}), (BNP, {60_000: [4, 0, 0, 0, 0, 0]}),
+        (PIX, {60_000: [0, 3, 1, 0, 0, 0]}), (PIX_TWO, {60_000: [0, 1, 0, 0, 0, 0]}),
+    ]  # fmt: skip
+    return Facts(NOW_MS - 1_000, rates, [outage], {"min_merchants": 4})
+
+
+def test_every_promised_metric_is_in_the_list_with_its_labels() -> None:
+    """Names and labels are what dashboards and alerts ask for."""
+    listed = {metric.name: set(metric.labels) for metric in METRICS}
+    assert {name: listed.get(name) for name in PROMISED} == PROMISED
+
+
+def test_the_page_of_metrics_is_current() -> None:
+    """docs/METRICS.md is what the list says; `python -m streams.metrics > docs/METRICS.md` writes it."""
+    assert (Path(__file__).parents[2] / "docs" / "METRICS.md").read_text() == markdown()
+
+
+def test_rates_are_of_decided_payments_only() -> None:
+    """0.6 of the platform's decided; no approval ratio, never a 0, for a bank whose payments are all pending."""
+    found = scraped(judged())
+    platform = labels(dimension="platform", bank="", method="", window="1m")
+    bnp = labels(dimension="bank", bank="bnp", method="", window="1m")
+    assert found["pastille_approval_ratio", platform] == pytest.approx(6 / 9)
+    assert ("pastille_approval_ratio", bnp) not in found
+    assert found["pastille_pending_ratio", bnp] == 1.0
+
+
+def test_leaves_that_differ_elsewhere_share_a_series() -> None:
+    """Two leaves of other dimensions than bank and method are added up, not told twice."""
+    found = scraped(judged())
+    assert found["pastille_approval_ratio", labels(dimension="leaf", bank="bnp", method="pix", window="1m")] == 0.8
+
+
+def test_a_judge_tells_its_outages() -> None:
+    """The open outage is 1, and so is `judge_active`."""
+    found = scraped(judged())
+    active = labels(dimension="bank", bank="bnp", method="", kind="all_red", severity="critical")
+    assert found["pastille_outage_active", active] == 1
+    assert found["pastille_judge_active", labels()] == 1
+    assert found["pastille_policy_blocked_total", labels(reason="min_merchants")] == 4
+    assert found["pastille_boundary_seconds", labels()] == (NOW_MS - 1_000) / 1000
+
+
+def test_who_does_not_judge_tells_no_outage() -> None:
+    """A standby says 0 for `judge_active`, and nothing of scopes: two workers must not contradict each other."""
+    found = scraped(None)
+    assert found["pastille_judge_active", labels()] == 0
+    assert {name for name, _ in found}.isdisjoint({"pastille_outage_active", "pastille_approval_ratio"})
+
+
+def test_counting_is_told_by_every_worker() -> None:
+    """Events, payments, dead letters, lag and age of the sources at work."""
+    found = scraped(None)
+    assert found["pastille_events_total", labels(feed="default", topic="payments", result="counted")] == 7
+    assert found["pastille_payments_total", labels(bank="bnp", method="pix", status="approved")] == 5
+    assert found["pastille_dead_letters_total", labels(reason="not_json")] == 2
+    assert found["pastille_ingest_lag_events", labels(source="default/0")] == 11
+    assert found["pastille_watermark_age_seconds", labels(source="default/0")] == 4.0
