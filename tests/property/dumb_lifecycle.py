@@ -1,0 +1,343 @@
+"""The life of outages read by a person with all payments on paper: every boundary, every scope, from the beginning.
+
+Plain sets and dicts, no ring, no folds but for what the policy itself says of them. What it writes down must be what
+the Judge says, event by event.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from detector.contracts.policy import Policy
+from detector.contracts.scope import Leaf, Scope
+from tests.property.dumb_judge import RED, Payment, _payment
+
+Seen = tuple[int, str, Payment]
+"""Of a payment: its pane, its status now, itself."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Said:
+    """What is compared of a change."""
+
+    at_ms: int
+    type: str
+    scope: str
+    ordinal: int
+    sequence: int
+    kind: str
+    began_ms: int
+    detected_ms: int
+    ended_ms: int | None
+    reason: str
+    children: tuple[str, ...]
+    parent: str
+
+
+@dataclass(slots=True)
+class Streak:
+    """A scope's panes after its newest approved one."""
+
+    first: int = -1
+    red: int = 0
+    overdue: int = 0
+    payments: int = 0
+    voters: set[int] = field(default_factory=set)
+    merchants: set[int] = field(default_factory=set)
+    cells: frozenset[Leaf] = frozenset()
+    folded: tuple[int, int] = (0, 0)
+
+    @property
+    def kind(self) -> str:
+        """Reds against overdue."""
+        return "all_red" if self.red >= self.overdue else "all_pending"
+
+
+@dataclass(slots=True)
+class Open:
+    """An open outage on paper."""
+
+    scope: Scope
+    ordinal: int
+    kind: str
+    began: int
+    detected_ms: int
+    cells: frozenset[Leaf]
+    gap_ms: int
+    folded: tuple[int, int]
+    oldest: int
+    sequence: int = 0
+    children: list[str] = field(default_factory=list)
+    hold_ms: int | None = None
+    quiet: bool = False
+
+
+def storms(chance: random.Random, policy: Policy, leaves: list[Leaf], length_ms: int, start_ms: int) -> list[Payment]:
+    """Payments at random, with spells in which everything, a bank, a method or a leaf is dead, hangs or is silent."""
+    spells = []
+    for _ in range(chance.randrange(3, 8)):
+        begin = start_ms + chance.randrange(length_ms // 10, length_ms)
+        bank, method = chance.choice(leaves)
+        hit = chance.choice([(None, None), (bank, None), (bank, None), (None, method), (bank, method)])
+        mood = chance.choice(("red", "red", "hang", "mixed", "silent"))
+        spells.append((begin, begin + chance.randrange(length_ms // 20, length_ms // 3), hit, mood))
+    payments = []
+    for leaf in leaves:
+        at, gap = start_ms, chance.choice((1_500, 4_000, 10_000))
+        while (at := at + 1 + int(chance.expovariate(1 / gap))) < start_ms + length_ms:
+            moods = [mood for begin, end, hit, mood in spells if begin <= at < end and _is_hit(leaf, hit)]
+            mood = moods[-1] if moods else "well"
+            if mood != "silent":
+                payments.append(_payment(chance, policy, leaf, at, mood))
+    return payments
+
+
+def _is_hit(leaf: Leaf, hit: tuple[str | None, str | None]) -> bool:
+    return all(wanted in (None, value) for wanted, value in zip(hit, leaf, strict=True))
+
+
+class Paper:
+    """Reads boundary after boundary."""
+
+    def __init__(self, policy: Policy, payments: list[Payment]) -> None:
+        self.policy, self.payments = policy, payments
+        leaves = sorted({payment.leaf for payment in payments})
+        names = policy.dimensions
+        self.scopes: dict[Scope, set[Leaf]] = {}
+        for leaf in leaves:
+            pairs = tuple(zip(names, leaf, strict=True))
+            for scope in (Scope(), *(Scope((pair,)) for pair in pairs), Scope(pairs)):
+                self.scopes.setdefault(scope, set()).add(leaf)
+        self.open: dict[Scope, Open] = {}
+        self.waiting: dict[Scope, int] = {}
+        self.floor: dict[Scope, int] = {}
+        self.ordinals: dict[Scope, int] = {}
+        self.now_ms = self.newest_ms = 0
+        self.seen: dict[Leaf, list[Seen]] = {}
+
+    def boundary(self, now_ms: int) -> list[Said]:
+        """What is said at a boundary."""
+        self.now_ms, policy = now_ms, self.policy
+        self.newest_ms = max((p.start_ms for p in self.payments if p.start_ms < now_ms), default=-1)
+        self.seen = {}
+        for payment in self.payments:
+            status = payment.at(now_ms, policy.answer_ms(payment.leaf))
+            if status is not None:
+                entry = (payment.start_ms // policy.pane_ms, status, payment)
+                self.seen.setdefault(payment.leaf, []).append(entry)
+        return [*self.look_at_open(), *self.look_at_breaches()]
+
+    # what a scope shows
+
+    def of(self, scope: Scope) -> list[Seen]:
+        """All its payments."""
+        return [entry for leaf in self.scopes[scope] for entry in self.seen.get(leaf, [])]
+
+    def is_overdue(self, entry: Seen) -> bool:
+        """Cancelled after waiting, or pending and all its pane older than the answer may take."""
+        pane, status, payment = entry
+        answer_ms = self.policy.answer_ms(payment.leaf)
+        waited = answer_ms >= 0 and self.newest_ms - (pane + 1) * self.policy.pane_ms >= answer_ms
+        return status == "cancelled_late" or (status == "pending" and waited)
+
+    def streak(self, scope: Scope) -> Streak:
+        """The panes after the newest one with an approval, and after where a parent's hold began."""
+        mine = self.of(scope)
+        after = max([pane for pane, status, _ in mine if status == "approved"] + [self.floor.get(scope, -1)])
+        streak, oldest = Streak(), self.oldest()
+        cells, folded = set(), [0, 0]
+        for entry in mine:
+            pane, status, payment = entry
+            if pane <= after:
+                continue
+            streak.payments += 1
+            red, overdue = status in RED, self.is_overdue(entry)
+            streak.red += red
+            streak.overdue += overdue
+            if red or overdue:
+                streak.first = pane if streak.first < 0 else min(pane, streak.first)
+                streak.voters.add(payment.voter)
+                streak.merchants.add(payment.merchant)
+                cells.add(payment.leaf)
+                if pane < oldest:
+                    folded[overdue] += 1
+        streak.cells, streak.folded = frozenset(cells), (folded[0], folded[1])
+        return streak
+
+    def oldest(self) -> int:
+        """The oldest pane that is kept apart."""
+        policy = self.policy
+        kept_ms = policy.ring_ms + policy.horizon_ms + policy.grace_ms
+        return self.now_ms // policy.pane_ms - kept_ms // policy.pane_ms - 1
+
+    def age_ms(self, streak: Streak) -> int:
+        """How long ago its first bad pane began."""
+        return self.now_ms - streak.first * self.policy.pane_ms
+
+    def rule_of(self, scope: Scope, kind: str) -> tuple[int, int]:
+        """T and n."""
+        rules = self.policy.rules(scope)
+        rule = rules.all_red if kind == "all_red" else rules.all_pending
+        return rule.after_ms, rule.voters
+
+    def is_breach(self, scope: Scope, streak: Streak) -> bool:
+        """The policy, literally."""
+        after_ms, voters = self.rule_of(scope, streak.kind)
+        merchants = self.policy.rules(scope).min_merchants
+        bad = streak.red + streak.overdue
+        return (streak.first >= 0 and len(streak.voters) >= voters and len(streak.merchants) >= merchants
+                and self.age_ms(streak) >= after_ms and 2 * bad >= streak.payments)  # fmt: skip
+
+    # what is open
+
+    def look_at_open(self) -> Iterator[Said]:
+        """Holds, ends, and whether there is traffic."""
+        for scope in sorted(self.open, key=self.rank):
+            outage, mine = self.open[scope], self.of(scope)
+            if any(self.now_ms - 1_000 <= at < self.now_ms for _, _, p in mine for at, _ in p.statuses):
+                if not self.recovers(outage, mine):
+                    outage.hold_ms = None
+                elif outage.hold_ms is None:
+                    outage.hold_ms = self.now_ms
+            newest = max([outage.began] + [pane for pane, _, _ in mine])
+            silence_ms = max(self.rule_of(scope, outage.kind)[0], 5 * outage.gap_ms)
+            quiet = self.now_ms >= (newest + 1) * self.policy.pane_ms + silence_ms
+            if outage.hold_ms is not None and self.now_ms - outage.hold_ms >= self.policy.resolve.hold_ms:
+                del self.open[scope]
+                yield self.say("resolved", outage, "recovered", outage.hold_ms)
+                self.restart_below(outage, outage.hold_ms)
+            elif quiet != outage.quiet:
+                outage.quiet = quiet
+                yield self.say("updated", outage, "no_traffic" if quiet else "traffic_again")
+
+    def recovers(self, outage: Open, mine: list[Seen]) -> bool:
+        """Enough approved among the newest panes."""
+        rule, pane_ms = self.policy.resolve, self.policy.pane_ms
+        window = (self.now_ms - rule.window_ms) // pane_ms
+        approved, red, overdue, voters = 0, 0, 0, set()
+        for pane in range(self.now_ms // pane_ms, max(outage.began, outage.oldest) - 1, -1):
+            if pane < window and approved + red >= rule.decided:
+                break
+            for entry in mine:
+                if entry[0] == pane:
+                    approved += entry[1] == "approved"
+                    red += entry[1] in RED
+                    overdue += self.is_overdue(entry)
+                    if entry[1] == "approved":
+                        voters.add(entry[2].voter)
+        needed = rule.decided - approved - red
+        if needed > 0:  # Of what had left the ring when it was found only the sums are known.
+            reds, late = outage.folded
+            overdue += late * needed // reds if reds >= needed else late
+            red += min(reds, needed)
+        usual = self.usual_rate(outage)
+        bar = min(0.5, rule.rate_share * (1.0 if usual is None else usual))
+        return approved >= rule.approved and len(voters) >= rule.voters and approved >= bar * (approved + red + overdue)
+
+    def usual_rate(self, outage: Open) -> float | None:
+        """Of the ring's length before it began, as it stood when its first pane closed, or now if that is earlier."""
+        policy = self.policy
+        closes_ms = (outage.began + 1) * policy.pane_ms + policy.horizon_ms + policy.grace_ms
+        at_ms = min(self.now_ms, closes_ms)
+        first = outage.began - policy.ring_ms // policy.pane_ms
+        found = [
+            payment.at(at_ms, policy.answer_ms(payment.leaf))
+            for payment in self.payments
+            if payment.leaf in self.scopes[outage.scope]
+            and first <= payment.start_ms // policy.pane_ms < outage.began
+        ]
+        decided = sum(status in ("approved", *RED) for status in found)
+        return found.count("approved") / decided if decided else None
+
+    def restart_below(self, parent: Open, hold_ms: int) -> None:
+        """Below it by name, by having been its child, or by cells: from where its hold began."""
+        for scope in self.scopes:
+            streak = self.streak(scope)
+            by_cells = streak.first >= 0 and self.is_below(scope, streak.cells, parent.scope, parent.cells)
+            if scope.key in parent.children or set(scope.values) > set(parent.scope.values) or by_cells:
+                self.floor[scope] = max(self.floor.get(scope, -1), hold_ms // self.policy.pane_ms - 1)
+
+    # what is in breach
+
+    def look_at_breaches(self) -> Iterator[Said]:
+        """Platform, bank, method, leaf; who waits, who is a child, who starts."""
+        streaks = {scope: self.streak(scope) for scope in self.scopes}
+        breaches = sorted((s for s, streak in streaks.items() if self.is_breach(s, streak)), key=self.rank)
+        waited, self.waiting = self.waiting, {s: since for s, since in self.waiting.items() if s in breaches}
+        started: list[Open] = []
+        grown: set[Scope] = set()
+        for scope in breaches:
+            since_ms, cells = waited.get(scope, self.now_ms), streaks[scope].cells
+            self.waiting.pop(scope, None)
+            if scope in self.open or not self.may_be_named(scope, cells):
+                continue
+            above = [o for o in self.open.values() if self.is_below(scope, cells, o.scope, o.cells)]
+            if above:
+                parent = min(above, key=lambda outage: self.rank(outage.scope))
+                if scope.key not in parent.children:
+                    parent.children.append(scope.key)
+                    grown.add(parent.scope)
+            elif self.now_ms - since_ms < self.policy.wait_ms and self.is_rising_above(scope, streaks):
+                self.waiting[scope] = since_ms
+            else:
+                yield from self.take_over(scope, streaks[scope], started)
+        for outage in self.open.values():
+            if outage.scope in grown and outage not in started:
+                yield self.say("updated", outage, "more_scopes")
+        for outage in started:
+            yield self.say("started", outage, "None")
+
+    def is_rising_above(self, scope: Scope, streaks: dict[Scope, Streak]) -> bool:
+        """An ancestor that may be named has its first bad pane old enough, or waits itself."""
+        for upper, streak in streaks.items():
+            below = streak.first >= 0 and self.is_below(scope, streaks[scope].cells, upper, streak.cells)
+            old_ms = self.rule_of(upper, streak.kind)[0] - self.policy.wait_ms
+            rises = upper in self.waiting or self.age_ms(streak) >= old_ms
+            if below and rises and self.may_be_named(upper, streak.cells):
+                return True
+        return False
+
+    def take_over(self, scope: Scope, streak: Streak, started: list[Open]) -> Iterator[Said]:
+        """A new outage, and the end of the open ones below it."""
+        self.ordinals[scope] = ordinal = self.ordinals.get(scope, 0) + 1
+        gap_ms = self.age_ms(streak) // max(1, streak.payments)
+        folded = streak.folded if streak.first < self.oldest() else (0, 0)
+        outage = Open(scope, ordinal, streak.kind, streak.first, self.now_ms, streak.cells, gap_ms, folded,
+                      self.oldest())  # fmt: skip
+        below = [o for o in self.open.values() if self.is_below(o.scope, o.cells, scope, streak.cells)]
+        for other in sorted(below, key=lambda outage: self.rank(outage.scope)):
+            outage.children += [key for key in (other.scope.key, *other.children) if key not in outage.children]
+            if other in started:
+                started.remove(other)
+                yield self.say("started", other, "None")
+            del self.open[other.scope]
+            yield self.say("resolved", other, "superseded", self.now_ms, f"{scope.key}#{ordinal}")
+        self.open[scope] = outage
+        started.append(outage)
+
+    # names
+
+    def is_below(self, x: Scope, x_cells: frozenset[Leaf], y: Scope, y_cells: frozenset[Leaf]) -> bool:
+        """By name, or by fewer cells; with equal cells a bank is above what is no bank."""
+        if x == y or set(x.values) < set(y.values):
+            return False
+        equal = x_cells == y_cells and y.dimension == "bank" and x.dimension != "bank"
+        return set(y.values) < set(x.values) or x_cells < y_cells or equal
+
+    def may_be_named(self, scope: Scope, cells: frozenset[Leaf]) -> bool:
+        """The platform or a method only with two banks."""
+        bank_at = self.policy.dimensions.index("bank")
+        return scope.dimension in ("bank", "leaf") or len({leaf[bank_at] for leaf in cells}) >= 2
+
+    def rank(self, scope: Scope) -> tuple[int, str]:
+        """Platform, bank, method, leaf."""
+        return ("platform", "bank", "method", "leaf").index(scope.dimension), scope.key
+
+    def say(self, type_: str, outage: Open, reason: str, ended_ms: int | None = None, parent: str = "") -> Said:
+        """One event."""
+        outage.sequence += 1
+        return Said(self.now_ms, type_, outage.scope.key, outage.ordinal, outage.sequence, outage.kind,
+                    outage.began * self.policy.pane_ms, outage.detected_ms, ended_ms, reason,
+                    tuple(sorted(outage.children)), parent)  # fmt: skip
