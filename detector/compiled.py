@@ -27,15 +27,28 @@ _files_below: dict[str, set[str]] = {}
 def compiled(loop: F) -> F:
     """The loop as machine code, free of the interpreter's lock, kept in numba's cache where there is a folder for it.
 
-    numba raises RuntimeError ("no locator available") where neither the package's folder nor the home is writable:
-    then the loop is compiled again in every process.
+    Such a loop makes no array: it works on those it is given. So it need not count references to them, which would
+    take more than half of its time. One that makes arrays is `allocating`.
     """
+    return _made(loop, counts_references=False)
+
+
+def allocating(loop: F) -> F:
+    """As `compiled`, for a loop that makes arrays. A `compiled` one may call it only for what is no array."""
+    return _made(loop, counts_references=True)
+
+
+def _made(loop: F, counts_references: bool) -> F:
+    """numba raises RuntimeError ("no locator available") where neither the package's folder nor the home is writable:
+    then the loop is compiled again in every process."""
     if getattr(numba.config, "DISABLE_JIT", 0):
         return loop
+    # numba has no public way to leave the counting out; where a loop makes an array after all, compiling it fails.
+    options = {"nogil": True, "_nrt": counts_references}
     try:
-        made: Any = numba.njit(cache=True, nogil=True)(loop)
+        made: Any = numba.njit(cache=True, **options)(loop)
     except RuntimeError:
-        return cast(F, numba.njit(nogil=True)(loop))
+        return cast(F, numba.njit(**options)(loop))
     # numba has no public way to say what else a loop depends on; a test holds on to this private name.
     made._cache._cache_file._source_stamp = stamp(loop)
     return cast(F, made)

@@ -12,7 +12,7 @@ import numba
 from numba.core import types
 from numba.experimental import structref
 
-from detector.compiled import compiled
+from detector.compiled import allocating
 from detector.counting.book import Book
 
 
@@ -31,7 +31,7 @@ _numba.define_attributes(_HandType)
 _numba.define_boxing(_HandType, _Hand)
 
 
-@compiled
+@allocating
 def _take(tables: tuple[Any, ...]) -> Any:
     return _Hand(*tables)  # type: ignore[no-untyped-call]  # numba's own
 

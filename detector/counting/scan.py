@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from detector.compiled import compiled
+from detector.compiled import allocating, compiled
 from detector.contracts.models import AMOUNT_MAX, EPOCH_MS_MAX
 from detector.counting.columns import NONE, PAYMENT, PENDING, Int32s, Int64s, UInt8s, UInt64s
 from detector.counting.fields import (
@@ -217,7 +217,7 @@ def _read_object(
         return at < stop and text[at] == CLOSE_OBJECT and space_end(text, at + 1, stop) == stop
 
 
-@compiled
+@allocating
 def scan_objects(
     text: UInt8s, words: UInt64s, starts: Int64s, stops: Int64s, masks: Int64s, hashes: UInt64s, times: Int64s,
     fate: UInt8s,

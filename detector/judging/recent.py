@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from detector.compiled import compiled
+from detector.compiled import allocating, compiled
 from detector.counting.columns import Int64s, UInt64s
 from detector.judging.ring import APPROVED, APPROVED_VOTERS, CANCELLED_LATE, DECLINED, END, ERROR, PENDING, Rows
 from detector.judging.streak import Moment, is_overdue, join_kind
@@ -61,7 +61,7 @@ def recent_sum(rows: Rows, tree: Tree, node: int, began: int, newest: int, momen
     return Sum(approved, red, overdue, count)
 
 
-@compiled
+@allocating
 def totals(rows: Rows, tree: Tree, node: int, begin: int, newest: int, moment: Moment) -> Int64s:
     """Payments of a node from a pane on: by the six counts, then votes, then the first pane with a pending or END."""
     out = np.zeros(8, np.int64)
@@ -80,7 +80,7 @@ def totals(rows: Rows, tree: Tree, node: int, begin: int, newest: int, moment: M
     return out
 
 
-@compiled
+@allocating
 def window_sums(rows: Rows, tree: Tree, begins: Int64s, end: int, nodes: int) -> Int64s:
     """Payments by node, window and status, late answers in the pane they came; window w is the panes
     `begins[w]` up to before `end`, the first window the longest. Shape [node, window, 6]."""

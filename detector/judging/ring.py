@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from detector.compiled import compiled
+from detector.compiled import allocating, compiled
 from detector.counting.columns import Int32s, Int64s, UInt8s, UInt64s
 
 END = -1
@@ -87,7 +87,7 @@ def more_rows(rows: Rows, leaves: int, extra: int) -> Rows:
     return rows._replace(head=head, free=free, **grown)
 
 
-@compiled
+@allocating
 def copy_rows(old: Rows, new: Rows) -> None:
     """Put every row of `old` into `new`, which is empty; of each kind of hash as many as fit."""
     for leaf in range(len(old.head)):
@@ -164,7 +164,7 @@ def approved_in(rows: Rows, leaf: int, pane: int) -> bool:
     return False
 
 
-@compiled
+@allocating
 def put_cells(rows: Rows, leaves: Leaves, marks: Marks, leaf_nodes: Int32s, source: int, oldest: int, pane_ms: int,
               leaf: Int32s, pane: Int64s, counts: Int32s, votes: Int32s, late: Int32s, late_start: Int64s,
               lengths: UInt8s, hashes: UInt64s) -> None:  # fmt: skip
@@ -236,9 +236,9 @@ def merge_source(rows: Rows, leaf: int, pane: int) -> None:
     rows.source[row] = EVERYONE
     other = rows.next[row]
     while other != END:
-        rows.counts[row] += rows.counts[other]
-        rows.votes[row] += rows.votes[other]
-        rows.late[row] += rows.late[other]
+        add_to(rows.counts, row, other)
+        add_to(rows.votes, row, other)
+        add_to(rows.late, row, other)
         for kind in range(5):
             room = rows.place[kind + 1] - rows.place[kind]
             rows.lengths[row, kind] = join_smallest(
@@ -251,6 +251,13 @@ def merge_source(rows: Rows, leaf: int, pane: int) -> None:
         rows.free[1] += 1
         other = following
     rows.next[row] = END
+
+
+@compiled
+def add_to(table: Int32s, row: int, other: int) -> None:
+    """Add one row of a table to another."""
+    for column in range(table.shape[1]):
+        table[row, column] += table[other, column]
 
 
 @compiled

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from detector.compiled import compiled
+from detector.compiled import allocating, compiled
 from detector.counting.columns import Float64s, Int32s, Int64s, UInt64s
 from detector.judging.fold import Fold, fold_is_due, take_in_waiting
 from detector.judging.ring import (
@@ -142,7 +142,7 @@ def measure(rows: Rows, leaves: Leaves, marks: Marks, fold: Fold, tree: Tree, fo
     return begin
 
 
-@compiled
+@allocating
 def count_bad(rows: Rows, fold: Fold, marks: Marks, tree: Tree, node: int, moment: Moment, begin: int,
               merchants: bool, enough: int) -> int:  # fmt: skip
     """Distinct voters, or merchants, among the bad of the streak; counting stops at `enough`."""
@@ -260,7 +260,7 @@ def evaluate_nodes(rows: Rows, leaves: Leaves, marks: Marks, fold: Fold, tree: T
     return breaches
 
 
-@compiled
+@allocating
 def bad_leaves(rows: Rows, leaves: Leaves, marks: Marks, fold: Fold, tree: Tree, node: int, moment: Moment) -> Int32s:
     """The cells of a scope: the leaves with a bad payment in its streak."""
     after = streak_after(leaves, marks, tree, node)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from detector.compiled import compiled
+from detector.compiled import allocating, compiled
 from detector.counting.columns import Int32s, Int64s, UInt8s
 
 _SEED = 0x9747B28C
@@ -23,7 +23,7 @@ def partitions(keys: Sequence[bytes], count: int) -> Int32s:
     return _partitions(np.frombuffer(b"".join(keys) or b"\0", np.uint8), ends, count)
 
 
-@compiled
+@allocating
 def _partitions(buffer: UInt8s, ends: Int64s, count: int) -> Int32s:
     found = np.empty(len(ends), np.int32)
     start = 0
