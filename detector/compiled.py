@@ -44,7 +44,7 @@ def _made(loop: F, counts_references: bool) -> F:
     if getattr(numba.config, "DISABLE_JIT", 0):
         return loop
     # numba has no public way to leave the counting out; where a loop makes an array after all, compiling it fails.
-    options = {"nogil": True, "_nrt": counts_references}
+    options: dict[str, Any] = {"nogil": True, "_nrt": counts_references}
     try:
         made: Any = numba.njit(cache=True, **options)(loop)
     except RuntimeError:
