@@ -34,7 +34,8 @@ def compiled(loop: F) -> F:
 
 
 def allocating(loop: F) -> F:
-    """As `compiled`, for a loop that makes arrays. A `compiled` one may call it only for what is no array."""
+    """As `compiled`, for a loop that makes arrays or reads a book in hand. A `compiled` one may call it only for what
+    is no array."""
     return _made(loop, counts_references=True)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from detector.compiled import compiled
+from detector.compiled import allocating
 from detector.counting.book import Book
 from detector.counting.cells import mark
 from detector.counting.columns import APPROVED, CANCELLED, NONE, PENDING, UInt8s, UInt64s
@@ -22,7 +22,7 @@ VOTES, LATE = 6, 12
 APPROVED_VOTERS_MAX = 2
 
 
-@compiled
+@allocating
 def mark_all(book: Book) -> None:
     """Mark every cell of the open panes that holds something."""
     for at in range(book.state[0].cells):
@@ -31,7 +31,7 @@ def mark_all(book: Book) -> None:
             mark(book, at)
 
 
-@compiled
+@allocating
 def unmark_all(book: Book) -> None:
     """Forget which cells changed."""
     state = book.state[0]
@@ -40,40 +40,44 @@ def unmark_all(book: Book) -> None:
     state.dirty = 0
 
 
-@compiled
-def cut(book: Book) -> None:
-    """Tell the marked cells at the boundary `next_ms`."""
+@allocating
+def details_due(book: Book, changed: bool) -> bool:
+    """Whether details ride on the boundary `next_ms`, at which cells changed or not.
+
+    They ride on the first boundary past each `details_ms` of event time when something changed since they were told
+    last. Boundaries at which nothing changed count for nothing, but for the due one itself: which of them are visited
+    depends on how events came, and what is told must not.
+    """
+    state, details_ms = book.state[0], book.rule[0].details_ms
+    if changed:
+        state.details_changed = 1
+    if not state.details_changed or state.next_ms < state.details_due_ms:
+        return False
+    state.details_changed = 0
+    state.details_due_ms = (state.next_ms // details_ms + 1) * details_ms
+    return True
+
+
+@allocating
+def cut(book: Book, with_details: bool) -> None:
+    """Tell the marked cells at the boundary `next_ms`, with details where they are due."""
     state = book.state[0]
     state.cut_leaves = state.cut_hashes = 0
-    if state.dirty:
-        state.details_changed = 1
     for n in range(state.dirty):
         _tell_cell(book, n, book.dirty[n])
     for n in range(state.cut_leaves):
         book.leaf_mark[book.out_leaves[n]] = NONE
+    if with_details:
+        note_overdue(book)
+        tell_details(book)
     told = book.told
     told[0], told[1], told[2] = state.next_ms, state.newest_start_ms, state.offset
     told[3] = state.first_pane if state.cut_snapshot else NONE
-    told[4], told[5], told[6], told[7] = state.dirty, state.cut_hashes, state.cut_leaves, _tell_details(book)
+    told[4], told[5], told[6], told[7] = state.dirty, state.cut_hashes, state.cut_leaves, with_details
     unmark_all(book)
 
 
-@compiled
-def _tell_details(book: Book) -> bool:
-    """Details ride on the first cut past each `details_ms` of event time when something changed; on every snapshot."""
-    state, details_ms = book.state[0], book.rule[0].details_ms
-    if state.next_ms < state.details_due_ms and not state.cut_snapshot:
-        return False
-    note_overdue(book)
-    if not state.details_changed and not state.cut_snapshot:
-        return False
-    state.details_changed = 0
-    state.details_due_ms = (state.next_ms // details_ms + 1) * details_ms
-    tell_details(book)
-    return True
-
-
-@compiled
+@allocating
 def _tell_cell(book: Book, n: int, at: int) -> None:
     state, cell = book.state[0], book.cells[at]
     if book.leaf_mark[cell.leaf] == NONE:
@@ -91,7 +95,7 @@ def _tell_cell(book: Book, n: int, at: int) -> None:
             state.cut_hashes += 1
 
 
-@compiled
+@allocating
 def _sum_rows(book: Book, n: int, at: int) -> None:
     voters, merchants, answer_ms = book.rule[0].voters, book.rule[0].merchants, book.answer_ms
     counts, lengths, rows, smallest = book.out_counts[n], book.out_lengths[n], book.rows, book.smallest
@@ -114,7 +118,7 @@ def _sum_rows(book: Book, n: int, at: int) -> None:
         at = row.next
 
 
-@compiled
+@allocating
 def _keep(run: UInt64s, lengths: UInt8s, kind: int, limit: int, value: np.uint64) -> None:
     """Put a value in an ascending run of distinct ones that keeps the smallest."""
     length = int(lengths[kind])
@@ -133,7 +137,7 @@ def _keep(run: UInt64s, lengths: UInt8s, kind: int, limit: int, value: np.uint64
     run[place] = value
 
 
-@compiled
+@allocating
 def _sum_lates(book: Book, n: int, at: int) -> None:
     newest = NONE
     while at != NONE:

@@ -16,11 +16,11 @@ from __future__ import annotations
 from bisect import bisect_right
 from typing import Any
 
-from detector.compiled import compiled
+from detector.compiled import allocating
 from detector.counting.book import HOLD_SECONDS, MINUTE_MS, SPARE, TOPICS, Book
 from detector.counting.cells import begin
 from detector.counting.columns import NONE, Int32s, Int64s, UInt8s, UInt64s
-from detector.counting.cut import cut, mark_all, unmark_all
+from detector.counting.cut import cut, details_due, mark_all, unmark_all
 from detector.counting.ledger import merge
 from detector.counting.sweep import sweep
 
@@ -34,9 +34,11 @@ BACKLOG_MS = 86_400_000
 DONE, CUT, GROW, CUT_ROOM = range(4)
 """Why `step` came back: all was read; a boundary was cut; a table must grow; the next cut needs more room."""
 WAIT, BELIEVE, REFUSE = range(3)
+SNAPSHOT, SNAPSHOT_WITH_DETAILS = 1, 2
+"""`state.cut_snapshot` while a snapshot is told, else 0."""
 
 
-@compiled
+@allocating
 def step(
     book: Book, position: int, topic: int, kind: UInt8s, status: UInt8s, leaf: Int32s, code: Int32s, payment: UInt64s,
     order: UInt64s, shopper: UInt64s, merchant: UInt64s, occurred: Int64s, started: Int64s, log_time: Int64s,
@@ -76,7 +78,7 @@ def step(
             _arrive(book, at)
 
 
-@compiled
+@allocating
 def _new_held(book: Book) -> int:
     state = book.state[0]
     state.held += 1
@@ -91,7 +93,7 @@ def _new_held(book: Book) -> int:
     return int(at)
 
 
-@compiled
+@allocating
 def _free_held(book: Book, at: int) -> None:
     state = book.state[0]
     state.held -= 1
@@ -102,7 +104,7 @@ def _free_held(book: Book, at: int) -> None:
 # Doubt
 
 
-@compiled
+@allocating
 def _jumps(book: Book, event: Any) -> bool:
     state = book.state[0]
     if state.log_time_ms == NONE:
@@ -110,7 +112,7 @@ def _jumps(book: Book, event: Any) -> bool:
     return bool(event.log_time > max(state.log_time_ms, state.watermark_ms) + book.rule[0].clock_ahead_ms)
 
 
-@compiled
+@allocating
 def _doubt(book: Book, at: int) -> None:
     topic = book.topics[book.hold[at].topic]
     if topic.doubted > 0:
@@ -121,7 +123,7 @@ def _doubt(book: Book, at: int) -> None:
     topic.doubted += 1
 
 
-@compiled
+@allocating
 def _settle_doubt(book: Book) -> bool:
     """Let the first doubted record of a topic go on, where that is decided; False: none is."""
     for number in range(TOPICS):
@@ -141,7 +143,7 @@ def _settle_doubt(book: Book) -> bool:
     return False
 
 
-@compiled
+@allocating
 def _verdict(book: Book, topic: Any) -> int:
     state, doubted = book.state[0], book.hold[topic.doubt]
     if not _jumps(book, doubted):
@@ -162,7 +164,7 @@ def _verdict(book: Book, topic: Any) -> int:
     return BELIEVE if near and 2 * agreeing >= witnesses else REFUSE
 
 
-@compiled
+@allocating
 def _pass_over(book: Book, at: int) -> None:
     """Take a record without believing its log time."""
     state, event = book.state[0], book.hold[at]
@@ -173,7 +175,7 @@ def _pass_over(book: Book, at: int) -> None:
         _arrive(book, at)
 
 
-@compiled
+@allocating
 def _reject(book: Book, at: int) -> None:
     state = book.state[0]
     book.rejects[state.rejects, 0], book.rejects[state.rejects, 1] = book.hold[at].topic, book.hold[at].offset
@@ -188,7 +190,7 @@ def _reject(book: Book, at: int) -> None:
 # Arrival
 
 
-@compiled
+@allocating
 def _arrive(book: Book, at: int) -> None:
     """Let a record move time; merge it, or hold it until its boundary."""
     state, event = book.state[0], book.hold[at]
@@ -210,7 +212,7 @@ def _arrive(book: Book, at: int) -> None:
     move_watermark(book)
 
 
-@compiled
+@allocating
 def _hold(book: Book, at: int) -> None:
     place = book.hold[at].occurred // BOUNDARY_MS % HOLD_SECONDS
     book.hold[at].next = NONE
@@ -221,7 +223,7 @@ def _hold(book: Book, at: int) -> None:
     book.held_at[1, place] = at
 
 
-@compiled
+@allocating
 def move_watermark(book: Book) -> None:
     """Take the watermark to where the topics allow; it never goes back."""
     state, first, second = book.state[0], book.topics[0], book.topics[1]
@@ -241,7 +243,7 @@ def move_watermark(book: Book) -> None:
         _first_boundary(book)
 
 
-@compiled
+@allocating
 def jump_to_noted(book: Book) -> None:
     """Take a watermark that is below the noted boundary there."""
     state = book.state[0]
@@ -250,7 +252,7 @@ def jump_to_noted(book: Book) -> None:
         _first_boundary(book)
 
 
-@compiled
+@allocating
 def _first_boundary(book: Book) -> None:
     """Begin with the boundary that covers the oldest event held."""
     state = book.state[0]
@@ -269,7 +271,7 @@ def _first_boundary(book: Book) -> None:
         _let_go(book, place)
 
 
-@compiled
+@allocating
 def _let_go(book: Book, place: int) -> None:
     """Let the events of one place of the ring go that the next boundary covers; the others stay."""
     state, at = book.state[0], book.held_at[0, place]
@@ -288,41 +290,46 @@ def _let_go(book: Book, place: int) -> None:
 # Boundaries
 
 
-@compiled
+@allocating
 def _pass_boundary(book: Book) -> bool:
     """Cut the boundary `next_ms` and go to the next at which something waits; whether there is something to tell."""
     state = book.state[0]
     last_ms = state.watermark_ms // BOUNDARY_MS * BOUNDARY_MS
     if state.noted_ms == NONE:
-        told = state.dirty > 0 or state.next_ms == last_ms
+        changed = state.dirty > 0
+        with_details = details_due(book, changed)
+        told = changed or with_details or state.next_ms == last_ms
         if told:
             state.cut_snapshot = 0
-            cut(book)
+            cut(book, with_details)
     else:
         told = state.next_ms == state.noted_ms
-        if told and not state.cut_snapshot:
+        if not state.cut_snapshot:
+            # In silence too, so that what rides on later boundaries is what rode on them before the move.
+            with_details = details_due(book, state.dirty > 0)
             unmark_all(book)
+        if told and not state.cut_snapshot:
             mark_all(book)
-            state.cut_snapshot = 1
+            state.cut_snapshot = SNAPSHOT_WITH_DETAILS if with_details else SNAPSHOT
             if state.dirty > len(book.out_cells):
                 return False  # `step` asks for room and comes again
         if told:
-            cut(book)
+            cut(book, state.cut_snapshot == SNAPSHOT_WITH_DETAILS)
             state.noted_ms = NONE
-        else:
-            unmark_all(book)
     _go_to(book, _next_boundary(book, last_ms))
     return bool(told)
 
 
-@compiled
+@allocating
 def _next_boundary(book: Book, last_ms: int) -> int:
-    """The next boundary that covers a held event, is the last one passed, or is the noted one."""
+    """The next boundary that covers a held event, at which details are due, the last one passed, or the noted one."""
     state = book.state[0]
     next_ms = state.next_ms + BOUNDARY_MS
     if next_ms > last_ms:
         return int(next_ms)
     until_ms = min(last_ms, state.noted_ms) if state.noted_ms >= next_ms else last_ms
+    if state.details_changed and next_ms <= state.details_due_ms < until_ms:
+        until_ms = state.details_due_ms
     first = next_ms // BOUNDARY_MS - 1
     for second in range(first, min(until_ms // BOUNDARY_MS, first + HOLD_SECONDS)):
         if book.held_at[0, second % HOLD_SECONDS] != NONE:
@@ -330,21 +337,21 @@ def _next_boundary(book: Book, last_ms: int) -> int:
     return int(until_ms)
 
 
-@compiled
+@allocating
 def _go_to(book: Book, next_ms: int) -> None:
     """Make a boundary the next, and let the events go that it covers."""
     begin(book, next_ms)
     _free_second(book, next_ms // BOUNDARY_MS - 1)
 
 
-@compiled
+@allocating
 def _free_second(book: Book, second: int) -> None:
     place = second % HOLD_SECONDS
     book.state[0].releasing = book.held_at[0, place]
     book.held_at[0, place] = NONE
 
 
-@compiled
+@allocating
 def _release(book: Book) -> None:
     """Merge the first event that was let go, or hold it again where it shares its place with another time."""
     state, at = book.state[0], book.state[0].releasing

@@ -69,7 +69,10 @@ class Sources:
             mine.waiting.clear()
         mine.term, mine.boundary_ms = tally.term, tally.boundary_ms
         mine.waiting.append(tally)
-        mine.state = State.LIVE if tally.boundary_ms >= time_ms else State.BEHIND
+        # A source that never left holds Judge's time until its new owner has said again what the old one had; one that
+        # left comes back when it has caught up.
+        if mine.state is not State.LIVE:
+            mine.state = State.LIVE if tally.boundary_ms >= time_ms else State.BEHIND
         return True
 
     def leave(self, source: Source, state: State) -> None:

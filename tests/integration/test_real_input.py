@@ -91,10 +91,17 @@ def written(stage: Stage) -> list[Change]:
     return [(event["type"].split(".")[2], comparable(event["data"])) for event in stage.outages()]
 
 
+def _difference(mine: Change, theirs: Change) -> str:
+    """The fields in which two changes differ, got and expected."""
+    (kind, one), (other_kind, other) = mine, theirs
+    fields = {name: (one[name], other[name]) for name in one if one[name] != other.get(name)}
+    return json.dumps({"type": (kind, other_kind), **fields}, indent=1)
+
+
 def assert_same(got: list[Change], expected: list[Change]) -> None:
     """Event by event, so that a failure shows the first that differs."""
     for number, (mine, theirs) in enumerate(zip(got, expected, strict=False)):
-        assert mine == theirs, f"event {number} of {len(expected)} differs:\n{json.dumps(mine)}\n{json.dumps(theirs)}"
+        assert mine == theirs, f"event {number} of {len(expected)} differs: {_difference(mine, theirs)}"
     assert len(got) == len(expected), [(type_, data["scope"]) for type_, data in got[len(expected) :]]
 
 
