@@ -66,7 +66,7 @@ METRICS: Final = (
     Metric("pastille_misplaced_ratio", "gauge", (),
            "Share of sampled payments not keyed by order_id with the murmur2 partitioner; above 0.01: not ready."),
     Metric("pastille_policy_blocked_total", "counter", ("reason",),
-           "Boundaries at which a scope lacked only this to be in breach, like min_merchants."),
+           "Times a scope came to lack only this to be in breach, like min_merchants."),
     Metric("pastille_ingest_lag_events", "gauge", ("source",),
            "Records of the source not read yet; the lag that Kafka's tools show includes what is kept for recovery."),
     Metric("pastille_watermark_age_seconds", "gauge", ("source",),
