@@ -87,6 +87,8 @@ def test_what_was_counted_is_not_counted_again(kafka: EmbeddedKafka) -> None:
         wait_for(lambda: _results(stage).get("counted") == len(lines), stage, "all counted")
         wait_for(lambda: _approved(first) == approved, stage, "the last second's payments counted too")
         wait_for(lambda: _noted(stage) >= len(lines), stage, "all committed as read")
+        newest_ms = max(json.loads(line)["occurred_at"] for line in lines)
+        wait_for(lambda: _noted_ms(stage) > newest_ms, stage, "the boundary past all of them committed")
         assert first.end() == 0
         stage.workers.clear()
         second = stage.worker()
@@ -146,6 +148,11 @@ def _approved(worker: WorkerProcess) -> float:
     """Payments that were approved, by the worker's metric."""
     return sum(value for (name, labels), value in worker.metrics().items()
                if name == "pastille_payments_total" and ("status", "approved") in labels)  # fmt: skip
+
+
+def _noted_ms(stage: Stage) -> int:
+    """The oldest boundary that the committed notes say was told; -1 where one of them says none."""
+    return min((note.boundary_ms if note is not None else -1 for note in stage.notes()), default=-1)
 
 
 def _noted(stage: Stage) -> int:
