@@ -35,6 +35,7 @@ DAY_MS: Final = 24 * HOUR_MS
 # A Counter goes 3 H (30 min by default) back, a Judge an hour of tallies: 3 h hold both, and a long stop between.
 RETENTION_MS_MIN: Final = 3 * HOUR_MS
 FOREVER: Final = -1
+TALLIES_BYTES_MAX: Final = 64 * 1024 * 1024
 # Compacted within the hour, so that a new Judge does not read a week of old snapshots.
 COMPACTED: Final = {"cleanup.policy": "compact", "segment.ms": str(HOUR_MS), "min.cleanable.dirty.ratio": "0.1"}
 CHECKED_CONFIG: Final = ("cleanup.policy", "retention.ms")
@@ -99,7 +100,8 @@ def needed_topics(settings: Settings, partitions: int = FEED_PARTITIONS) -> tupl
 def _own_topics(settings: Settings) -> tuple[Topic, ...]:
     names = settings.topics
     return (
-        Topic(names.tallies, 1, _kept(7 * DAY_MS)),
+        # A record is small but for the snapshot of a source with thousands of leaves.
+        Topic(names.tallies, 1, _kept(7 * DAY_MS) | {"max.message.bytes": str(TALLIES_BYTES_MAX)}),
         # Never deleted: the last ordinal of each scope's outages is read from it. It holds few records.
         Topic(names.outages, 1, _kept(FOREVER)),
         Topic(names.health, 1, COMPACTED),

@@ -17,11 +17,12 @@ from detector.contracts.policy import Policy
 from detector.counting.columns import NONE, PAYMENT, Columns
 from detector.counting.names import Names
 from detector.counting.reference import ReferenceDecoder
-from detector.counting.tally import Source, Tally, decode
+from detector.counting.tally import Source, Tally
 from streams.deadletters import Letter
 from streams.letterbox import open_letters
 from streams.reading import Newest, Place, Reader, Record
 from streams.settings import Feed, Settings
+from streams.tallylog import unpack
 from streams.topics import needed_topics
 
 TALLIES_MAX: Final = 5_000
@@ -134,9 +135,9 @@ def newest_boundaries(records: Sequence[Record]) -> dict[Source, Counted]:
     """The newest boundary of each source that the tallies name; what is no tally is passed over."""
     newest: dict[Source, Counted] = {}
     for record in records:
-        tally = _tally(record.value)
-        if tally is not None and (tally.source not in newest or newest[tally.source].boundary_ms <= tally.boundary_ms):
-            newest[tally.source] = Counted(tally.boundary_ms, record.timestamp_ms)
+        for tally in _tallies(record.value):
+            if tally.source not in newest or newest[tally.source].boundary_ms <= tally.boundary_ms:
+                newest[tally.source] = Counted(tally.boundary_ms, record.timestamp_ms)
     return newest
 
 
@@ -144,12 +145,11 @@ def _if_there(reader: Reader, topic: str, partitions: Mapping[str, int], most: i
     return reader.newest([topic] if topic in partitions else [], most)
 
 
-def _tally(value: bytes | None) -> Tally | None:
+def _tallies(value: bytes | None) -> list[Tally]:
     try:
-        found = decode(value or b"")
+        return [found for found in unpack(value or b"") if isinstance(found, Tally)]
     except (msgspec.MsgspecError, ValueError):
-        return None
-    return found if isinstance(found, Tally) else None
+        return []
 
 
 def _sample_feed(feed: Feed, newest: Newest, partitions: Mapping[str, int], policy: Policy) -> FeedSample:
