@@ -33,19 +33,24 @@ def compiled(loop: F) -> F:
     return _made(loop, counts_references=False)
 
 
+def inlined(loop: F) -> F:
+    """As `compiled`, for a small loop on a hot path: whoever calls it takes in its code."""
+    return _made(loop, counts_references=False, forceinline=True)
+
+
 def allocating(loop: F) -> F:
     """As `compiled`, for a loop that makes arrays or reads a book in hand. A `compiled` one may call it only for what
     is no array."""
     return _made(loop, counts_references=True)
 
 
-def _made(loop: F, counts_references: bool) -> F:
+def _made(loop: F, counts_references: bool, **options: Any) -> F:
     """numba raises RuntimeError ("no locator available") where neither the package's folder nor the home is writable:
     then the loop is compiled again in every process."""
     if getattr(numba.config, "DISABLE_JIT", 0):
         return loop
     # numba has no public way to leave the counting out; where a loop makes an array after all, compiling it fails.
-    options: dict[str, Any] = {"nogil": True, "_nrt": counts_references}
+    options |= {"nogil": True, "_nrt": counts_references}
     try:
         made: Any = numba.njit(cache=True, **options)(loop)
     except RuntimeError:

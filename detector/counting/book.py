@@ -36,13 +36,13 @@ def _record(*columns: tuple[str, str]) -> np.dtype[Any]:
 
 
 ROW = _record(
-    ("payment", "u8"), ("order", "u8"), ("shopper", "u8"),
-    ("merchant", "u8"), ("record", "u8"),  # of the winner; `record` is its hash
-    ("start", "i8"), ("first", "i8"), ("occurred", "i8"), ("touched", "i8"),
-    ("leaf", "i4"), ("code", "i4"),
-    ("cell", "i4"), ("next", "i4"), ("previous", "i4"),  # once its pane has closed `next` chains the wheel
+    # what a cut looks at, side by side, for it walks many rows
+    ("order", "u8"), ("shopper", "u8"), ("merchant", "u8"), ("next", "i4"),  # of a closed pane's row: in the wheel
+    ("status", "u1"), ("vote", "u1"), ("seen", "u1"), ("half_green", "u1"),
+    ("cell", "i4"), ("previous", "i4"), ("leaf", "i4"), ("code", "i4"),
+    ("payment", "u8"), ("start", "i8"), ("first", "i8"), ("occurred", "i8"), ("touched", "i8"),
+    ("record", "u8"),  # the winner's hash
     ("group_next", "i4"), ("group_previous", "i4"), ("order_next", "i4"), ("order_previous", "i4"),
-    ("status", "u1"), ("seen", "u1"), ("vote", "u1"), ("half_green", "u1"),
 )  # fmt: skip
 CELL = _record(
     ("pane", "i8"), ("leaf", "i4"), ("rows", "i4"), ("lates", "i4"), ("next", "i4"), ("dirty", "u1"), ("overdue", "u1")
@@ -213,8 +213,13 @@ def longer(table: npt.NDArray[Any], length: int, fill: int = 0) -> npt.NDArray[A
 
 
 def roomier(pool: npt.NDArray[Any], used: int) -> npt.NDArray[Any]:
-    """The pool, half as long again where fewer than SPARE places are left."""
-    return longer(pool, len(pool) * 3 // 2 + SPARE) if used + SPARE > len(pool) else pool
+    """The pool, half as long again where fewer than SPARE places are left.
+
+    In place: the system moves pages instead of copying them. Only the book holds a pool, and hands are made anew.
+    """
+    if used + SPARE > len(pool):
+        pool.resize((len(pool) * 3 // 2 + SPARE, *pool.shape[1:]), refcheck=False)
+    return pool
 
 
 def names_grown(book: Book, names: Names, hashes: Sequence[int]) -> Book:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from detector.compiled import allocating
+from detector.compiled import compiled, inlined
 from detector.counting.book import CLOSED, FREE, MINUTE_MS, SPARE, Book
 from detector.counting.columns import NONE
 from detector.counting.details import count_row
 from detector.counting.index import remove
 
 
-@allocating
+@inlined
 def cell_for(book: Book, pane: int, leaf: int) -> int:
     """The cell of an open pane, made where there is none yet."""
     panes = book.cell_at[pane % len(book.cell_at)]
@@ -28,7 +28,7 @@ def cell_for(book: Book, pane: int, leaf: int) -> int:
     return int(panes[leaf + 1])
 
 
-@allocating
+@compiled
 def _new_cell(book: Book) -> int:
     state = book.state[0]
     at = state.cell_free
@@ -42,7 +42,7 @@ def _new_cell(book: Book) -> int:
     return int(at)
 
 
-@allocating
+@inlined
 def mark(book: Book, at: int) -> None:
     """The cell is to be told at the next cut."""
     cell = book.cells[at]
@@ -52,7 +52,7 @@ def mark(book: Book, at: int) -> None:
         book.state[0].dirty += 1
 
 
-@allocating
+@compiled
 def put_in_cell(book: Book, at: int) -> None:
     """Chain the row in the cell its leaf and start name, or in the wheel where that pane has closed."""
     row, state = book.rows[at], book.state[0]
@@ -72,7 +72,7 @@ def put_in_cell(book: Book, at: int) -> None:
     count_row(book, at, 1)
 
 
-@allocating
+@compiled
 def take_from_cell(book: Book, at: int) -> None:
     """Unchain the row from its open cell."""
     row = book.rows[at]
@@ -87,7 +87,7 @@ def take_from_cell(book: Book, at: int) -> None:
     row.cell = FREE
 
 
-@allocating
+@compiled
 def to_wheel(book: Book, at: int) -> None:
     """Forget the row once 2 H of log time have gone by since it was touched: its minute's bucket will ask."""
     row, state = book.rows[at], book.state[0]
@@ -97,7 +97,7 @@ def to_wheel(book: Book, at: int) -> None:
     book.wheel[0, bucket] = at
 
 
-@allocating
+@compiled
 def new_row(book: Book) -> int:
     """A free row, in no chain."""
     state = book.state[0]
@@ -115,7 +115,7 @@ def new_row(book: Book) -> int:
     return int(at)
 
 
-@allocating
+@compiled
 def free_row(book: Book, at: int) -> None:
     """Give the row back; it must be in no chain."""
     row = book.rows[at]
@@ -124,7 +124,7 @@ def free_row(book: Book, at: int) -> None:
     book.state[0].row_free = at
 
 
-@allocating
+@compiled
 def begin(book: Book, next_ms: int) -> None:
     """Make `next_ms` the boundary that is cut next, and close the panes and blocks that will have closed by then.
 
@@ -142,7 +142,7 @@ def begin(book: Book, next_ms: int) -> None:
     state.next_ms, state.first_pane, state.first_block = next_ms, first_pane, first_block
 
 
-@allocating
+@compiled
 def _close_pane(book: Book, pane: int) -> None:
     panes, state = book.cell_at[pane % len(book.cell_at)], book.state[0]
     at = panes[0]
@@ -158,7 +158,7 @@ def _close_pane(book: Book, pane: int) -> None:
     panes[0] = NONE
 
 
-@allocating
+@compiled
 def _close_rows(book: Book, cell: Any) -> None:
     at = cell.rows
     while at != NONE:
@@ -170,7 +170,7 @@ def _close_rows(book: Book, cell: Any) -> None:
         at = following
 
 
-@allocating
+@compiled
 def _forget_lates(book: Book, cell: Any) -> None:
     state = book.state[0]
     at = cell.lates

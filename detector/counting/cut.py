@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from detector.compiled import allocating
+from detector.compiled import compiled, inlined
 from detector.counting.book import Book
 from detector.counting.cells import mark
 from detector.counting.columns import APPROVED, CANCELLED, NONE, PENDING, UInt8s, UInt64s
@@ -22,7 +22,7 @@ VOTES, LATE = 6, 12
 APPROVED_VOTERS_MAX = 2
 
 
-@allocating
+@compiled
 def mark_all(book: Book) -> None:
     """Mark every cell of the open panes that holds something."""
     for at in range(book.state[0].cells):
@@ -31,7 +31,7 @@ def mark_all(book: Book) -> None:
             mark(book, at)
 
 
-@allocating
+@compiled
 def unmark_all(book: Book) -> None:
     """Forget which cells changed."""
     state = book.state[0]
@@ -40,7 +40,7 @@ def unmark_all(book: Book) -> None:
     state.dirty = 0
 
 
-@allocating
+@compiled
 def details_due(book: Book, changed: bool) -> bool:
     """Whether details ride on the boundary `next_ms`, at which cells changed or not.
 
@@ -58,7 +58,7 @@ def details_due(book: Book, changed: bool) -> bool:
     return True
 
 
-@allocating
+@compiled
 def cut(book: Book, with_details: bool) -> None:
     """Tell the marked cells at the boundary `next_ms`, with details where they are due."""
     state = book.state[0]
@@ -77,7 +77,7 @@ def cut(book: Book, with_details: bool) -> None:
     unmark_all(book)
 
 
-@allocating
+@compiled
 def _tell_cell(book: Book, n: int, at: int) -> None:
     state, cell = book.state[0], book.cells[at]
     if book.leaf_mark[cell.leaf] == NONE:
@@ -95,7 +95,7 @@ def _tell_cell(book: Book, n: int, at: int) -> None:
             state.cut_hashes += 1
 
 
-@allocating
+@compiled
 def _sum_rows(book: Book, n: int, at: int) -> None:
     voters, merchants, answer_ms = book.rule[0].voters, book.rule[0].merchants, book.answer_ms
     counts, lengths, rows, smallest = book.out_counts[n], book.out_lengths[n], book.rows, book.smallest
@@ -118,7 +118,7 @@ def _sum_rows(book: Book, n: int, at: int) -> None:
         at = row.next
 
 
-@allocating
+@inlined
 def _keep(run: UInt64s, lengths: UInt8s, kind: int, limit: int, value: np.uint64) -> None:
     """Put a value in an ascending run of distinct ones that keeps the smallest."""
     length = int(lengths[kind])
@@ -137,7 +137,7 @@ def _keep(run: UInt64s, lengths: UInt8s, kind: int, limit: int, value: np.uint64
     run[place] = value
 
 
-@allocating
+@compiled
 def _sum_lates(book: Book, n: int, at: int) -> None:
     newest = NONE
     while at != NONE:

@@ -8,21 +8,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from detector.compiled import allocating
+from detector.compiled import compiled, inlined
 from detector.counting.book import Book
 from detector.counting.columns import APPROVED, CANCELLED, DECLINED, ERROR, NONE, PENDING, Int64s
 from detector.counting.hashing import mix
 from detector.counting.index import place_of
 
 
-@allocating
+@inlined
 def is_cancelled_late(row: Any, answer_ms: Int64s) -> bool:
     """Whether the shopper left only after waiting the leaf's `answer_ms[leaf]`."""
     wait_ms = answer_ms[row.leaf]
     return bool(row.status == CANCELLED and wait_ms >= 0 and row.occurred - row.start >= wait_ms)
 
 
-@allocating
+@inlined
 def merchant_at(book: Book, row: Any) -> int:
     """The place of the counters of the row's leaf and merchant, made where there are none yet."""
     key = mix(row.merchant, book.leaf_hash[row.leaf])
@@ -37,7 +37,7 @@ def merchant_at(book: Book, row: Any) -> int:
     return at
 
 
-@allocating
+@compiled
 def count_row(book: Book, at: int, by: int) -> None:
     """Add (1) or take off (-1) all that a row in an open cell stands for."""
     row = book.rows[at]
@@ -55,7 +55,7 @@ def count_row(book: Book, at: int, by: int) -> None:
         entry.overdue += by
 
 
-@allocating
+@compiled
 def _count_code(book: Book, row: Any, by: int) -> None:
     key = mix(book.code_hash[row.code], book.leaf_hash[row.leaf])
     entry = book.codes[place_of(book.codes["key"], key)]
@@ -68,7 +68,7 @@ def _count_code(book: Book, row: Any, by: int) -> None:
     entry.payments += by
 
 
-@allocating
+@compiled
 def note_overdue(book: Book) -> None:
     """Count the pendings of every cell whose time has come, once: payments have begun `answer_ms` after its pane."""
     rule, state = book.rule[0], book.state[0]
@@ -82,7 +82,7 @@ def note_overdue(book: Book) -> None:
             _count_overdue(book, cell)
 
 
-@allocating
+@compiled
 def _count_overdue(book: Book, cell: Any) -> None:
     at = cell.rows
     while at != NONE:

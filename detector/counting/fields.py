@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from detector.compiled import compiled
+from detector.compiled import compiled, inlined
 from detector.contracts.card import DIGITS_MAX, DIGITS_MIN
 from detector.counting.columns import UInt8s, UInt64s
 from detector.counting.guard import MINUS, POINT, digit_at, digits_end
@@ -69,7 +69,7 @@ for _name in FIELDS:
     _FIELD[_slot(*_halves(_name), int(_FACTOR))] = FIELDS.index(_name)
 
 
-@compiled
+@inlined
 def field_of(words: UInt64s, start: int, stop: int) -> int:
     """The field whose name stands at `start` to `stop`; there is no NUL in it."""
     length = stop - start
@@ -106,7 +106,7 @@ def looks_like_card(text: UInt8s, start: int, stop: int) -> bool:
     return DIGITS_MIN <= count <= DIGITS_MAX and 2 <= first <= 6 and total % 10 == 0
 
 
-@compiled
+@inlined
 def _number(text: UInt8s, start: int, stop: int) -> int:
     """The whole number of digits, or a very negative one where there is something else."""
     number = 0

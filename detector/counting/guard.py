@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from detector.compiled import compiled
+from detector.compiled import compiled, inlined
 from detector.counting.columns import UInt8s, UInt64s
 
 SPARE = 16
@@ -37,30 +37,36 @@ _FOUR, _FIVE = np.uint64((1 << 32) - 1), np.uint64((1 << 40) - 1)
 
 # Eight bytes at once: a byte of the result has its high bit set where the byte of the word is looked for. Borrows can
 # set it in bytes above such a one too, never below: the lowest is always right.
-_ONES, _HIGHS = np.uint64(0x0101010101010101), np.uint64(0x8080808080808080)
+ONES, HIGHS = np.uint64(0x0101010101010101), np.uint64(0x8080808080808080)
 _QUOTES, _BACKSLASHES = np.uint64(0x2222222222222222), np.uint64(0x5C5C5C5C5C5C5C5C)
 _BLANKS, _DELETES = np.uint64(0x2020202020202020), np.uint64(0x7F7F7F7F7F7F7F7F)
 _PLACES, _0, _1, _7, _56 = np.uint64(0x0001020304050607), np.uint64(0), np.uint64(1), np.uint64(7), np.uint64(56)
 
 
-@compiled
+@inlined
+def lowest_byte(marks: np.uint64) -> int:
+    """The place of the lowest byte whose high bit is set; no other bits are, and one is."""
+    lowest = marks & (~marks + _1)
+    return int(np.int64(((lowest >> _7) * _PLACES) >> _56))
+
+
+@inlined
 def plain_end(words: UInt64s, at: int) -> int:
     """The first place from `at` on that is a quote, a backslash, a control character or not ASCII."""
     while True:
         word = words[at]
         quote, backslash, delete = word ^ _QUOTES, word ^ _BACKSLASHES, word ^ _DELETES
-        found = (quote - _ONES) & ~quote
-        found |= (backslash - _ONES) & ~backslash
-        found |= (delete - _ONES) & ~delete
+        found = (quote - ONES) & ~quote
+        found |= (backslash - ONES) & ~backslash
+        found |= (delete - ONES) & ~delete
         found |= (word - _BLANKS) & ~word
-        found = (found | word) & _HIGHS
+        found = (found | word) & HIGHS
         if found != _0:
-            lowest = found & (~found + _1)
-            return at + int(np.int64(((lowest >> _7) * _PLACES) >> _56))
+            return at + lowest_byte(found)
         at += 8
 
 
-@compiled
+@inlined
 def space_end(text: UInt8s, at: int, stop: int) -> int:
     """Where the blanks from `at` on end."""
     while at < stop and text[at] <= 32 and text[at] in _SPACES:
@@ -68,7 +74,7 @@ def space_end(text: UInt8s, at: int, stop: int) -> int:
     return at
 
 
-@compiled
+@inlined
 def literal_end(words: UInt64s, at: int, stop: int) -> int:
     """The end of `true`, `false` or `null`."""
     word = words[at]
@@ -81,19 +87,19 @@ def literal_end(words: UInt64s, at: int, stop: int) -> int:
     return end if end <= stop else WRONG
 
 
-@compiled
+@inlined
 def is_null(words: UInt64s, at: int) -> bool:
     """Whether the literal at `at` is `null`."""
     return bool(words[at] & _FOUR == _NULL)
 
 
-@compiled
+@inlined
 def digit_at(text: UInt8s, place: int) -> int:
     """The value of the digit at `place`; below 0 or above 9 where there is none."""
     return int(np.int64(text[place])) - ZERO
 
 
-@compiled
+@inlined
 def digits_end(text: UInt8s, at: int, stop: int) -> int:
     """Where the digits from `at` on end; WRONG where there is none."""
     start = at

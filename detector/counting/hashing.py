@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from detector.compiled import compiled
+from detector.compiled import compiled, inlined
 from detector.counting.columns import UInt8s, UInt64s
 
 _MASK = (1 << 64) - 1
@@ -23,7 +23,7 @@ _0, _1, _8, _29, _33, _64 = (np.uint64(number) for number in (0, 1, 8, 29, 33, 6
 _ALL = np.uint64(_MASK)
 
 
-@compiled
+@inlined
 def finish(state: np.uint64) -> np.uint64:
     """Every bit of the state changes half of the bits of the result, which is never 0."""
     state = (state ^ (state >> _33)) * _AVALANCHE_64[0]
@@ -45,7 +45,7 @@ def hash_bytes(buffer: UInt8s, start: int, stop: int) -> np.uint64:
     return finish(state)
 
 
-@compiled
+@inlined
 def hash_words(words: UInt64s, start: int, stop: int) -> np.uint64:
     """The same hash, read eight bytes at once from `word_view` of a buffer with eight bytes to spare at its end."""
     state = _SEED_64 ^ np.uint64(stop - start)
@@ -60,7 +60,7 @@ def hash_words(words: UInt64s, start: int, stop: int) -> np.uint64:
     return finish(state)
 
 
-@compiled
+@inlined
 def mix(a: np.uint64, b: np.uint64) -> np.uint64:
     """The hash of two hashes, in this order."""
     state = np.uint64(a) * _STEP_64

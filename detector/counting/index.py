@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from detector.compiled import compiled
+from detector.compiled import compiled, inlined
 from detector.counting.columns import Int64s, UInt64s
 
 EMPTY = -1
@@ -23,13 +23,13 @@ def new_slots(rows: int) -> Int64s:
     return np.full(1 << (2 * rows - 1).bit_length(), EMPTY, np.int64)
 
 
-@compiled
+@inlined
 def tag_of(key: np.uint64) -> int:
     """The 31 bits of a hash that a slot keeps: it stays a positive number."""
     return int(np.int64(key & np.uint64(_TAG)))
 
 
-@compiled
+@inlined
 def find(slots: Int64s, keys: UInt64s, key: np.uint64) -> int:
     """The row whose entry of `keys` is the key, or EMPTY."""
     mask, tag = len(slots) - 1, tag_of(key)
@@ -42,7 +42,7 @@ def find(slots: Int64s, keys: UInt64s, key: np.uint64) -> int:
     return EMPTY
 
 
-@compiled
+@inlined
 def put(slots: Int64s, tag: int, row: int) -> None:
     """Enter a row that is not there; there must be room."""
     mask = len(slots) - 1
@@ -77,7 +77,7 @@ def rehash(slots: Int64s, wider: Int64s) -> None:
             put(wider, (slot >> 32) & _LOW, slot & _LOW)
 
 
-@compiled
+@inlined
 def place_of(keys: UInt64s, key: np.uint64) -> int:
     """Where the record with this key is, or the free place (key 0) where it belongs."""
     mask = len(keys) - 1

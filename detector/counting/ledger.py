@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from detector.compiled import allocating
+from detector.compiled import compiled, inlined
 from detector.counting.book import CLOSED, SPARE, Book
 from detector.counting.cells import cell_for, mark, new_row, put_in_cell, take_from_cell
 from detector.counting.columns import APPROVED, CANCELLED, DECLINED, NONE, PAYMENT, PENDING
@@ -23,7 +23,7 @@ from detector.counting.orders import link_payment, merge_order, settle_order, un
 from detector.counting.votes import join_group, leave_group
 
 
-@allocating
+@compiled
 def merge(book: Book, event: Any) -> None:
     """Merge one event whose time has come."""
     state = book.state[0]
@@ -41,13 +41,13 @@ def merge(book: Book, event: Any) -> None:
         _merge_payment(book, event)
 
 
-@allocating
+@inlined
 def event_start(event: Any) -> int:
     """When the event says its payment began; no payment begins after its own event."""
     return int(min(event.started, event.occurred) if event.started != NONE else event.occurred)
 
 
-@allocating
+@inlined
 def record_hash(book: Book, event: Any) -> np.uint64:
     """The hash of what a payment event says; free of the numbers that names happen to have."""
     code = book.code_hash[event.code] if event.code != NONE else np.uint64(0)
@@ -55,7 +55,7 @@ def record_hash(book: Book, event: Any) -> np.uint64:
     return mix(said, mix(mix(book.leaf_hash[event.leaf], event.merchant), code))
 
 
-@allocating
+@compiled
 def _merge_payment(book: Book, event: Any) -> None:
     at = find(book.row_slots, book.rows["payment"], event.payment)
     if at == NONE:
@@ -70,7 +70,7 @@ def _merge_payment(book: Book, event: Any) -> None:
             book.totals[event.leaf, event.status] += 1
 
 
-@allocating
+@compiled
 def _open_row(book: Book, event: Any) -> int:
     at = new_row(book)
     row, state = book.rows[at], book.state[0]
@@ -91,7 +91,7 @@ def _open_row(book: Book, event: Any) -> int:
     return at
 
 
-@allocating
+@compiled
 def _join(book: Book, at: int, event: Any) -> None:
     """Join an event to the row there is, and move the row to where it now belongs."""
     row = book.rows[at]
@@ -111,7 +111,7 @@ def _join(book: Book, at: int, event: Any) -> None:
     row.first = first
 
 
-@allocating
+@compiled
 def _move(
     book: Book, at: int, event: Any, wins: bool, record: np.uint64, start: int, order: np.uint64, shopper: np.uint64
 ) -> None:
@@ -136,7 +136,7 @@ def _move(
         state.too_late += 1
 
 
-@allocating
+@compiled
 def _change(book: Book, at: int, event: Any, record: np.uint64) -> None:
     """Give a row that stays in its chains what the winning event says."""
     row, state = book.rows[at], book.state[0]
@@ -151,13 +151,13 @@ def _change(book: Book, at: int, event: Any, record: np.uint64) -> None:
     mark(book, row.cell)
 
 
-@allocating
+@inlined
 def _win(row: Any, event: Any, record: np.uint64) -> None:
     row.status, row.leaf, row.merchant, row.code = event.status, event.leaf, event.merchant, event.code
     row.occurred, row.record = event.occurred, record
 
 
-@allocating
+@inlined
 def _beats(event: Any, record: np.uint64, row: Any) -> bool:
     """Whether the event is the winner over the row's."""
     if event.status != row.status:
@@ -171,7 +171,7 @@ def _beats(event: Any, record: np.uint64, row: Any) -> bool:
     return bool(record > row.record)
 
 
-@allocating
+@inlined
 def _finality(status: int) -> int:
     """An answer beats `cancelled` beats `pending`."""
     if status == PENDING:
@@ -179,7 +179,7 @@ def _finality(status: int) -> int:
     return 1 if status == CANCELLED else 2
 
 
-@allocating
+@inlined
 def _rank(status: int) -> int:
     """Which of two answers in one millisecond wins."""
     if status == APPROVED:
@@ -187,14 +187,14 @@ def _rank(status: int) -> int:
     return 1 if status == DECLINED else 0
 
 
-@allocating
+@inlined
 def _least_known(one: np.uint64, other: np.uint64) -> np.uint64:
     if one == 0 or other == 0:
         return max(one, other)
     return min(one, other)
 
 
-@allocating
+@compiled
 def _merge_late_answer(book: Book, event: Any) -> None:
     """Count a late answer once, in the pane of its `occurred_at`; of two that differ the larger record speaks."""
     state = book.state[0]
@@ -223,7 +223,7 @@ def _merge_late_answer(book: Book, event: Any) -> None:
     mark(book, late.cell)
 
 
-@allocating
+@compiled
 def _open_late(book: Book, key: np.uint64) -> int:
     state = book.state[0]
     at = state.late_free
@@ -240,7 +240,7 @@ def _open_late(book: Book, key: np.uint64) -> int:
     return int(at)
 
 
-@allocating
+@compiled
 def _unchain_late(book: Book, at: int) -> None:
     cell = book.cells[book.lates[at].cell]
     if cell.lates == at:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from detector.compiled import compiled
+from detector.compiled import inlined
 from detector.contracts.card import card_like
 from detector.contracts.policy import Policy
 from detector.contracts.scope import OTHER, Leaf
@@ -54,7 +54,7 @@ class Index:
         self.keys[place], self.numbers[place] = key, number
 
 
-@compiled
+@inlined
 def look_up(keys: UInt64s, numbers: Int32s, otherwise: int, key: np.uint64) -> int:
     """The number of a key in an Index, or `otherwise`."""
     mask = np.uint64(len(keys) - 1)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from detector.compiled import allocating
+from detector.compiled import compiled
 from detector.counting.book import CLOSED, DEAD, MINUTE_MS, SPARE, Book
 from detector.counting.cells import free_row, mark, new_row, put_in_cell, take_from_cell
 from detector.counting.columns import CANCELLED, NONE, PENDING, PLACED
@@ -25,7 +25,7 @@ EVENTS_MAX = 64
 """How many distinct events of one order are kept; what is past it is counted as `crowded`."""
 
 
-@allocating
+@compiled
 def merge_order(book: Book, event: Any) -> None:
     """Merge an order event whose time has come."""
     if event.kind == PLACED and event.leaf == NONE:
@@ -50,7 +50,7 @@ def merge_order(book: Book, event: Any) -> None:
     settle_order(book, event.order)
 
 
-@allocating
+@compiled
 def _order_record(book: Book, event: Any) -> np.uint64:
     said = mix(mix(event.order, np.uint64(event.kind)), np.uint64(event.occurred))
     if event.kind != PLACED:
@@ -58,7 +58,7 @@ def _order_record(book: Book, event: Any) -> np.uint64:
     return mix(said, mix(mix(book.leaf_hash[event.leaf], event.merchant), event.shopper))
 
 
-@allocating
+@compiled
 def _keep(book: Book, order: Any, event: Any, record: np.uint64) -> None:
     state = book.state[0]
     at = state.order_event_free
@@ -77,7 +77,7 @@ def _keep(book: Book, order: Any, event: Any, record: np.uint64) -> None:
     order.count += 1
 
 
-@allocating
+@compiled
 def _order_for(book: Book, key: np.uint64) -> int:
     """The order, made where there is none yet."""
     at = find(book.order_slots, book.orders["order"], key)
@@ -99,7 +99,7 @@ def _order_for(book: Book, key: np.uint64) -> int:
     return int(at)
 
 
-@allocating
+@compiled
 def _forget_if_empty(book: Book, at: int) -> None:
     order, state = book.orders[at], book.state[0]
     if order.rows == NONE and order.events == NONE:
@@ -109,7 +109,7 @@ def _forget_if_empty(book: Book, at: int) -> None:
         state.order_free = at
 
 
-@allocating
+@compiled
 def link_payment(book: Book, at: int) -> None:
     """Chain a payment's row to its order."""
     row = book.rows[at]
@@ -120,7 +120,7 @@ def link_payment(book: Book, at: int) -> None:
     order.rows = at
 
 
-@allocating
+@compiled
 def unlink_payment(book: Book, at: int) -> None:
     """Take a payment's row out of its order's chain."""
     row = book.rows[at]
@@ -134,7 +134,7 @@ def unlink_payment(book: Book, at: int) -> None:
     _forget_if_empty(book, order_at)
 
 
-@allocating
+@compiled
 def is_needed(book: Book, row: Any) -> bool:
     """Whether an event of the order may still ask for the row: its own, or a placed order that the payment removes.
 
@@ -152,7 +152,7 @@ def is_needed(book: Book, row: Any) -> bool:
     return False
 
 
-@allocating
+@compiled
 def index_orders(book: Book) -> None:
     """Chain every payment there is to its order: called once, when the first order event comes."""
     book.state[0].orders_seen = 1
@@ -162,7 +162,7 @@ def index_orders(book: Book) -> None:
             link_payment(book, at)
 
 
-@allocating
+@compiled
 def settle_order(book: Book, key: np.uint64) -> None:
     """Make the order's half green rows what its events and payments say."""
     at = find(book.order_slots, book.orders["order"], key)
@@ -181,7 +181,7 @@ def settle_order(book: Book, key: np.uint64) -> None:
         event_at = placed.next
 
 
-@allocating
+@compiled
 def _is_replaced(book: Book, order: Any, placed: Any) -> bool:
     horizon_ms = book.rule[0].horizon_ms
     at = order.events
@@ -194,7 +194,7 @@ def _is_replaced(book: Book, order: Any, placed: Any) -> bool:
     return False
 
 
-@allocating
+@compiled
 def _is_paid(book: Book, order: Any, placed: Any) -> bool:
     at = order.rows
     while at != NONE:
@@ -204,13 +204,13 @@ def _is_paid(book: Book, order: Any, placed: Any) -> bool:
     return False
 
 
-@allocating
+@compiled
 def _removes(book: Book, row: Any, placed: Any) -> bool:
     horizon_ms = book.rule[0].horizon_ms
     return bool(row.start > placed.occurred - horizon_ms and row.first < placed.occurred + horizon_ms)
 
 
-@allocating
+@compiled
 def _cancelled_ms(book: Book, order: Any, placed: Any) -> int:
     """When the order was last cancelled or confirmed within H of being placed, or NONE."""
     latest = NONE
@@ -223,7 +223,7 @@ def _cancelled_ms(book: Book, order: Any, placed: Any) -> int:
     return latest
 
 
-@allocating
+@compiled
 def _show(book: Book, order: Any, placed: Any) -> None:
     """Make or change the half green row of a placed order."""
     cancelled_ms = _cancelled_ms(book, order, placed)
@@ -247,7 +247,7 @@ def _show(book: Book, order: Any, placed: Any) -> None:
     mark(book, row.cell)
 
 
-@allocating
+@compiled
 def _open_row(book: Book, order: Any, placed: Any, status: int, occurred: int) -> None:
     at = new_row(book)
     row, state = book.rows[at], book.state[0]
@@ -264,7 +264,7 @@ def _open_row(book: Book, order: Any, placed: Any, status: int, occurred: int) -
         state.too_late += 1
 
 
-@allocating
+@compiled
 def _drop(book: Book, placed: Any) -> None:
     """Take a half green row away; one whose pane has closed is left to the wheel."""
     at, state = placed.row, book.state[0]
@@ -279,7 +279,7 @@ def _drop(book: Book, placed: Any) -> None:
         free_row(book, at)
 
 
-@allocating
+@compiled
 def _to_wheel(book: Book, at: int) -> None:
     order, state = book.orders[at], book.state[0]
     due = (order.touched + 2 * book.rule[0].horizon_ms) // MINUTE_MS + 1
@@ -288,7 +288,7 @@ def _to_wheel(book: Book, at: int) -> None:
     book.wheel[1, bucket] = at
 
 
-@allocating
+@compiled
 def forget_order_events(book: Book, at: int) -> None:
     """Forget an order's events once 2 H of log time have gone by since the newest, and its placed panes closed."""
     order, state = book.orders[at], book.state[0]

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from detector.compiled import allocating, compiled
+from detector.compiled import allocating, compiled, inlined
 from detector.contracts.models import AMOUNT_MAX, EPOCH_MS_MAX
 from detector.counting.columns import NONE, PAYMENT, PENDING, Int32s, Int64s, UInt8s, UInt64s
 from detector.counting.fields import (
@@ -83,7 +83,7 @@ _UPPER = 0xDF  # takes the bit off that makes an ASCII letter small
 _FIRST_OF_C1, _LAST_OF_C1 = 0xC2, 0x9F
 
 
-@compiled
+@inlined
 def _is_new(others: UInt64s, count: int, key: np.uint64) -> bool:
     """Note a key that is not in the contract; False where it was there before, or there is no room."""
     if count == _OTHERS_MAX:
@@ -95,7 +95,7 @@ def _is_new(others: UInt64s, count: int, key: np.uint64) -> bool:
     return True
 
 
-@compiled
+@inlined
 def _is_currency(text: UInt8s, start: int, stop: int) -> bool:
     """Whether a text is three capital letters."""
     capitals = 0
@@ -104,7 +104,7 @@ def _is_currency(text: UInt8s, start: int, stop: int) -> bool:
     return capitals == 3 and stop - start == 3
 
 
-@compiled
+@inlined
 def _integer(text: UInt8s, start: int, stop: int) -> int:
     """The integer of these digits, WRONG where there are too many or a zero leads."""
     if stop - start > INTEGER_DIGITS_MAX or (text[start] == ZERO and stop > start + 1):
@@ -115,7 +115,7 @@ def _integer(text: UInt8s, start: int, stop: int) -> int:
     return number
 
 
-@compiled
+@inlined
 def _keep_number(field: int, number: int, row: int, times: Int64s) -> bool:
     """Whether a field may be this number; a time is noted."""
     if field in (OCCURRED_AT, STARTED_AT):
@@ -124,7 +124,7 @@ def _keep_number(field: int, number: int, row: int, times: Int64s) -> bool:
     return field == AMOUNT and 0 <= number <= AMOUNT_MAX
 
 
-@compiled
+@inlined
 def _word_end(text: UInt8s, words: UInt64s, start: int, stop: int) -> int:
     """The closing quote of a text that has 1 to TEXT_MAX characters, no escape and no control character, or WRONG.
 
@@ -145,7 +145,7 @@ def _word_end(text: UInt8s, words: UInt64s, start: int, stop: int) -> int:
     return end if following == 0 or letters > 0 else WRONG
 
 
-@compiled
+@inlined
 def _read_text(
     text: UInt8s, words: UInt64s, at: int, stop: int, field: int, row: int, hashes: UInt64s, times: Int64s
 ) -> int:
@@ -161,7 +161,7 @@ def _read_text(
     return end + 1
 
 
-@compiled
+@inlined
 def _read_value(
     text: UInt8s, words: UInt64s, at: int, stop: int, field: int, row: int, hashes: UInt64s, times: Int64s
 ) -> int:
@@ -174,7 +174,7 @@ def _read_value(
     return end if _keep_number(field, _integer(text, at, end), row, times) else WRONG
 
 
-@compiled
+@inlined
 def _read_object(
     text: UInt8s, words: UInt64s, at: int, stop: int, row: int, masks: Int64s, hashes: UInt64s, times: Int64s,
     others: UInt64s, closers: UInt8s,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from detector.compiled import allocating
+from detector.compiled import compiled
 from detector.counting.book import DEAD, MINUTE_MS, Book
 from detector.counting.cells import free_row, to_wheel
 from detector.counting.columns import NONE
@@ -16,7 +16,7 @@ from detector.counting.index import remove
 from detector.counting.orders import forget_order_events, is_needed, unlink_payment
 
 
-@allocating
+@compiled
 def sweep(book: Book) -> None:
     """Forget what the minutes up to log time hold in the wheel."""
     state = book.state[0]
@@ -30,7 +30,7 @@ def sweep(book: Book) -> None:
         _sweep_rows(book, past % book.wheel.shape[1])
 
 
-@allocating
+@compiled
 def _sweep_orders(book: Book, bucket: int) -> None:
     at = book.wheel[1, bucket]
     book.wheel[1, bucket] = NONE
@@ -40,7 +40,7 @@ def _sweep_orders(book: Book, bucket: int) -> None:
         at = following
 
 
-@allocating
+@compiled
 def _sweep_rows(book: Book, bucket: int) -> None:
     at = book.wheel[0, bucket]
     book.wheel[0, bucket] = NONE
@@ -53,7 +53,7 @@ def _sweep_rows(book: Book, bucket: int) -> None:
         at = following
 
 
-@allocating
+@compiled
 def _may_go(book: Book, row: Any) -> bool:
     """A vote block that is still open, or an order that still asks for its payments, keeps a row."""
     state, rule = book.state[0], book.rule[0]
@@ -64,7 +64,7 @@ def _may_go(book: Book, row: Any) -> bool:
     return not (state.orders_seen and is_needed(book, row))
 
 
-@allocating
+@compiled
 def _forget(book: Book, at: int) -> None:
     row, state = book.rows[at], book.state[0]
     if not row.half_green:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from detector.compiled import allocating
+from detector.compiled import compiled
 from detector.counting.book import Book, Records
 from detector.counting.columns import NONE, Int32s, UInt64s
 from detector.counting.index import place_of
@@ -16,7 +16,7 @@ from detector.counting.index import place_of
 _COUNT_BITS, _KEY_BITS, _COUNT_MAX = np.uint64(20), np.uint64(44), (1 << 20) - 1
 
 
-@allocating
+@compiled
 def tell_details(book: Book) -> None:
     """Put the pairs that count most into the `detail_*` tables."""
     state = book.state[0]
@@ -40,7 +40,7 @@ def tell_details(book: Book) -> None:
     told[11], told[12] = state.detail_merchant_rows, state.detail_code_rows
 
 
-@allocating
+@compiled
 def _tell_codes(book: Book) -> None:
     state = book.state[0]
     state.detail_code_rows = _pick(book.codes, book.codes["payments"], book)
@@ -56,7 +56,7 @@ def _tell_codes(book: Book) -> None:
         row[2] = entry.payments
 
 
-@allocating
+@compiled
 def _number_leaf(book: Book, leaf: int) -> int:
     state = book.state[0]
     if book.leaf_mark[leaf] == NONE:
@@ -66,7 +66,7 @@ def _number_leaf(book: Book, leaf: int) -> int:
     return int(book.leaf_mark[leaf])
 
 
-@allocating
+@compiled
 def _number(book: Book, key: np.uint64, following: int) -> tuple[int, bool]:
     """The number of a hash among those met so far, and whether it is new: then it is `following`."""
     entry = book.numbered[place_of(book.numbered["key"], key)]
@@ -76,7 +76,7 @@ def _number(book: Book, key: np.uint64, following: int) -> tuple[int, bool]:
     return following, True
 
 
-@allocating
+@compiled
 def _pick(table: Records, counts: Int32s, book: Book) -> int:
     """Put the places of the live entries that count most into `picked`, by (count, then smaller hash); how many.
 
@@ -98,13 +98,13 @@ def _pick(table: Records, counts: Int32s, book: Book) -> int:
     return size
 
 
-@allocating
+@compiled
 def _rank(count: int, key: np.uint64) -> np.uint64:
     """The count in the upper 20 bits, in the others the more the smaller the hash."""
     return np.uint64((np.uint64(min(count, _COUNT_MAX)) << _KEY_BITS) | (~key >> _COUNT_BITS))
 
 
-@allocating
+@compiled
 def _rise(ranks: UInt64s, picked: Int32s, at: int) -> None:
     while at > 0 and ranks[at] < ranks[(at - 1) // 2]:
         above = (at - 1) // 2
@@ -113,7 +113,7 @@ def _rise(ranks: UInt64s, picked: Int32s, at: int) -> None:
         at = above
 
 
-@allocating
+@compiled
 def _sink(ranks: UInt64s, picked: Int32s) -> None:
     at = 0
     while 2 * at + 1 < len(ranks):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from detector.compiled import allocating
+from detector.compiled import compiled, inlined
 from detector.counting.book import Book
 from detector.counting.cells import mark
 from detector.counting.columns import NONE
@@ -17,7 +17,7 @@ from detector.counting.hashing import mix
 from detector.counting.index import place_of
 
 
-@allocating
+@compiled
 def join_group(book: Book, at: int) -> None:
     """Chain the row in its group, where the block is still open; it may take the vote."""
     row, state = book.rows[at], book.state[0]
@@ -36,7 +36,7 @@ def join_group(book: Book, at: int) -> None:
         _give_vote(book, group, at)
 
 
-@allocating
+@compiled
 def leave_group(book: Book, at: int) -> None:
     """Unchain the row from its group, where the block is still open; its vote goes to the next earliest."""
     row = book.rows[at]
@@ -55,7 +55,7 @@ def leave_group(book: Book, at: int) -> None:
         _vote_again(book, group)
 
 
-@allocating
+@inlined
 def _group_of(book: Book, row: Any, block: int) -> Any:
     """The group, made where there is none yet."""
     voter = row.shopper if row.shopper != 0 else row.order
@@ -71,7 +71,7 @@ def _group_of(book: Book, row: Any, block: int) -> Any:
     return group
 
 
-@allocating
+@compiled
 def _vote_again(book: Book, group: Any) -> None:
     best = at = group.rows
     while at != NONE:
@@ -82,24 +82,24 @@ def _vote_again(book: Book, group: Any) -> None:
         _give_vote(book, group, best)
 
 
-@allocating
+@inlined
 def _is_before(one: Any, other: Any) -> bool:
     return bool(one.start < other.start or (one.start == other.start and one.payment < other.payment))
 
 
-@allocating
+@compiled
 def _give_vote(book: Book, group: Any, at: int) -> None:
     group.vote = at
     _set_vote(book, at, 1)
 
 
-@allocating
+@compiled
 def _take_vote(book: Book, group: Any) -> None:
     _set_vote(book, group.vote, 0)
     group.vote = NONE
 
 
-@allocating
+@inlined
 def _set_vote(book: Book, at: int, vote: int) -> None:
     row = book.rows[at]
     row.vote = vote

@@ -16,7 +16,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from typing import Any
 
-from detector.compiled import allocating
+from detector.compiled import compiled, inlined
 from detector.counting.book import HOLD_SECONDS, MINUTE_MS, SPARE, TOPICS, Book
 from detector.counting.cells import begin
 from detector.counting.columns import NONE, Int32s, Int64s, UInt8s, UInt64s
@@ -38,7 +38,7 @@ SNAPSHOT, SNAPSHOT_WITH_DETAILS = 1, 2
 """`state.cut_snapshot` while a snapshot is told, else 0."""
 
 
-@allocating
+@compiled
 def step(
     book: Book, position: int, topic: int, kind: UInt8s, status: UInt8s, leaf: Int32s, code: Int32s, payment: UInt64s,
     order: UInt64s, shopper: UInt64s, merchant: UInt64s, occurred: Int64s, started: Int64s, log_time: Int64s,
@@ -78,7 +78,7 @@ def step(
             _arrive(book, at)
 
 
-@allocating
+@inlined
 def _new_held(book: Book) -> int:
     state = book.state[0]
     state.held += 1
@@ -93,7 +93,7 @@ def _new_held(book: Book) -> int:
     return int(at)
 
 
-@allocating
+@inlined
 def _free_held(book: Book, at: int) -> None:
     state = book.state[0]
     state.held -= 1
@@ -104,7 +104,7 @@ def _free_held(book: Book, at: int) -> None:
 # Doubt
 
 
-@allocating
+@inlined
 def _jumps(book: Book, event: Any) -> bool:
     state = book.state[0]
     if state.log_time_ms == NONE:
@@ -112,7 +112,7 @@ def _jumps(book: Book, event: Any) -> bool:
     return bool(event.log_time > max(state.log_time_ms, state.watermark_ms) + book.rule[0].clock_ahead_ms)
 
 
-@allocating
+@compiled
 def _doubt(book: Book, at: int) -> None:
     topic = book.topics[book.hold[at].topic]
     if topic.doubted > 0:
@@ -123,7 +123,7 @@ def _doubt(book: Book, at: int) -> None:
     topic.doubted += 1
 
 
-@allocating
+@inlined
 def _settle_doubt(book: Book) -> bool:
     """Let the first doubted record of a topic go on, where that is decided; False: none is."""
     for number in range(TOPICS):
@@ -143,7 +143,7 @@ def _settle_doubt(book: Book) -> bool:
     return False
 
 
-@allocating
+@compiled
 def _verdict(book: Book, topic: Any) -> int:
     state, doubted = book.state[0], book.hold[topic.doubt]
     if not _jumps(book, doubted):
@@ -164,7 +164,7 @@ def _verdict(book: Book, topic: Any) -> int:
     return BELIEVE if near and 2 * agreeing >= witnesses else REFUSE
 
 
-@allocating
+@compiled
 def _pass_over(book: Book, at: int) -> None:
     """Take a record without believing its log time."""
     state, event = book.state[0], book.hold[at]
@@ -175,7 +175,7 @@ def _pass_over(book: Book, at: int) -> None:
         _arrive(book, at)
 
 
-@allocating
+@compiled
 def _reject(book: Book, at: int) -> None:
     state = book.state[0]
     book.rejects[state.rejects, 0], book.rejects[state.rejects, 1] = book.hold[at].topic, book.hold[at].offset
@@ -190,7 +190,7 @@ def _reject(book: Book, at: int) -> None:
 # Arrival
 
 
-@allocating
+@compiled
 def _arrive(book: Book, at: int) -> None:
     """Let a record move time; merge it, or hold it until its boundary."""
     state, event = book.state[0], book.hold[at]
@@ -212,7 +212,7 @@ def _arrive(book: Book, at: int) -> None:
     move_watermark(book)
 
 
-@allocating
+@compiled
 def _hold(book: Book, at: int) -> None:
     place = book.hold[at].occurred // BOUNDARY_MS % HOLD_SECONDS
     book.hold[at].next = NONE
@@ -223,7 +223,7 @@ def _hold(book: Book, at: int) -> None:
     book.held_at[1, place] = at
 
 
-@allocating
+@compiled
 def move_watermark(book: Book) -> None:
     """Take the watermark to where the topics allow; it never goes back."""
     state, first, second = book.state[0], book.topics[0], book.topics[1]
@@ -243,7 +243,7 @@ def move_watermark(book: Book) -> None:
         _first_boundary(book)
 
 
-@allocating
+@compiled
 def jump_to_noted(book: Book) -> None:
     """Take a watermark that is below the noted boundary there."""
     state = book.state[0]
@@ -252,7 +252,7 @@ def jump_to_noted(book: Book) -> None:
         _first_boundary(book)
 
 
-@allocating
+@compiled
 def _first_boundary(book: Book) -> None:
     """Begin with the boundary that covers the oldest event held."""
     state = book.state[0]
@@ -271,7 +271,7 @@ def _first_boundary(book: Book) -> None:
         _let_go(book, place)
 
 
-@allocating
+@compiled
 def _let_go(book: Book, place: int) -> None:
     """Let the events of one place of the ring go that the next boundary covers; the others stay."""
     state, at = book.state[0], book.held_at[0, place]
@@ -290,7 +290,7 @@ def _let_go(book: Book, place: int) -> None:
 # Boundaries
 
 
-@allocating
+@compiled
 def _pass_boundary(book: Book) -> bool:
     """Cut the boundary `next_ms` and go to the next at which something waits; whether there is something to tell."""
     state = book.state[0]
@@ -320,7 +320,7 @@ def _pass_boundary(book: Book) -> bool:
     return bool(told)
 
 
-@allocating
+@compiled
 def _next_boundary(book: Book, last_ms: int) -> int:
     """The next boundary that covers a held event, at which details are due, the last one passed, or the noted one."""
     state = book.state[0]
@@ -337,21 +337,21 @@ def _next_boundary(book: Book, last_ms: int) -> int:
     return int(until_ms)
 
 
-@allocating
+@compiled
 def _go_to(book: Book, next_ms: int) -> None:
     """Make a boundary the next, and let the events go that it covers."""
     begin(book, next_ms)
     _free_second(book, next_ms // BOUNDARY_MS - 1)
 
 
-@allocating
+@compiled
 def _free_second(book: Book, second: int) -> None:
     place = second % HOLD_SECONDS
     book.state[0].releasing = book.held_at[0, place]
     book.held_at[0, place] = NONE
 
 
-@allocating
+@compiled
 def _release(book: Book) -> None:
     """Merge the first event that was let go, or hold it again where it shares its place with another time."""
     state, at = book.state[0], book.state[0].releasing

@@ -1,0 +1,43 @@
+"""A book in hand is what compiled loops read, wherever its tables lie and whatever they look like."""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+import pytest
+
+from detector.compiled import compiled
+from detector.contracts.policy import DEFAULT
+from detector.counting.book import Book, new_book, roomier
+from detector.counting.hand import in_hand
+from detector.counting.names import Names
+
+pytestmark = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="nothing is compiled: a hand is the book")
+
+
+@compiled
+def _look(book: Book, row: int) -> int:
+    book.totals[row, 2] += 1
+    return book.rows[row].start * 10 + len(book.rows) + book.totals[row, 2]
+
+
+def fresh() -> Book:
+    return new_book(DEFAULT, Names(DEFAULT))
+
+
+def test_loops_read_and_write_the_tables() -> None:
+    """Records, shapes and two-dimensional tables are where the block says, also after a table was replaced."""
+    book = fresh()
+    book.rows["start"][3] = 7
+    assert _look(in_hand(book), 3) == 70 + 1024 + 1
+    assert book.totals[3, 2] == 1
+    book = book._replace(rows=roomier(book.rows, len(book.rows)), totals=np.zeros((32, 5), np.int64))
+    assert _look(in_hand(book), 3) == 70 + len(book.rows) + 1
+
+
+def test_another_table_is_another_type() -> None:
+    """A loop that was kept for one shape of tables is not used for another."""
+    book = fresh()
+    other = book._replace(picked=book.picked.astype(np.int64))
+    names = [type(numba.typeof(in_hand(one)))(one).name for one in (book, other)]
+    assert names[0] != names[1]
