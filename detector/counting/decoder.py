@@ -14,9 +14,9 @@ from detector.contracts.policy import IGNORE as IGNORED_WORD
 from detector.contracts.policy import Policy
 from detector.counting.columns import NONE, STATUSES, Bools, Columns, Int64s
 from detector.counting.fields import CODE, FIELDS, MERCHANT_ID, ORDER_ID, PAYMENT_ID, SHOPPER_ID
-from detector.counting.guard import SPARE
 from detector.counting.hashing import hash_text, word_view
 from detector.counting.names import Index, Names
+from detector.counting.packed import Packed
 from detector.counting.reference import ORDER_KINDS, Decoded, Fault, Reference, Reject, Row, Topic, add_cards
 from detector.counting.scan import (
     ASKED,
@@ -56,6 +56,7 @@ class Decoder:
 
     def decode(self, values: Sequence[bytes], topic: Topic, log_times: Int64s | None, offsets: Int64s) -> Decoded:
         """The batch as columns; `log_times[event]` None: that of an event is its `occurred_at` (a file)."""
+        values = values if isinstance(values, Packed) else Packed.of(values)
         batch = _Batch(len(values))
         _scan(values, batch)
         understood = batch.fate == TAKEN
@@ -145,13 +146,9 @@ class _Batch:
         return (self.kind, self.status, self.leaf, self.code, payment, order, shopper, merchant, *self.times)
 
 
-def _scan(values: Sequence[bytes], batch: _Batch) -> None:
-    """One buffer of all events, each ended by a line feed, which no value of JSON reaches across."""
-    buffer = b"\n".join(values) + b"\n" * SPARE
-    lengths = np.fromiter(map(len, values), np.int64, len(values))
-    stops = np.cumsum(lengths + 1) - 1
+def _scan(values: Packed, batch: _Batch) -> None:
     scan_objects(
-        np.frombuffer(buffer, np.uint8), word_view(buffer), stops - lengths, stops,
+        np.frombuffer(values.buffer, np.uint8), word_view(values.buffer), values.starts, values.stops,
         batch.masks, batch.hashes, batch.times, batch.fate,
     )  # fmt: skip
 

@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn
 
 from detector.contracts.models import cloud_event, rfc3339
+from detector.counting.packed import Packed
 from detector.judging.outage import Change
 from detector.rehearsal.replay import Replay, Seen
 from streams.errors import UserError
@@ -29,7 +30,7 @@ from streams.settings import load_settings
 
 __all__ = ["blocks_of", "event_line", "register"]
 
-BLOCK_BYTES = 1 << 20
+BLOCK_BYTES = 1 << 18
 LINE_BYTES_MAX = 16 << 20
 PROGRESS_S = 0.1
 
@@ -94,18 +95,19 @@ def _opened(file: str) -> Iterator[BinaryIO | gzip.GzipFile]:
             yield cast(BinaryIO, plain)
 
 
-def blocks_of(source: BinaryIO | gzip.GzipFile) -> Iterator[list[bytes]]:
-    """The lines of a stream in blocks of about a MiB, without their ends. Raises UserError where one never ends."""
+def blocks_of(source: BinaryIO | gzip.GzipFile) -> Iterator[Packed]:
+    """The lines of a stream in blocks of a quarter MiB, without their ends. Raises UserError where one never ends."""
     rest = b""
     while block := source.read(BLOCK_BYTES):
-        lines = (rest + block).split(b"\n")
-        rest = lines.pop()
+        end = block.rfind(b"\n") + 1
+        if end:
+            yield Packed.lines(rest + block[:end])
+            rest = b""
+        rest += block[end:]
         if len(rest) > LINE_BYTES_MAX:
             raise UserError(f"a line is longer than {LINE_BYTES_MAX} bytes; give one JSON object a line")
-        if lines:
-            yield lines
     if rest:
-        yield [rest]
+        yield Packed.lines(rest)
 
 
 def event_line(change: Change) -> str:

@@ -21,6 +21,7 @@ from typing import Any
 import msgspec
 
 from detector.contracts.policy import DEFAULT
+from detector.counting.packed import Packed
 from detector.rehearsal.line import Lines
 from detector.rehearsal.replay import Replay, warm
 from detector.rehearsal.shops import Shops
@@ -83,8 +84,9 @@ class Event(msgspec.Struct):
 
 
 def decode(file: Path, read: Callable[[bytes], Any]) -> None:
-    for lines in blocks(file):
-        for line in lines:
+    """Lines split as anybody would."""
+    with file.open("rb") as source:
+        for line in source:
             read(line)
 
 
@@ -113,7 +115,7 @@ def play(file: Path, replay: Replay) -> list[str]:
     return [change.data.scope.to_scope().key for change in changes if change.type == "started"]
 
 
-def blocks(file: Path) -> Iterator[list[bytes]]:
+def blocks(file: Path) -> Iterator[Packed]:
     with file.open("rb", buffering=0) as source:
         yield from blocks_of(source)  # type: ignore[arg-type]  # a raw file reads as well
 

@@ -1,0 +1,76 @@
+"""Many short texts in one buffer, each ended by a line feed: what the scanner reads, without an object a text.
+
+Knows bytes; not what they say, nor where they were read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Self, overload
+
+import numpy as np
+
+from detector.compiled import compiled
+from detector.counting.columns import Int64s, UInt64s
+from detector.counting.guard import HIGHS, ONES, SPARE, lowest_byte
+from detector.counting.hashing import word_view
+
+_LINE_FEEDS = np.uint64(0x0A0A0A0A0A0A0A0A)
+
+
+class Packed(Sequence[bytes]):
+    """`buffer[starts[i]:stops[i]]` is text i; SPARE line feeds or more follow the last, so that words may be read
+    there. A text of a Kafka record may hold a line feed; no value of JSON reaches across one."""
+
+    __slots__ = ("buffer", "starts", "stops")
+
+    def __init__(self, buffer: bytes, starts: Int64s, stops: Int64s) -> None:
+        self.buffer, self.starts, self.stops = buffer, starts, stops
+
+    @classmethod
+    def of(cls, texts: Sequence[bytes]) -> Self:
+        """Texts put together."""
+        lengths = np.fromiter(map(len, texts), np.int64, len(texts))
+        stops = np.cumsum(lengths + 1) - 1
+        return cls(b"\n".join(texts) + b"\n" * SPARE, stops - lengths, stops)
+
+    @classmethod
+    def lines(cls, block: bytes) -> Self:
+        """The lines of a block, without their ends; a last line need not have one."""
+        if block and not block.endswith(b"\n"):
+            block += b"\n"
+        buffer = block + b"\n" * SPARE
+        room = np.empty(len(block), np.int64)  # as if every line were empty; what is not written to costs nothing
+        stops = room[: _find_ends(word_view(buffer), len(block), room)].copy()
+        starts = np.zeros(len(stops), np.int64)
+        starts[1:] = stops[:-1] + 1
+        return cls(buffer, starts, stops)
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    @overload
+    def __getitem__(self, index: int) -> bytes: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[bytes]: ...
+    def __getitem__(self, index: int | slice) -> bytes | list[bytes]:
+        if isinstance(index, slice):
+            return [self[at] for at in range(*index.indices(len(self)))]
+        return self.buffer[self.starts[index] : self.stops[index]]
+
+
+@compiled
+def _find_ends(words: UInt64s, length: int, stops: Int64s) -> int:
+    """Where the lines of a block end that is so long and ends one, eight bytes at once; how many there are."""
+    found = at = 0
+    while at < length:
+        other = words[at] ^ _LINE_FEEDS
+        marks = (other - ONES) & ~other & HIGHS
+        if marks:
+            at += lowest_byte(marks)
+            stops[found] = at
+            found += 1
+            at += 1
+        else:
+            at += 8
+    return found
