@@ -37,7 +37,7 @@ class Board:
         self.ring_panes = _ring_panes(policy)
         self.voters, self.merchants = policy.voters_max, policy.merchants_max
         self.rows = ring.make_rows(1, self.ring_panes + 2, _ROWS, self.voters, self.merchants)
-        self.leaves = ring.Leaves(*(np.full(1, END, np.int64) for _ in range(2)))
+        self.leaves = ring.make_leaves(1)
         self.marks = ring.Marks(np.zeros(1, np.uint8), *(np.full(1, END, np.int64) for _ in range(4)))
         self.tree = self._tree()
         self.fold = folding.make_fold(1, 0, self.voters, self.merchants)
@@ -263,7 +263,7 @@ class Board:
         leaves, nodes = len(self.nodes.leaves), len(self.nodes.scopes)
         if leaves > len(self.rows.head):
             self.rows = ring.more_rows(self.rows, max(leaves, 2 * len(self.rows.head)), 0)
-        self.leaves = _lengthen(self.leaves, leaves, ring.Leaves(*(np.full(leaves, END, np.int64) for _ in range(2))))
+        self.leaves = _lengthen(self.leaves, leaves, ring.make_leaves(leaves))
         empty = ring.Marks(np.zeros(nodes, np.uint8), *(np.full(nodes, END, np.int64) for _ in range(4)))
         self.marks = _lengthen(self.marks, nodes, empty)
         self.found = _lengthen(self.found, nodes, streak.make_verdicts(nodes))

@@ -7,8 +7,9 @@ Does not know counts or times. Numbers are given in the order in which leaves ar
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,8 @@ from detector.counting.columns import Int32s, Int64s
 
 NO_NODE = -1
 """In `leaf_nodes`: this leaf does not count for a scope of its own (the leaf `other`)."""
+
+_RULE_NUMBERS = 5
 
 
 @dataclass(slots=True)
@@ -43,6 +46,7 @@ class Nodes:
 
     def __post_init__(self) -> None:
         self._node(PLATFORM)
+        self._forget_layout()
         self._lay_out()
 
     @property
@@ -77,6 +81,7 @@ class Nodes:
                 "start with new topics to count by other panes"
             )
         self.policy = policy
+        self._forget_layout()
         self._lay_out()
 
     def load(self, leaves: Iterable[Leaf], keys: Iterable[str]) -> None:
@@ -118,22 +123,30 @@ class Nodes:
         return self.node_number[scope]
 
     def _lay_out(self) -> None:
-        """Make the arrays anew; rare, for it happens only when a leaf or a policy is new.
+        """Make the arrays longer by what is new."""
+        policy, fresh = self.policy, self.leaves[len(self.answer_ms) :]
+        nodes = [self._nodes_of(leaf) for leaf in fresh]
+        self.leaf_nodes = _with(self.leaf_nodes, nodes)
+        self.answer_ms = _with(self.answer_ms, [policy.answer_ms(leaf) for leaf in fresh])
+        self.rules = _with(self.rules, [_rule_row(policy, scope) for scope in self.scopes[len(self.rules) :]])
+        self.first, self.members = _members(self.leaf_nodes, len(self.scopes))
 
-        With one dimension a leaf is its own single scope, which must count it once.
-        """
-        policy = self.policy
-        self.leaf_nodes = np.full((max(1, len(self.leaves)), self.width), NO_NODE, np.int32)
-        for number, leaf in enumerate(self.leaves):
-            self.leaf_nodes[number, 0] = 0
-            scope = leaf_scope(policy.dimensions, leaf)
-            if scope in self.node_number:
-                singles = [self.node_number[Scope((pair,))] for pair in scope.values]
-                own = [self.node_number[scope]] if len(singles) > 1 else [NO_NODE]
-                self.leaf_nodes[number, 1:] = singles + own
-        self.first, self.members = _members(self.leaf_nodes[: len(self.leaves)], len(self.scopes))
-        self.answer_ms = np.array([policy.answer_ms(leaf) for leaf in self.leaves] or [-1], np.int64)
-        self.rules = np.array([_rule_row(policy, scope) for scope in self.scopes], np.int64)
+    def _forget_layout(self) -> None:
+        self.leaf_nodes = np.zeros((0, self.width), np.int32)
+        self.answer_ms, self.rules = np.zeros(0, np.int64), np.zeros((0, _RULE_NUMBERS), np.int64)
+
+    def _nodes_of(self, leaf: Leaf) -> list[int]:
+        """Those a leaf counts for. With one dimension a leaf is its own single scope, which must count it once."""
+        scope = leaf_scope(self.policy.dimensions, leaf)
+        if scope not in self.node_number:
+            return [0] + [NO_NODE] * (self.width - 1)
+        singles = [self.node_number[Scope((pair,))] for pair in scope.values]
+        return [0, *singles, self.node_number[scope] if len(singles) > 1 else NO_NODE]
+
+
+def _with(table: npt.NDArray[Any], rows: Sequence[Any]) -> npt.NDArray[Any]:
+    """The table with rows after its own."""
+    return np.concatenate([table, np.array(rows, table.dtype).reshape(-1, *table.shape[1:])])
 
 
 def _members(leaf_nodes: Int32s, nodes: int) -> tuple[Int64s, Int32s]:

@@ -48,6 +48,7 @@ class Leaves(NamedTuple):
 
     last_approved: Int64s  # in the ring
     left_approved: Int64s  # newest approved pane that left the ring
+    first: Int64s  # oldest pane ever counted
 
 
 class Marks(NamedTuple):
@@ -58,6 +59,11 @@ class Marks(NamedTuple):
     late: Int64s  # newest start of an approved late answer
     newest: Int64s  # newest pane in which anything was counted
     stamp: Int64s  # scratch: the pane in which an approval was met
+
+
+def make_leaves(leaves: int) -> Leaves:
+    """Nothing is remembered of any leaf."""
+    return Leaves(*(np.full(leaves, END, np.int64) for _ in Leaves._fields))
 
 
 def make_rows(leaves: int, slots: int, rows: int, voters: int, merchants: int) -> Rows:
@@ -179,6 +185,8 @@ def put_cells(rows: Rows, leaves: Leaves, marks: Marks, leaf_nodes: Int32s, sour
         row = find_row(rows, leaf[i], pane[i], source)
         if row == END:
             row = take_row(rows, leaf[i], pane[i], source)
+            known = leaves.first[leaf[i]]
+            leaves.first[leaf[i]] = pane[i] if known == END else min(known, pane[i])
         before = rows.counts[row, APPROVED]
         rows.counts[row] = counts[i]
         rows.votes[row] = votes[i]

@@ -121,7 +121,7 @@ def measure(rows: Rows, leaves: Leaves, marks: Marks, fold: Fold, tree: Tree, fo
     for i in range(tree.first[node], tree.first[node + 1]):
         leaf = tree.members[i]
         answer_ms = tree.answer_ms[leaf]
-        for pane in range(begin, marks.newest[node] + 1):
+        for pane in range(max(begin, leaves.first[leaf]), marks.newest[node] + 1):
             row = rows.head[leaf, pane % rows.head.shape[1]]
             while row != END:
                 reds = rows.counts[row, DECLINED] + rows.counts[row, ERROR]
