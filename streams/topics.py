@@ -124,21 +124,35 @@ def create_topics(
     """
     with admin_client(settings) as admin:
         there = set(admin.list_topics())
-        return [
-            Made(topic.name, topic.partitions, "exists")
-            if topic.name in there
-            else _create(admin, topic, replication, dry_run)
-            for topic in needed_topics(settings, partitions)
-        ]
+        needed = needed_topics(settings, partitions)
+        made = _create(admin, [topic for topic in needed if topic.name not in there], replication, dry_run)
+        return [made.get(topic.name) or Made(topic.name, topic.partitions, "exists") for topic in needed]
 
 
-def _create(admin: KafkaAdminClient, topic: Topic, replication: int | None, dry_run: bool) -> Made:
-    wanted = {
-        "num_partitions": topic.partitions,
-        "replication_factor": replication or -1,
-        "configs": dict(topic.config),
+def _create(
+    admin: KafkaAdminClient, topics: Sequence[Topic], replication: int | None, dry_run: bool
+) -> dict[str, Made]:
+    """All in one request, then the wait for all of them; by name."""
+    if not topics:
+        return {}
+    wanted: dict[str, Any] = {
+        topic.name: {
+            "num_partitions": topic.partitions,
+            "replication_factor": replication or -1,
+            "configs": dict(topic.config),
+        }
+        for topic in topics
     }
-    answer = admin.create_topics({topic.name: wanted}, validate_only=dry_run, raise_errors=False)["topics"][0]
+    answers = admin.create_topics(wanted, validate_only=dry_run, raise_errors=False)["topics"]
+    by_name = {answer["name"]: answer for answer in answers}
+    made = {topic.name: _made(topic, by_name[topic.name], dry_run) for topic in topics}
+    created = [name for name, one in made.items() if one.result == "created"]
+    if created:
+        admin.wait_for_topics(created)
+    return made
+
+
+def _made(topic: Topic, answer: Mapping[str, Any], dry_run: bool) -> Made:
     error = for_code(answer["error_code"])
     if error is TopicAlreadyExistsError:  # another `create` was quicker
         return Made(topic.name, topic.partitions, "exists")
@@ -147,10 +161,7 @@ def _create(admin: KafkaAdminClient, topic: Topic, replication: int | None, dry_
         raise UserError(
             f"topic {topic.name} cannot be created; got: {reason}; change --partitions or --replication, or the rights"
         )
-    if dry_run:
-        return Made(topic.name, topic.partitions, "would create")
-    admin.wait_for_topics([topic.name])
-    return Made(topic.name, topic.partitions, "created")
+    return Made(topic.name, topic.partitions, "would create" if dry_run else "created")
 
 
 def check_topics(settings: Settings) -> list[Finding]:

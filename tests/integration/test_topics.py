@@ -2,6 +2,7 @@
 
 import json
 import secrets
+import time
 from collections.abc import Mapping
 
 import pytest
@@ -16,6 +17,7 @@ from streams.topics import changelog_topic, check_topics, create_topics, needed_
 
 pytestmark = pytest.mark.kafka
 
+GONE_S_MAX = 30
 KINDS = ("tallies", "outages", "health", "dead_letters", "maintenances")
 
 
@@ -34,9 +36,19 @@ def _replace(settings: Settings, name: str, partitions: int, config: Mapping[str
     """Make the topic anew, in a shape that is wrong."""
     with admin_client(settings) as admin:
         if name in admin.list_topics():
-            admin.delete_topics([name])
+            _delete(settings, name)
         admin.create_topics([NewTopic(name, partitions, 1, topic_configs=dict(config or {}))])
         admin.wait_for_topics([name])
+
+
+def _delete(settings: Settings, name: str) -> None:
+    """Delete a topic, and wait until the broker knows: its controller answers a moment before."""
+    until_s = time.monotonic() + GONE_S_MAX
+    with admin_client(settings) as admin:
+        admin.delete_topics([name])
+        while name in admin.list_topics():
+            assert time.monotonic() < until_s, f"{name} is still there"
+            time.sleep(0.05)
 
 
 def _problems(settings: Settings) -> list[tuple[str, str]]:
@@ -71,8 +83,7 @@ def test_a_dry_run_changes_nothing(settings: Settings) -> None:
 def test_a_missing_topic_is_found(settings: Settings) -> None:
     """Of all topics but one, `check` names the one, and a worker would not start."""
     create_topics(settings)
-    with admin_client(settings) as admin:
-        admin.delete_topics([changelog_topic(settings)])
+    _delete(settings, changelog_topic(settings))
     assert _problems(settings) == [(changelog_topic(settings), "missing")]
     with pytest.raises(UserError, match=f"got none named {changelog_topic(settings)}; run 'pastille topics create'"):
         require_topics(settings)
