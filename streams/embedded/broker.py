@@ -14,8 +14,11 @@ from streams.errors import UserError
 
 __all__ = ["Broker", "BrokerError", "java"]
 
-# Without UsePerfData, which leaves a file outside our folder when the process is killed.
-JVM_OPTIONS: Final = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:-UsePerfData", "-Djava.awt.headless=true")
+# Without UsePerfData, which leaves a file outside our folder when the process is killed. With the quick compiler alone:
+# the thorough one costs more in a short life than it gives, and half of the time until the broker is ready.
+JVM_OPTIONS: Final = (
+    "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-Djava.awt.headless=true",
+)  # fmt: skip
 FORMAT_S: Final = 120
 TAIL_LINES: Final = 15
 LOG4J: Final = """\
