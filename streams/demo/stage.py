@@ -6,6 +6,7 @@ what is shown of them.
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import shutil
@@ -14,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -33,8 +34,7 @@ TAIL_LINES: Final = 20
 QUICK_S: Final = 3
 WARM_S: Final = 600
 KEPT: Final = ("PASTILLE_CACHE",)
-_WARM: Final = "from detector.rehearsal.replay import warm; warm()"
-_PASTILLE: Final = (sys.executable, "-c", "from streams.commands import main; main()")
+_ACTOR: Final = (sys.executable, "-m", "streams.demo.actor")
 
 Say = Callable[[str], None]
 
@@ -76,43 +76,59 @@ class Stage:
         stack.callback(shutil.rmtree, self._folder, ignore_errors=True)
         guard = Guard(self._folder)
         stack.callback(guard.close)
-        # Beside Kafka's start, so that the worker need not compile while payments wait for it.
-        warming = self._begin_warming(guard)
+        if self._broker is None:
+            # What the environment says of another Kafka must not reach this one.
+            for name in [name for name in os.environ if name.startswith("PASTILLE_") and name not in KEPT]:
+                del os.environ[name]
+        # What children keep in temporary folders goes into ours, and goes with it.
+        os.environ["TMPDIR"] = str(self._folder)
+        # They learn their parts beside Kafka's start, so that no payment waits for an import or the compiler.
+        cues = {name: self._call(guard, name, arguments, stack) for name, arguments in self._cast().items()}
         variables = self._own_kafka(stack) if self._broker is None else self._your_kafka(self._broker, stack)
+        self._say("creating the topics")
+        create_topics(self.settings, PARTITIONS, 1 if self._broker is None else None)
+        for name, cue in cues.items():
+            self._wait_until_ready(name, cue)
+        self._say("starting the worker and the shops")
+        # Children take their settings from the environment, as in production.
+        line = json.dumps(variables | self._own_variables()) + "\n"
+        for cue in cues.values():
+            with suppress(OSError):  # it has ended by itself, and `check` says so with its log
+                cue.sendall(line.encode())
+
+    @staticmethod
+    def _cast() -> dict[str, list[str]]:
+        """Who plays: the commands and their arguments."""
+        return {"worker": [], "simulate": simulator_arguments()}
+
+    def _own_variables(self) -> dict[str, str]:
+        assert self._folder is not None
         port = _free_port()
         self.metrics_url = f"http://{LOOPBACK}:{port}/metrics"
         policy = self._folder / "policy.toml"
         policy.write_text(POLICY, encoding="utf-8")
-        # Children take their settings from the environment, as in production.
-        # What they keep in temporary folders goes into ours, and goes with it.
-        os.environ |= variables | {
-            "PASTILLE_POLICY": str(policy), "PASTILLE_HTTP_PORT": str(port), "TMPDIR": str(self._folder),
-        }  # fmt: skip
-        self._say("creating the topics")
-        create_topics(self.settings, PARTITIONS, 1 if self._broker is None else None)
-        self._end_warming(guard, warming)
-        self._say("starting the worker and the shops")
-        for name, arguments in (("worker", []), ("simulate", simulator_arguments())):
-            self._start(guard, name, [*_PASTILLE, name, *arguments])
+        return {"PASTILLE_POLICY": str(policy), "PASTILLE_HTTP_PORT": str(port)}
 
-    def _begin_warming(self, guard: Guard) -> subprocess.Popen[bytes]:
-        return self._start(guard, "warm", [sys.executable, "-c", _WARM])
+    def _call(self, guard: Guard, name: str, arguments: list[str], stack: ExitStack) -> socket.socket:
+        """Start a process that learns its part; the socket takes its cue."""
+        ours, theirs = socket.socketpair()
+        stack.callback(ours.close)
+        with theirs:
+            self._start(guard, name, [*_ACTOR, name, *arguments], theirs)
+        return ours
 
-    def _end_warming(self, guard: Guard, warming: subprocess.Popen[bytes]) -> None:
+    def _wait_until_ready(self, name: str, cue: socket.socket) -> None:
+        cue.settimeout(QUICK_S)
         try:
-            warming.wait(QUICK_S)
-        except subprocess.TimeoutExpired:
+            is_ready = cue.recv(1)
+        except TimeoutError:
             self._say("compiling the counting loops; the first time this takes a minute or two")
-            warming.wait(WARM_S)
-        guard.forget(warming)
-        del self._running["warm"]
-        if warming.returncode != 0:
-            raise UserError(f"the counting loops do not compile; got:\n{self._log_tail('warm')}")
+            cue.settimeout(WARM_S)
+            is_ready = cue.recv(1)
+        if not is_ready:
+            raise UserError(f"the {name} does not start; got:\n{self._log_tail(name)}")
 
     def _own_kafka(self, stack: ExitStack) -> dict[str, str]:
-        # What the environment says of another Kafka must not reach this one.
-        for name in [name for name in os.environ if name.startswith("PASTILLE_") and name not in KEPT]:
-            del os.environ[name]
         self._say("starting Kafka")
         kafka = stack.enter_context(EmbeddedKafka())
         self.settings = kafka.settings()
@@ -129,11 +145,10 @@ class Stage:
         feeds = f"[{feed.model_dump_json()}]"
         return {"PASTILLE_BROKER": broker, "PASTILLE_APP_ID": run, "PASTILLE_FEEDS": feeds, **topics}
 
-    def _start(self, guard: Guard, name: str, command: list[str]) -> subprocess.Popen[bytes]:
+    def _start(self, guard: Guard, name: str, command: list[str], stdin: socket.socket) -> None:
         assert self._folder is not None
         with (self._folder / f"{name}.log").open("wb") as log:
-            self._running[name] = guard.run(command, log)
-        return self._running[name]
+            self._running[name] = guard.run(command, log, stdin)
 
     def _log_tail(self, name: str) -> str:
         assert self._folder is not None

@@ -3,6 +3,7 @@
 It does not know what the processes do.
 """
 
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -26,13 +27,18 @@ class Guard:
         assert self._watcher.stdin is not None
         self._pipe: IO[bytes] = self._watcher.stdin
 
-    def run(self, command: list[str], log: IO[bytes]) -> "subprocess.Popen[bytes]":
-        """Start `command`, in a process group of its own, so that Ctrl-C in the terminal reaches only us."""
+    def run(
+        self, command: list[str], log: IO[bytes], stdin: socket.socket | None = None
+    ) -> "subprocess.Popen[bytes]":
+        """Start `command`, in a process group of its own, so that Ctrl-C in the terminal reaches only us.
+
+        It reads nothing, or what comes over `stdin`, which stays the caller's to close.
+        """
         pipe = self._pipe.fileno()
         return subprocess.Popen(
             [*PYTHON, SCRIPT, "run", str(pipe), *command],
             pass_fds=[pipe],
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL if stdin is None else stdin.fileno(),
             stdout=log,
             stderr=subprocess.STDOUT,
         )
