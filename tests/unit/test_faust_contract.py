@@ -122,6 +122,13 @@ def test_the_app_tells_when_a_table_is_whole(app: faust.App) -> None:
     assert all(hasattr(signal, "connect") for signal in (app.on_partitions_assigned, app.on_partitions_revoked))
 
 
+def test_the_first_start_only_makes_folders(app: faust.App) -> None:
+    """What Faust does at its first start is to make its folders and nothing else: the worker leaves it out."""
+    first_start, folders = inspect.getsource(faust.App.on_first_start), inspect.getsource(faust.App._create_directories)
+    assert [line.strip() for line in first_start.splitlines()[2:]] == ["self._create_directories()"]
+    assert folders.count(".mkdir(exist_ok=True)") == len(folders.splitlines()) - 1
+
+
 def test_metadata_travels_with_an_offset() -> None:
     """A committed offset has a place for our note."""
     assert OffsetAndMetadata(1, "note").metadata == "note"
