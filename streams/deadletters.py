@@ -18,10 +18,6 @@ from typing import Final
 
 import msgspec
 
-from detector.contracts.policy import DEFAULT
-
-PAYLOAD_BYTES_MAX: Final = DEFAULT.dead_letter_bytes_max
-"""A larger payload is left out, where the policy does not say otherwise."""
 KEY_BYTES_MAX: Final = 1024
 HEADERS_MAX: Final = 32
 HEADER_BYTES_MAX: Final = 512
@@ -83,9 +79,12 @@ def dead_letter(
     field: str | None,
     received_at_ms: int,
     value: bytes | None,
-    payload_bytes_max: int = PAYLOAD_BYTES_MAX,
+    payload_bytes_max: int,
 ) -> bytes:
-    """The dead letter of one record as JSON; `reason` is our own word, `field` may be the sender's."""
+    """The dead letter of one record as JSON; `reason` is our own word, `field` may be the sender's.
+
+    A larger payload than the policy's limit, `payload_bytes_max`, is left out.
+    """
     wire = _Wire(
         topic=record_topic,
         partition=partition,

@@ -42,11 +42,11 @@ class Bad:
     received_at_ms: int
     value: bytes
 
-    def letter(self) -> bytes:
-        """The letter as it stands on the topic."""
+    def letter(self, payload_bytes_max: int) -> bytes:
+        """The letter as it stands on the topic; a longer payload is left out."""
         return dead_letter(
             self.topic, self.partition, self.offset, self.key, self.headers,
-            self.reason, self.field, self.received_at_ms, self.value,
+            self.reason, self.field, self.received_at_ms, self.value, payload_bytes_max,
         )  # fmt: skip
 
 
@@ -75,6 +75,7 @@ class DeadLetters:
     def __init__(self, settings: Settings, policy: Policy, counted: Count[str]) -> None:
         self._topic = settings.topics.dead_letters
         self._limit = RateLimit(policy.dead_letters_per_s_max, policy.dead_letters_per_s_max * BURST_S)
+        self._payload_bytes_max = policy.dead_letter_bytes_max
         self._in_flight: deque[asyncio.Future[Any]] = deque()
         self._flood: dict[tuple[str, int], list[int]] = {}
         self._flood_told_s = 0.0
@@ -96,7 +97,7 @@ class DeadLetters:
         for record in bad:
             self.counted[record.reason] += 1
             if self._limit.admit(now_s):
-                await self._send(record.topic, record.partition, record.letter())
+                await self._send(record.topic, record.partition, record.letter(self._payload_bytes_max))
             else:
                 at = self._flood.setdefault((record.topic, record.partition), [record.offset, 0, record.received_at_ms])
                 at[1] += 1
@@ -115,8 +116,8 @@ class DeadLetters:
         flood, self._flood = self._flood, {}
         for (topic, partition), (offset, count, received_at_ms) in flood.items():
             field = f"{count} records from this offset on"
-            letter = Bad(topic, partition, offset, None, (), FLOOD, field, received_at_ms, b"").letter()
-            await self._send(topic, partition, letter)
+            told = Bad(topic, partition, offset, None, (), FLOOD, field, received_at_ms, b"")
+            await self._send(topic, partition, told.letter(0))
 
     async def _send(self, topic: str, partition: int, letter: bytes) -> None:
         if len(self._in_flight) >= IN_FLIGHT_MAX:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
+from detector.contracts.policy import DEFAULT
 from streams.commands import main
 from streams.deadletters import dead_letter
 from streams.embedded import EmbeddedKafka
@@ -50,7 +51,7 @@ class Box:
         key, headers = changes.get("key", b"o-1"), changes.get("headers", [])
         topic = changes.get("topic", self.payments)
         letter = dead_letter(topic, changes.get("partition", 1), offset, key, headers, reason, "status",
-                             self.now_ms, value)  # fmt: skip
+                             self.now_ms, value, DEFAULT.dead_letter_bytes_max)  # fmt: skip
         self.post_raw(letter, changes.get("box", 0))
 
     def post_raw(self, value: bytes, partition: int = 0) -> None:

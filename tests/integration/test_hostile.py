@@ -5,10 +5,13 @@ from __future__ import annotations
 import base64
 import json
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from detector.contracts.policy import DEFAULT
+from detector.contracts.policy_keys import LIMITS
 from streams.embedded import EmbeddedKafka
 from tests.integration.workers import Stage, wait_for
 from tests.unit.bad_records import BAD, GOOD
@@ -57,6 +60,21 @@ def test_every_hostile_record_is_a_dead_letter(kafka: EmbeddedKafka) -> None:
         reasons = worker.metrics()
         told = sum(value for (name, _), value in reasons.items() if name == "pastille_dead_letters_total")
         assert told == len(found) == len(letters(stage))
+
+
+def test_a_payload_is_kept_up_to_the_policys_limit(kafka: EmbeddedKafka, tmp_path: Path) -> None:
+    """A policy may ask for longer payloads than the default's, up to the most it may ask for: one byte more is left
+    out."""
+    longest = int(LIMITS["dead_letter_bytes_max"].nearest(10**9))
+    assert longest > DEFAULT.dead_letter_bytes_max
+    policy = tmp_path / "policy.toml"
+    policy.write_text(f"[limits]\ndead_letter_bytes_max = {longest}\n")
+    with Stage(kafka, 1) as stage:
+        stage.worker("--from", "earliest", "--policy", str(policy))
+        stage.send_raw(stage.feed.payments, [(b"k", b"x" * size) for size in (longest, longest + 1)])
+        found = wait_for(lambda: len(letters(stage)) == 2 and letters(stage), stage, "two dead letters", every_s=1)
+        payloads = [letter["payload"] and len(base64.b64decode(letter["payload"])) for letter in found]
+        assert payloads == [longest, None]
 
 
 def test_a_clock_ahead_is_a_dead_letter(kafka: EmbeddedKafka) -> None:

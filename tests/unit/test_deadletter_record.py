@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 
 from detector.contracts.card import card_like
 from detector.contracts.models import DeadLetter
+from detector.contracts.policy_keys import LIMITS
 from streams import deadletters
 from streams.deadletters import Header, Letter, dead_letter, holds_card_like, read_letter
 
+PAYLOAD_BYTES_MAX = int(LIMITS["dead_letter_bytes_max"].nearest(10**9))
 CARD = "4111111111111111"
 ARABIC = "".join(chr(0x0660 + int(digit)) for digit in CARD)
 WIDE = "".join(chr(0xFF10 + int(digit)) for digit in CARD)
@@ -21,6 +23,7 @@ def letter_of(**changes: object) -> bytes:
     arguments: dict[str, object] = {
         "record_topic": "payments", "partition": 3, "offset": 41, "key": b"o-1", "headers": [("trace", b"abc")],
         "reason": "wrong_type", "field": "amount", "received_at_ms": 1_700_000_000_000, "value": b'{"amount": "x"}',
+        "payload_bytes_max": PAYLOAD_BYTES_MAX,
     }  # fmt: skip
     return dead_letter(**(arguments | changes))  # type: ignore[arg-type]  # one table of defaults for every test
 
@@ -86,15 +89,15 @@ def test_what_is_no_card_number_is_kept(text: str) -> None:
 
 def test_sizes_are_bounded() -> None:
     """However large a record is, its letter stays below Kafka's limit and says the place and the reason."""
-    big = b"\xff" * (2 * deadletters.PAYLOAD_BYTES_MAX)
+    big = b"\xff" * (2 * PAYLOAD_BYTES_MAX)
     raw = letter_of(key=big, value=big, headers=[(f"h{n}", big) for n in range(1000)], field="f" * 9999)
     assert len(raw) < deadletters.LETTER_BYTES_MAX
     read = read_letter(raw)
     assert (read.topic, read.partition, read.offset, read.reason) == ("payments", 3, 41, "wrong_type")
     assert (read.key, read.value, len(read.headers)) == (None, None, deadletters.HEADERS_MAX)
-    largest = read_letter(letter_of(value=b"\xff" * deadletters.PAYLOAD_BYTES_MAX)).value
+    largest = read_letter(letter_of(value=b"\xff" * PAYLOAD_BYTES_MAX)).value
     assert largest is not None
-    assert len(largest) == deadletters.PAYLOAD_BYTES_MAX
+    assert len(largest) == PAYLOAD_BYTES_MAX
 
 
 @pytest.mark.parametrize("data", [b"", b"{}", b"[]", b"null", b"\xff", b"x" * (deadletters.LETTER_BYTES_MAX + 1)])
