@@ -55,6 +55,8 @@ METRICS: Final = (
            "Payments that got a status, once per payment and status; rebuilding does not count again."),
     Metric("pastille_outage_active", "gauge", (*SCOPE, "kind", "severity"),
            "1 for each open outage, told by the worker that judges."),
+    Metric("pastille_outage_children_left_out", "gauge", SCOPE,
+           "Scopes below an open outage that its event does not list: more than the policy's children_max."),
     Metric("pastille_outages_total", "counter", ("kind", "trigger"), "Outages that this worker started."),
     Metric("pastille_events_total", "counter", ("feed", "topic", "result"),
            "Records read: counted, ignored (by the policy's statuses), rejected, rebuilt (read again after a move)."),
@@ -134,6 +136,7 @@ class WorkerCollector(Collector):
             "pastille_judge_active": [((), 1)],
             "pastille_outages_total": started,
             "pastille_outage_active": _samples(_active(facts)),
+            "pastille_outage_children_left_out": _samples(_left_out(facts, tenure.judge.policy.children_max)),
             "pastille_policy_blocked_total": _words(facts.blocked),
             "pastille_boundary_seconds": [((), facts.time_ms / 1000)] if facts.time_ms >= 0 else [],
         }
@@ -161,6 +164,14 @@ def _active(facts: Facts) -> Count[Labels]:
     """1 for each (scope, kind, severity) with an open outage; scopes that differ in other dimensions share a series."""
     labels = ((*_scope_labels(outage.scope), outage.kind, outage.severity) for outage in facts.open_outages)
     return Count(set(labels))
+
+
+def _left_out(facts: Facts, children_max: int) -> Count[Labels]:
+    """Children that events do not list, by scope; absent where there are none."""
+    found: Count[Labels] = Count()
+    for outage in facts.open_outages:
+        found[_scope_labels(outage.scope)] += outage.left_out(children_max)
+    return +found
 
 
 def _ratios(facts: Facts) -> dict[str, Samples]:

@@ -273,6 +273,7 @@ class OutageData(Contract):
     impact: Impact | None = None
     parent_id: str | None = Field(None, description="The outage that took this one over.")
     children: list[str] = Field(default_factory=list, description="Keys of the scopes below it that broke their rule.")
+    children_left_out: Count = Field(0, description="How many more there are than the policy's children_max.")
     maintenance_id: str | None = None
     policy_version: str = Field(description="Hash of the canonical policy.")
     input: Input

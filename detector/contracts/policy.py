@@ -119,6 +119,7 @@ class Policy:
     codes_max: int = 1_000
     merchants_detail_max: int = 256
     merchant_names_max: int = 20_000
+    children_max: int = 100
     dead_letters_per_s_max: int = 100
     dead_letter_bytes_max: int = 65_536
 

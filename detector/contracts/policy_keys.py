@@ -146,6 +146,7 @@ LIMITS: Final[Mapping[str, Kind]] = {
     "codes_max": Count(1, 100_000),
     "merchants_detail_max": Count(1, 10_000),
     "merchant_names_max": Count(1, 1_000_000),
+    "children_max": Count(1, 10_000),
     "dead_letters_per_s_max": Count(1, 100_000),
     "dead_letter_bytes_max": Count(1, 600_000),  # in base64 it stays under Kafka's usual 1 MiB
 }

@@ -57,11 +57,16 @@ class Outage:
     """What had left the ring of its streak when it was detected; nothing of it was approved."""
     sequence: int = 0
     children: list[str] = field(default_factory=list)
+    """Keys of the scopes below it, each once, so never more than the board knows; an event lists the first."""
     hold_ms: int | None = None
     rate: float | None = None
     rate_is_final: bool = False
     quiet: bool = False
     kept: list[KeptPane] = field(default_factory=list)
+
+    def left_out(self, children_max: int) -> int:
+        """How many of its children an event does not list."""
+        return max(0, len(self.children) - children_max)
 
     def export(self) -> dict[str, Any]:
         """For a snapshot."""

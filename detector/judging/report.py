@@ -50,7 +50,8 @@ class Report:
             catching_up=outage.catching_up, shadow=board.policy.page_mode == "shadow", reason=reason,
             window=Window(start=outage.began_ms, end=board.boundary_ms), evidence=evidence,
             top_codes=[CodeCount(code=code, count=count) for code, count in codes], parent_id=parent_id,
-            children=list(outage.children), policy_version=board.policy.version,
+            children=outage.children[: board.policy.children_max],
+            children_left_out=outage.left_out(board.policy.children_max), policy_version=board.policy.version,
             input=Input(sources=self.sources.offsets(), boundary=board.boundary_ms, without=self.sources.without()),
             explanation=self._explanation(outage, elsewhere, evidence, codes, reason, ended_ms),
         )  # fmt: skip

@@ -40,8 +40,8 @@ def payments_of(deaths: dict[str, int]) -> Payments:
     return out
 
 
-def played(payments: Payments) -> list[Change]:
-    """The changes that Counter and Judge make of them."""
+def played(payments: Payments, policy: Policy | None = None) -> list[Change]:
+    """The changes that Counter and Judge make of them, by default with the default policy."""
     lines = []
     for bank, mine in payments.items():
         for number, (at, approved) in enumerate(mine):
@@ -51,7 +51,7 @@ def played(payments: Payments) -> list[Change]:
                      "status": "approved" if approved else "declined"}  # fmt: skip
             lines.append((at, json.dumps(event if approved else {**event, "code": "91"}).encode()))
     values = [line for _, line in sorted(lines)]
-    replay = Replay(Policy())
+    replay = Replay(policy or Policy())
     changes = [change for at in range(0, len(values), 2_000) for change in replay.feed(values[at : at + 2_000])]
     return changes + replay.finish()
 
@@ -87,6 +87,16 @@ def test_all_within_seconds_is_the_platform_with_eleven_children() -> None:
     assert all(abs(started.data.began_at - began_ms) <= 10_000 for began_ms, _ in paper)
     assert abs(started.data.detected_at - max(found_ms for _, found_ms in paper)) <= 5_000
     assert [(change.type, change.data.reason) for change in changes] == [("started", None), ("resolved", "recovered")]
+
+
+def test_children_past_the_limit_are_counted() -> None:
+    """Every event lists the first of the platform's children, the widest scopes, and says how many more there are."""
+    payments = payments_of({bank: DIES_MS + 350 * number for number, bank in enumerate(BANKS)})
+    whole, short = (played(payments, Policy(children_max=most)) for most in (100, 3))
+    assert [change.data.children_left_out for change in whole] == [0, 0]
+    assert [change.data.children for change in short] == [change.data.children[:3] for change in whole]
+    assert [change.data.children_left_out for change in short] == [len(change.data.children) - 3 for change in whole]
+    assert len(whole[0].data.children) > len(BANKS)
 
 
 def test_spread_over_a_minute_and_a_half_every_bank_is_named() -> None:

@@ -12,8 +12,10 @@ import pytest
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from detector.contracts.policy import Policy
 from detector.contracts.scope import PLATFORM, Scope, leaf_scope
 from detector.counting.tally import Source
+from detector.judging.outage import Outage
 from streams.intake.lane import Totals
 from streams.metrics import METRICS, markdown, new_registry
 from streams.verdict.tenure import Facts
@@ -23,6 +25,7 @@ PROMISED = {
     "pastille_pending_ratio": {"dimension", "bank", "method", "window"},
     "pastille_payments_total": {"bank", "method", "status"},
     "pastille_outage_active": {"dimension", "bank", "method", "kind", "severity"},
+    "pastille_outage_children_left_out": {"dimension", "bank", "method"},
     "pastille_outages_total": {"kind", "trigger"},
     "pastille_events_total": {"feed", "topic", "result"},
     "pastille_dead_letters_total": {"reason"},
@@ -60,7 +63,8 @@ class FakeIntake:
 
 def scraped(facts: Facts | None) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
     """The samples of a worker with these facts of its Judge; None: it does not judge."""
-    tenure = None if facts is None else SimpleNamespace(facts=lambda: facts)
+    judge = SimpleNamespace(policy=Policy(children_max=2))
+    tenure = None if facts is None else SimpleNamespace(facts=lambda: facts, judge=judge)
     verdict = SimpleNamespace(tenure=tenure, started=Count({("all_red", "policy"): 1}))
     worker: Any = SimpleNamespace(intake=FakeIntake(), verdict=verdict, wall_ms=lambda: NOW_MS)
     text = generate_latest(new_registry(worker)).decode()
@@ -74,7 +78,8 @@ def labels(**values: str) -> frozenset[tuple[str, str]]:
 
 def judged() -> Facts:
     """A Judge with three scopes, one of them without a decided payment, and an open outage."""
-    outage: Any = SimpleNamespace(scope=BNP, kind="all_red", severity="critical")
+    outage = Outage("id", 1, 1, BNP, "all_red", 0, 0, 30_000, "critical", False, frozenset((0,)), 1_000)
+    outage.children = [f"bank:bnp,method:{method}" for method in ("card", "pix", "wallet", "boleto", "transfer")]
     rates = [
         (PLATFORM, {60_000: [1, 6, 2, 1, 0, 0]}), (BNP, {60_000: [4, 0, 0, 0, 0, 0]}),
         (PIX, {60_000: [0, 3, 1, 0, 0, 0]}), (PIX_TWO, {60_000: [0, 1, 0, 0, 0, 0]}),
@@ -114,6 +119,8 @@ def test_a_judge_tells_its_outages() -> None:
     found = scraped(judged())
     active = labels(dimension="bank", bank="bnp", method="", kind="all_red", severity="critical")
     assert found["pastille_outage_active", active] == 1
+    left_out = labels(dimension="bank", bank="bnp", method="")
+    assert found["pastille_outage_children_left_out", left_out] == 3
     assert found["pastille_judge_active", labels()] == 1
     assert found["pastille_policy_blocked_total", labels(reason="min_merchants")] == 4
     assert found["pastille_boundary_seconds", labels()] == (NOW_MS - 1_000) / 1000

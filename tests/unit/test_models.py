@@ -157,13 +157,13 @@ def test_cloud_event() -> None:
 
 
 def test_outage_data_has_the_fields_of_the_design() -> None:
-    """Field for field what the design lists, and what marks shadow mode."""
+    """Field for field what the design lists, what marks shadow mode, and what a limit on children left out."""
     listed = (
         "outage_id sequence scope kind trigger severity fault_domain began_at detected_at updated_at ended_at "
         "scheduled catching_up reason window evidence top_codes impact parent_id children maintenance_id "
         "policy_version input explanation"
     )
-    assert set(EXAMPLES["outage"]["data"]) == {*listed.split(), "shadow"}
+    assert set(EXAMPLES["outage"]["data"]) == {*listed.split(), "shadow", "children_left_out"}
 
 
 @pytest.mark.parametrize("name", list(CONTRACTS))
