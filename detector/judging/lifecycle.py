@@ -12,11 +12,13 @@ from typing import Any, Literal
 import numpy as np
 
 from detector.contracts.scope import Scope
+from detector.counting.columns import Int64s
 from detector.judging.board import Board
 from detector.judging.naming import Cells, is_below, is_below_by_name, may_be_named, rank
 from detector.judging.outage import Change, KeptPane, Kind, Outage, outage_id
+from detector.judging.recent import nothing, totals
 from detector.judging.report import Report
-from detector.judging.ring import END
+from detector.judging.ring import CANCELLED, DECLINED, END, ERROR, PENDING
 from detector.judging.streak import BREACH, NEVER
 
 QUIET_GAPS = 5
@@ -62,11 +64,13 @@ class Lifecycle:
         return min(due for due in dues if due > boundary_ms)
 
     def keep(self, pane: int) -> None:
-        """A pane leaves the ring: the open outages keep what the resolve rule may still need of it."""
+        """A pane leaves the ring: the open outages add it up, and keep what the resolve rule may still need of it."""
+        board = self.board
         for outage in self.open.values():
             if pane >= outage.began:
+                outage.leave(totals(board.rows, board.tree, outage.node, pane, pane, board.moment))
                 voters = np.zeros(2, np.uint64)
-                found = self.board.pane_sum(outage.node, pane, voters)
+                found = board.pane_sum(outage.node, pane, voters)
                 if found.approved + found.red + found.overdue:
                     known = [int(voter) for voter in voters[: found.voters]]
                     outage.kept.append(KeptPane(pane, found.approved, found.red, found.overdue, known))
@@ -249,8 +253,20 @@ class Lifecycle:
         calm: Literal["critical", "warning"] = "warning" if self._is_muted else "critical"
         return Outage(
             outage_id(scope, ordinal), ordinal, node, scope, kind, began, began_ms, board.boundary_ms, calm,
-            self.catching_up, cells, gap_ms, *board.folded(node),
+            self.catching_up, cells, gap_ms, *board.folded(node), left=self._left_before(node, began).tolist(),
         )  # fmt: skip
+
+    def _left_before(self, node: int, began: int) -> Int64s:
+        """What had left the ring when an outage is found: the fold of its streak, of which nothing was approved.
+
+        The fold knows no votes, and of what waited or was cancelled late only that it is bad or waits.
+        """
+        fold, counts = self.board.fold, nothing()
+        if began <= fold.first[node] < self.board.oldest:
+            counts[PENDING] = fold.overdue[node] + fold.waiting[node]
+            counts[DECLINED], counts[ERROR] = fold.red[node] - fold.error[node], fold.error[node]
+            counts[CANCELLED] = fold.payments[node] - fold.red[node] - counts[PENDING]
+        return counts
 
     # ── what a clock decided ──
 

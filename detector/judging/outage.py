@@ -9,8 +9,12 @@ import hashlib
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+import numpy as np
+
 from detector.contracts.models import OutageData
 from detector.contracts.scope import Scope, parse_scope
+from detector.counting.columns import Int64s
+from detector.judging.recent import joined, nothing
 
 Kind = Literal["all_red", "all_pending"]
 _ORDINALS_MAX = 100_000
@@ -63,6 +67,16 @@ class Outage:
     rate_is_final: bool = False
     quiet: bool = False
     kept: list[KeptPane] = field(default_factory=list)
+    left: list[int] = field(default_factory=lambda: nothing().tolist())
+    """What left the ring of its panes, as `recent.totals` says it."""
+
+    def leave(self, counts: Int64s) -> None:
+        """These totals of its panes leave the ring."""
+        self.left = self.since_it_began(counts).tolist()
+
+    def since_it_began(self, counts: Int64s) -> Int64s:
+        """Totals of its panes in the ring, and of those that left it."""
+        return joined(np.array(self.left, np.int64), counts)
 
     def left_out(self, children_max: int) -> int:
         """How many of its children an event does not list."""

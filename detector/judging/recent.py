@@ -61,6 +61,17 @@ def recent_sum(rows: Rows, tree: Tree, node: int, began: int, newest: int, momen
     return Sum(approved, red, overdue, count)
 
 
+def nothing() -> Int64s:
+    """The `totals` of no pane."""
+    return np.array([0, 0, 0, 0, 0, 0, 0, END], np.int64)
+
+
+def joined(some: Int64s, others: Int64s) -> Int64s:
+    """The `totals` of both."""
+    pending = [int(pane) for pane in (some[7], others[7]) if pane != END]
+    return np.array([*(some[:7] + others[:7]), min(pending, default=END)], np.int64)
+
+
 @allocating
 def totals(rows: Rows, tree: Tree, node: int, begin: int, newest: int, moment: Moment) -> Int64s:
     """Payments of a node from a pane on: by the six counts, then votes, then the first pane with a pending or END."""

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable
 from detector.contracts.codes import label
 from detector.contracts.models import CodeCount, Evidence, Input, OutageData, ScopeFields, Window
 from detector.contracts.scope import Scope
+from detector.counting.columns import Int64s
 from detector.counting.tally import Details, Source
 from detector.judging.board import Board
 from detector.judging.evidence import bad_merchants, top_codes
@@ -57,28 +58,25 @@ class Report:
         )  # fmt: skip
 
     def _evidence(self, outage: Outage, leaves: Collection[tuple[str, ...]], usual: float | None) -> Evidence:
-        """Counts of the panes since it began; what left the ring is taken from the fold, as far as it is a streak."""
-        board, node = self.board, outage.node
-        counts = board.totals(node, outage.began)
-        fold = board.fold
-        folded = 0 <= fold.first[node] < board.oldest and fold.first[node] >= outage.began
-        error = int(fold.error[node]) if folded else 0
-        declined = int(fold.red[node]) - error if folded else 0
-        pending = int(fold.overdue[node] + fold.waiting[node]) if folded else 0
+        """Counts of the panes since it began, also of those that left the ring."""
+        board = self.board
+        counts = self._totals(outage)
         waits_since = int(counts[_FIRST_PENDING])
         age_ms = max(0, int(board.now[0]) - waits_since * board.policy.pane_ms) if waits_since != END else None
-        seen = int(counts[:6].sum()) + (int(fold.payments[node]) if folded else 0)
         return Evidence(
-            payments=seen, approved=int(counts[_APPROVED]), declined=int(counts[DECLINED]) + declined,
-            error=int(counts[ERROR]) + error, pending=int(counts[PENDING]) + pending,
+            payments=int(counts[:6].sum()), approved=int(counts[_APPROVED]), declined=int(counts[DECLINED]),
+            error=int(counts[ERROR]), pending=int(counts[PENDING]),
             oldest_pending_s=None if age_ms is None else age_ms / 1000, votes=int(counts[_VOTES]),
-            merchants=max(bad_merchants(self.details.values(), leaves), int(board.found.merchants[node])),
+            merchants=max(bad_merchants(self.details.values(), leaves), int(board.found.merchants[outage.node])),
             baseline_rate=usual,
         )  # fmt: skip
 
+    def _totals(self, outage: Outage) -> Int64s:
+        return outage.since_it_began(self.board.totals(outage.node, outage.began))
+
     def _explanation(self, outage: Outage, elsewhere: list[Outage], evidence: Evidence,
                      codes: list[tuple[str, int]], reason: str | None, ended_ms: int | None) -> str:  # fmt: skip
-        counts = self.board.totals(outage.node, outage.began)
+        counts = self._totals(outage)
         return explain(Facts(
             scope=outage.scope, kind=outage.kind, began_ms=outage.began_ms, boundary_ms=self.board.boundary_ms,
             approved=evidence.approved, red=evidence.declined + evidence.error, pending=evidence.pending,

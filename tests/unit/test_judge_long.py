@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -10,6 +11,7 @@ from detector.contracts.scope import Leaf
 from detector.counting.tally import Cells, Marker, Tally
 from detector.judging.judge import Judge
 from detector.judging.outage import Change
+from streams.verdict.tenure import HOUR_BEFORE_MS
 from tests.unit.test_judge import ONE, POLICY, T0, TWO, cells, tally
 
 
@@ -33,6 +35,50 @@ def test_a_payment_every_six_hours_is_found_at_its_tenth_voter() -> None:
     assert (started.data.began_at, started.data.detected_at) == (T0 + 55_000, T0 + (60 + 9 * 21_600) * 1_000)
     assert started.data.evidence.declined == 10
     assert len(judge.board.rows.next) == 4_096
+
+
+@pytest.mark.parametrize("restarts_at_s", [0, 3_000, 9_000])
+def test_an_outage_of_three_hours_shows_all_its_payments(restarts_at_s: int) -> None:
+    """Whatever left the ring since it began is still counted, also by a Judge put together again: payments by status,
+    and votes."""
+    judge = Judge(POLICY)
+    log = [tally(5, approved=3)]
+    # Now and then a payment gets through, which ends the streak and not the outage.
+    log += [tally(at_s, declined=3, approved=int(at_s % 1_000 == 0)) for at_s in range(10, 10_800, 10)]
+    changes: list[Change] = []
+    for place, record in enumerate(log):
+        changes += judge.take(record)
+        if restarts_at_s and record.boundary_ms == T0 + restarts_at_s * 1_000:
+            judge = restarted(judge, log[: place + 1])
+    for at_s in range(10_800, 10_900, 5):
+        changes += judge.take(tally(at_s, approved=3))
+    [started, resolved] = [change.data for change in changes]
+    seen = resolved.evidence
+    assert started.began_at == T0 + 5_000
+    assert (seen.declined, seen.approved) == (3 * 1_079, 10 + 3 * ((resolved.updated_at - T0 - 10_795_000) // 5_000))
+    assert seen.payments == seen.votes == seen.declined + seen.approved
+
+
+def test_an_outage_found_after_hours_and_open_for_hours_shows_all_its_payments() -> None:
+    """What had left the ring when it was found is counted once, with what left it later."""
+    judge = Judge(Policy(min_merchants=1, wait_ms=0))
+    judge.take(tally(5, approved=1))
+    changes: list[Change] = []
+    for number in range(1, 31):
+        changes += judge.take(tally(1_800 * number, declined=1))
+    changes += judge.take(tally(100_000))
+    assert [change.type for change in changes] == ["started", "updated"]
+    assert [change.data.evidence.declined for change in changes] == [10, 30]
+    assert "0 of 30 payments approved (30 refused" in changes[1].data.explanation
+
+
+def restarted(judge: Judge, log: list[Tally]) -> Judge:
+    """The Judge of the same state, its ring filled again from the newest hour of the log and a quarter."""
+    again = Judge.restore(msgspec.msgpack.decode(msgspec.msgpack.encode(judge.export())))
+    for record in log:
+        if record.boundary_ms > judge.time_ms - HOUR_BEFORE_MS:
+            again.refill(record)
+    return again
 
 
 def test_a_very_slow_bank_is_not_over_by_three_approvals() -> None:
