@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zlib
+
 import pytest
 
 from detector.counting.tally import Marker, Source
@@ -10,7 +12,7 @@ from streams.intake.deadletters import RateLimit
 from streams.intake.placing import ORDERS, PAYMENTS, KeyCheck, place
 from streams.intake.recovery import Begin, Committed, Note, begin_from, parse_note
 from streams.settings import Feed
-from streams.tallylog import PACK_MAX, pack, unpack
+from streams.tallylog import DEFLATED_BYTES_MIN, PACK_MAX, RECORD_BYTES_MAX, pack, unpack
 
 FEED = Feed()
 
@@ -93,7 +95,25 @@ def test_packed_records_come_back_in_order(count: int) -> None:
     assert len(values) == -(-count // PACK_MAX)
 
 
-@pytest.mark.parametrize("value", [b"", b"\xc1", b"\xc1\x91\xc0", b"text", b"\x90"])
+def test_a_large_record_is_deflated_alone_too() -> None:
+    """A record of some size takes less room on the log than it is long, and comes back whole."""
+    record = Marker("policy", text="a" * 2 * DEFLATED_BYTES_MIN)
+    (value,) = pack([record])
+    assert len(value) < DEFLATED_BYTES_MIN
+    assert unpack(value) == [record]
+
+
+def test_what_would_fill_the_memory_is_refused() -> None:
+    """A value that inflates to more than Pastille would ever write is not inflated to its end."""
+    with pytest.raises(ValueError, match="has an end within"):
+        unpack(b"\xc1" + zlib.compress(bytes(RECORD_BYTES_MAX + 1), 1))
+
+
+_CUT = b"\xc1" + zlib.compress(b"\x91\xc4\x01a")[:-2]
+_NO_LIST = b"\xc1" + zlib.compress(b"\xc0")
+
+
+@pytest.mark.parametrize("value", [b"", b"\xc1", b"\xc1\x91\xc0", _CUT, _NO_LIST, b"text", b"\x90"])
 def test_foreign_bytes_are_refused(value: bytes) -> None:
     """What Pastille did not write is a ValueError, whatever it is."""
     with pytest.raises(ValueError):  # noqa: PT011  # msgspec's errors are ValueErrors with words of their own
