@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from detector.counting.tally import Source, Tally
+from detector.counting.tally import Layout, Source, Tally
 
 NOT_YET = -1
 """No boundary, no term."""
@@ -55,15 +55,23 @@ class Sources:
 
     def __init__(self) -> None:
         self.by_source: dict[Source, Progress] = {}
+        self._in_order: list[Progress] = []
+        self._layout: Layout = {}
+        self._target_ms: int | None = None  # None: to be worked out anew
 
     def accept(self, tally: Tally, time_ms: int) -> bool:
-        """Queue a record; False where its (term, boundary) is not above the last that was taken."""
-        for feed, partitions in tally.layout.items():
-            for partition in range(partitions):
-                self._progress(Source(feed, partition))
+        """Queue a record; whether Judge's time can move by it.
+
+        It cannot where its (term, boundary) is not above the last that was taken, nor where its source, live before
+        and after, was ahead of the others: most records of a log that is caught up with come from such a one.
+        """
+        if tally.layout != self._layout:
+            self._lay_out(tally.layout)
         mine = self._progress(tally.source)
         if (tally.term, tally.boundary_ms) <= (mine.term, mine.boundary_ms):
             return False
+        if self._target_ms is not None and not self._is_ahead(mine, tally):
+            self._target_ms = None
         if tally.term > mine.term:
             # What an older term said and nobody has judged yet is said again by the newer one.
             mine.waiting.clear()
@@ -73,17 +81,28 @@ class Sources:
         # left comes back when it has caught up.
         if mine.state is not State.LIVE:
             mine.state = State.LIVE if tally.boundary_ms >= time_ms else State.BEHIND
-        return True
+        return self._target_ms is None
+
+    def _is_ahead(self, mine: Progress, tally: Tally) -> bool:
+        """Was and stays the source above the target, so that a record of its own moves nothing?"""
+        ahead_ms = min(mine.boundary_ms, tally.boundary_ms)
+        return mine.state is State.LIVE and self._target_ms is not None and ahead_ms > self._target_ms
 
     def leave(self, source: Source, state: State) -> None:
         """A marker takes the source out of the minimum until its next record."""
         self._progress(source).state = state
+        self._target_ms = None
 
     def target_ms(self) -> int:
         """How far all may be judged: the minimum over the live; NOT_YET while one of them has said nothing.
 
         When the last has ended, nothing more will come, and all that came may be judged.
         """
+        if self._target_ms is None:
+            self._target_ms = self._find_target_ms()
+        return self._target_ms
+
+    def _find_target_ms(self) -> int:
         live = [mine.boundary_ms for mine in self.by_source.values() if mine.state is State.LIVE]
         if live:
             return min(live)
@@ -92,20 +111,18 @@ class Sources:
 
     def next_boundary_ms(self, target_ms: int) -> int:
         """The first boundary up to the target at which a record waits; NOT_YET: none."""
-        heads = (
-            mine.waiting[0].boundary_ms
-            for mine in self.by_source.values()
-            if mine.waiting and mine.state is not State.BEHIND
-        )
-        return min((head for head in heads if head <= target_ms), default=NOT_YET)
+        heads = [
+            mine.waiting[0].boundary_ms for mine in self._in_order if mine.waiting and mine.state is not State.BEHIND
+        ]
+        first_ms = min(heads, default=NOT_YET)
+        return first_ms if first_ms <= target_ms else NOT_YET
 
     def take(self, boundary_ms: int) -> Iterator[tuple[Progress, Tally]]:
         """The records that wait for boundaries up to this one, source by source in order.
 
         While one is in hand `applied_ms` is still of the records before it.
         """
-        for source in sorted(self.by_source):
-            mine = self.by_source[source]
+        for mine in self._in_order:
             while mine.waiting and mine.waiting[0].boundary_ms <= boundary_ms and mine.state is not State.BEHIND:
                 tally = mine.waiting.popleft()
                 yield mine, tally
@@ -138,9 +155,20 @@ class Sources:
         """Take an `export` back."""
         for feed, partition, number, word, term, boundary_ms, applied_ms, judged, offset in state:
             progress = Progress(number, State(word), term, boundary_ms, applied_ms, tuple(judged), offset)
-            self.by_source[Source(feed, partition)] = progress
+            self._add(Source(feed, partition), progress)
+
+    def _lay_out(self, layout: Layout) -> None:
+        for feed, partitions in layout.items():
+            for partition in range(partitions):
+                self._progress(Source(feed, partition))
+        self._layout = layout
 
     def _progress(self, source: Source) -> Progress:
-        if source not in self.by_source:
-            self.by_source[source] = Progress(len(self.by_source) + 1)
-        return self.by_source[source]
+        mine = self.by_source.get(source)
+        return self._add(source, Progress(len(self.by_source) + 1)) if mine is None else mine
+
+    def _add(self, source: Source, progress: Progress) -> Progress:
+        self.by_source[source] = progress
+        self._in_order = [self.by_source[known] for known in sorted(self.by_source)]
+        self._target_ms = None
+        return progress
