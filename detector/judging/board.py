@@ -63,6 +63,12 @@ class Board:
 
     def put(self, source: int, cells: Cells, first: int) -> None:
         """Take what a source says; `source` counts from 1. Panes before `first` are left as they are."""
+        if len(cells):
+            self._put_cells(source, cells, first)
+        if self.marks.late[0] >= 0:
+            folding.empty_before_late(self.fold, self.tree, self.marks.late, self.oldest)
+
+    def _put_cells(self, source: int, cells: Cells, first: int) -> None:
         numbers = self._numbers(cells)
         if self.rows.free[1] < len(cells):
             extra = max(len(self.rows.next), len(cells))
@@ -72,8 +78,6 @@ class Board:
             self.policy.pane_ms, numbers, cells.pane, cells.counts, cells.votes, cells.late, cells.late_start,
             cells.lengths, cells.hashes,
         )  # fmt: skip
-        if self.marks.late[0] >= 0:
-            self._empty_folds_before_late()
 
     def clear(self, source: int, first: int) -> None:
         """Before a snapshot: forget what a source said of the panes from `first` on."""
@@ -85,15 +89,7 @@ class Board:
         numbers = self.nodes.numbers(cells.leaves)
         if len(self.nodes.leaves) > known:
             self._grow()
-        return numbers[cells.leaf] if len(numbers) else np.zeros(0, np.int32)
-
-    def _empty_folds_before_late(self) -> None:
-        """An approved late answer whose start lies in the ring, or after a folded bad pane, empties the fold."""
-        fold, late = self.fold, self.marks.late
-        bad = (fold.first != END) & (late >= fold.first)
-        waits = (fold.wait_first != END) & (late >= fold.wait_first)
-        for node in np.nonzero((fold.payments > 0) & ((late >= self.oldest) | bad | waits))[0]:
-            folding.empty_fold(fold, self.tree, int(node))
+        return numbers[cells.leaf]
 
     @contextmanager
     def without_news(self) -> Iterator[None]:

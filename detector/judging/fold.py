@@ -94,6 +94,19 @@ def empty_fold(fold: Fold, tree: Tree, node: int) -> None:
 
 
 @compiled
+def empty_before_late(fold: Fold, tree: Tree, late: Int64s, oldest: int) -> None:
+    """An approved late answer (`late[node]`: the newest one's start) empties the fold of a node if that start lies in
+    the ring, whose oldest pane is `oldest`, or not before a folded bad pane."""
+    for node in range(len(fold.payments)):
+        if fold.payments[node] > 0 and (
+            late[node] >= oldest
+            or (fold.first[node] != END and late[node] >= fold.first[node])
+            or (fold.wait_first[node] != END and late[node] >= fold.wait_first[node])
+        ):
+            empty_fold(fold, tree, node)
+
+
+@compiled
 def fold_is_due(fold: Fold, node: int, newest_start_ms: int) -> bool:
     """Is all that waits overdue by now?"""
     return bool(fold.waiting[node] > 0 and newest_start_ms >= fold.due_start[node])

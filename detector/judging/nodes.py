@@ -56,12 +56,13 @@ class Nodes:
 
     def numbers(self, leaves: tuple[Leaf, ...]) -> Int32s:
         """The leaves' numbers, after taking in the new ones; past the cap all are the leaf `other`."""
-        new = [leaf for leaf in leaves if leaf not in self.leaf_number]
+        known = self.leaf_number
+        new = [leaf for leaf in leaves if leaf not in known]
         for leaf in new:
             self._take_in(leaf)
         if new:
             self._lay_out()
-        return np.fromiter((self.leaf_number[leaf] for leaf in leaves), np.int32, len(leaves))
+        return np.array([known[leaf] for leaf in leaves], np.int32)
 
     def add(self, scope: Scope) -> None:
         """A scope known from elsewhere, before a leaf of it is."""
