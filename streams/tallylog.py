@@ -19,7 +19,7 @@ from aiokafka import AIOKafkaProducer
 from detector.counting.tally import Marker, Tally, decode, encode
 from streams.settings import Settings
 
-__all__ = ["BEHIND_MS", "RECORD_BYTES_MAX", "TallyLog", "pack", "unpack"]
+__all__ = ["BEHIND_MS", "RECORD_BYTES_MAX", "TallyLog", "inflated", "pack", "unpack"]
 
 BEHIND_MS = 120_000
 """So far behind the clock is catching up: what is found then is no news to page anybody with."""
@@ -59,27 +59,30 @@ def pack(records: Sequence[Tally | Marker]) -> Iterator[bytes]:
 
 def unpack(value: bytes) -> list[Tally | Marker]:
     """What a Kafka record of the log says, in order. Raises msgspec.MsgspecError or ValueError for anything else."""
+    return [decode(data) for data in inflated(value)]
+
+
+def inflated(value: bytes) -> list[bytes]:
+    """The encoded tallies of a Kafka record of the log, in order. Raises as `unpack`.
+
+    No more is inflated than Pastille would write, whatever a value claims to hold.
+    """
     if not value.startswith(_DEFLATED):
-        return [decode(value)]
-    return [decode(data) for data in _list.decode(_inflated(value[1:]))]
+        return [value]
+    inflating = zlib.decompressobj()
+    try:
+        found = inflating.decompress(value[1:], RECORD_BYTES_MAX)
+    except zlib.error as error:
+        raise ValueError(str(error)) from None
+    if not inflating.eof:
+        raise ValueError(f"a record of the tallies log has an end within {RECORD_BYTES_MAX} bytes; got none")
+    return _list.decode(found)
 
 
 def _value(held: list[bytes]) -> bytes:
     if len(held) == 1 and len(held[0]) < DEFLATED_BYTES_MIN:
         return held[0]
     return _DEFLATED + zlib.compress(msgspec.msgpack.encode(held), LEVEL)
-
-
-def _inflated(data: bytes) -> bytes:
-    """No more of it than we would write, whatever it claims to hold."""
-    inflating = zlib.decompressobj()
-    try:
-        found = inflating.decompress(data, RECORD_BYTES_MAX)
-    except zlib.error as error:
-        raise ValueError(str(error)) from None
-    if not inflating.eof:
-        raise ValueError(f"a record of the tallies log has an end within {RECORD_BYTES_MAX} bytes; got none")
-    return found
 
 
 class TallyLog:
