@@ -175,6 +175,17 @@ class _Pace:
         return int(np.searchsorted(events["at"], now_ms, side="right"))
 
 
+def _require(topics: list[str], settings: Settings) -> None:
+    """UserError where the broker cannot be reached or has not all of the topics; a producer would wait for them, and
+    not say why."""
+    from streams.admin import admin_client  # as Kafka's client, only who sends pays for the import
+
+    with admin_client(settings) as admin:
+        missing = sorted(set(topics) - set(admin.list_topics()))
+    if missing:
+        raise UserError(f"topics are missing; got none named {', '.join(missing)}; run 'pastille topics create'")
+
+
 class _Sender:
     """Sends events as any shop platform would: keyed by `order_id`, with Kafka's own partitioner."""
 
@@ -187,16 +198,9 @@ class _Sender:
         self._topics = (feed.payments, feed.orders)
         self._lines = Lines(shops)
         self.sent = 0
-        try:
-            self._producer = KafkaProducer(**settings.kafka_python(), linger_ms=20, max_block_ms=METADATA_MS_MAX,
-                                           batch_size=131_072)  # fmt: skip
-            for topic in filter(None, self._topics):
-                self._producer.partitions_for(topic)
-        except KafkaError as error:
-            raise UserError(
-                f"the topics {', '.join(filter(None, self._topics))} cannot be reached at {settings.broker}; "
-                f"got {type(error).__name__}; start the broker and run `pastille topics create`"
-            ) from None
+        _require(list(filter(None, self._topics)), settings)
+        self._producer = KafkaProducer(**settings.kafka_python(), linger_ms=20, max_block_ms=METADATA_MS_MAX,
+                                       batch_size=131_072)  # fmt: skip
 
     def send(self, events: Events) -> None:
         """Hand the events to the producer, each with its own time as the record's."""
