@@ -126,7 +126,7 @@ def test_a_killed_worker_changes_nothing(kafka: EmbeddedKafka, tmp_path: Path, d
     with Stage(kafka, SOURCES, clock="events") as stage:
         stage.send(lines)
         workers = [stage.worker(*options(tmp_path, day)) for _ in range(2)]
-        wait_for(lambda: judged_ms(stage) >= middle_ms, stage, "judged to the middle", within_s=600)
+        wait_for(lambda: judged_ms(stage) >= middle_ms, stage, "judged to the middle", 600, every_s=0.1)
         judging = next(worker for worker in workers if worker.metric("pastille_judge_active") == 1)
         assert judged_ms(stage) < expected.end_ms, "the kill comes too late to prove anything"
         judging.end(SIGKILL)
