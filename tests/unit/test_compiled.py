@@ -59,3 +59,29 @@ def test_no_folder_to_keep_loops_in(tmp_path: Path) -> None:
     (tmp_path / "__pycache__").write_text("a file where a folder should be")
     nowhere = {"NUMBA_CACHE_DIR": "", "HOME": "/proc/nowhere", "XDG_CACHE_HOME": "/proc/nowhere"}
     assert [run(tmp_path, **nowhere), run(tmp_path, **nowhere)] == [(111, 0), (111, 0)]
+
+
+WARMED = """
+import importlib, pkgutil
+import detector
+from detector.warm import warm
+
+warm()
+modules = [importlib.import_module(found.name) for found in pkgutil.walk_packages(detector.__path__, "detector.")]
+loops = {id(value): value for module in modules for value in vars(module).values() if hasattr(value, "py_func")}
+called = {
+    id(loop.py_func.__globals__.get(name)) for loop in loops.values() for name in loop.py_func.__code__.co_names
+}
+print(*sorted(loop.py_func.__name__ for key, loop in loops.items() if key not in called and not loop.signatures))
+"""
+NOT_BY_A_WORKER = {
+    "_find_ends",  # of a file
+    "copy_rows",  # when a new policy asks for a ring of another size
+    "hash_bytes",  # for tests
+}
+
+
+def test_a_worker_has_compiled_every_loop_before_it_joins() -> None:
+    """No bank's first outage waits for the compiler: what Python calls is compiled, or loaded, by `warm`."""
+    done = subprocess.run([sys.executable, "-c", WARMED], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert set(done.stdout.split()) <= NOT_BY_A_WORKER
