@@ -180,6 +180,9 @@ class Verdict:
         for change in await tenure.take([logged]):
             if change.type == "started":
                 self.started[change.data.kind, change.data.trigger] += 1
+            if change.data.children_left_out:
+                scope, rest = change.data.scope.to_scope().key, change.data.children_left_out
+                log.warning("verdict: %s has %d scopes below it more than children_max lets it name", scope, rest)
         self._watch.taken(logged.records, time.monotonic())
         if time.monotonic() - self._snapshot_s >= SNAPSHOT_S:
             self._write_snapshot(tenure)
