@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -71,18 +72,73 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Demo]]:
         demo.process.communicate()
 
 
+class Heard:
+    """A demo of 150 s that goes on beside other tests; what it said on standard error, and when (epoch ms)."""
+
+    def __init__(self, demo: Demo) -> None:
+        self.demo = demo
+        self.lines: list[tuple[float, str]] = []
+        self.out = ""
+        self._news = threading.Condition()
+        self._listeners = [threading.Thread(target=listen, daemon=True) for listen in (self._listen, self._keep)]
+        for listener in self._listeners:
+            listener.start()
+
+    def _listen(self) -> None:
+        assert self.demo.process.stderr is not None
+        for line in self.demo.process.stderr:
+            self.demo.note_family()
+            with self._news:
+                self.lines.append((time.time() * 1000, line))
+                self._news.notify_all()
+
+    def _keep(self) -> None:
+        assert self.demo.process.stdout is not None
+        self.out = self.demo.process.stdout.read()
+
+    def when(self, word: str) -> float:
+        """When a line with this word came; waits for it."""
+        with self._news:
+            assert self._news.wait_for(lambda: self._found(word), FIRST_EVENT_S_MAX), f"no {word!r}: {self.lines}"
+        return self._found(word)[0]
+
+    def _found(self, word: str) -> list[float]:
+        return [at_ms for at_ms, line in self.lines if word in line]
+
+    def end(self) -> int:
+        """Wait for its end; the exit code."""
+        code = self.demo.process.wait(350)
+        for listener in self._listeners:
+            listener.join(GONE_S_MAX)
+        return code
+
+
+@pytest.fixture(scope="session")
+def demo_beside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Heard]:
+    """The demo that `test_a_demo_begins` starts and `test_two_outages_start_and_end` looks back at."""
+    demo = Demo(tmp_path_factory.mktemp("demo"), "--seconds", "150")
+    yield Heard(demo)
+    demo.process.kill()
+
+
 @pytest.mark.kafka
 @pytest.mark.timeout(450)
-def test_two_outages_start_and_end(start: Callable[..., Demo]) -> None:
+@pytest.mark.runs("before what only computes")
+def test_a_demo_begins(demo_beside: Heard) -> None:
+    """A first event is told; the demo goes on while other tests run."""
+    demo_beside.when("first event")
+
+
+@pytest.mark.kafka
+@pytest.mark.timeout(450)
+@pytest.mark.runs("last")
+def test_two_outages_start_and_end(demo_beside: Heard) -> None:
     """In 150 s exactly two outages start and are resolved, each of the right bank and kind, when they should, and
     nothing is left behind."""
-    demo = start("--seconds", "150")
-    demo.said("first event")
-    first_ms = time.time() * 1000
-    demo.said("started")
-    out, _ = demo.process.communicate(timeout=350)
-    assert demo.process.returncode == 0
-    told = [json.loads(line) for line in out.splitlines()]
+    first_ms = demo_beside.when("first event")
+    assert demo_beside.end() == 0
+    demo_beside.when("started")
+    told = [json.loads(line) for line in demo_beside.out.splitlines()]
     told = [event for event in told if "updated" not in event["type"]]
     edges = {(event["subject"], event["data"]["kind"], event["type"].split(".")[2]): event["data"] for event in told}
     assert sorted(edges) == [
@@ -96,7 +152,7 @@ def test_two_outages_start_and_end(start: Callable[..., Demo]) -> None:
         assert from_s - 15 <= since["began_at"] <= from_s + 10
         assert from_s + 15 <= since["detected_at"] <= to_s
         assert seconds_since(first_ms, edges[bank, kind, "resolved"])["ended_at"] <= 140
-    demo.wait_until_gone()
+    demo_beside.demo.wait_until_gone()
 
 
 def seconds_since(first_ms: float, data: dict[str, Any]) -> dict[str, float]:

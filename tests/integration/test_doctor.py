@@ -302,7 +302,7 @@ def test_orders(healthy: World) -> None:
 
 def test_dead_letters(healthy: World) -> None:
     """Dead letters that wait are found with their reasons; one that was sent again is not."""
-    letter = dead_letter(healthy.payments, 0, 5, b"k", [], "unknown_status", "status", healthy.now_ms, b"{}")
+    letter = dead_letter(healthy.payments, 0, 5, b"k", [], "unknown_status", "status", healthy.now_ms, b"{}", 65_536)
     healthy.send([*healthy.traffic(), Sent(healthy.own["dead_letters"], letter, healthy.now_ms, b"k")])
     finding = healthy.found()
     assert (finding["check"], finding["example"]) == ("dead_letters", f"{healthy.own['dead_letters']}/0/0")
