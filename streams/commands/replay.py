@@ -1,38 +1,31 @@
 """`pastille replay`: recorded events through the worker's Counter and Judge, as fast as it goes, without Kafka.
 
-Owns files, standard streams and progress; what the events come to is the business of `detector.rehearsal.replay`.
+Owns standard output and the summary; how files are read is `streams.recording`'s, what the events come to is the
+business of `detector.rehearsal.replay`.
 """
 
 from __future__ import annotations
 
-import gzip
 import json
 import sys
 import time
-import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO, TextIO, cast
+from typing import Annotated, Any, TextIO, cast
 
 import typer
-from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn
 
 from detector.contracts.models import cloud_event, rfc3339
-from detector.counting.packed import Packed
 from detector.judging.outage import Change
 from detector.rehearsal.replay import Replay, Seen
 from streams.errors import UserError
 from streams.policy_file import read_policy
+from streams.recording import played
 from streams.settings import load_settings
 
-__all__ = ["blocks_of", "event_line", "register"]
-
-BLOCK_BYTES = 1 << 18
-LINE_BYTES_MAX = 16 << 20
-PROGRESS_S = 0.1
+__all__ = ["event_line", "register"]
 
 _EXAMPLE = "Example: pastille replay monday.jsonl.gz --sources 8 > outages.jsonl"
 
@@ -61,53 +54,16 @@ def _replay(
     began = time.monotonic()
     try:
         with ExitStack() as stack:
-            watch = stack.enter_context(_watch(replay))
             bad = None if rejects is None else stack.enter_context(rejects.open("w", encoding="utf-8"))
-            _play(files, replay, watch, bad)
+            for changes in played(files, replay):
+                _print(changes)
+                _write_bad_lines(bad, replay)
     except BrokenPipeError:
         sys.stdout = cast(Any, None)  # the reader has seen enough; closing it would only complain once more
         return
-    except (OSError, EOFError, zlib.error) as error:
-        raise UserError(f"a file cannot be used; got {error}; give JSON lines, plain or .gz") from None
+    except OSError as error:
+        raise UserError(f"the output cannot be written; got {error}; look at --rejects and standard output") from None
     _summarise(replay, time.monotonic() - began, as_json)
-
-
-def _play(files: Sequence[str], replay: Replay, watch: _Watch, bad: TextIO | None) -> None:
-    for file in files:
-        with _opened(file) as source:
-            for lines in blocks_of(source):
-                _print(replay.feed(lines))
-                _write_bad_lines(bad, replay)
-                watch.look()
-    _print(replay.finish())
-    _write_bad_lines(bad, replay)
-
-
-@contextmanager
-def _opened(file: str) -> Iterator[BinaryIO | gzip.GzipFile]:
-    if file == "-":
-        yield sys.stdin.buffer
-    elif file.endswith(".gz"):
-        with gzip.open(file, "rb") as packed:
-            yield packed
-    else:
-        with open(file, "rb", buffering=0) as plain:
-            yield cast(BinaryIO, plain)
-
-
-def blocks_of(source: BinaryIO | gzip.GzipFile) -> Iterator[Packed]:
-    """The lines of a stream in blocks of a quarter MiB, without their ends. Raises UserError where one never ends."""
-    rest = b""
-    while block := source.read(BLOCK_BYTES):
-        end = block.rfind(b"\n") + 1
-        if end:
-            yield Packed.lines(rest + block[:end])
-            rest = b""
-        rest += block[end:]
-        if len(rest) > LINE_BYTES_MAX:
-            raise UserError(f"a line is longer than {LINE_BYTES_MAX} bytes; give one JSON object a line")
-    if rest:
-        yield Packed.lines(rest)
 
 
 def event_line(change: Change) -> str:
@@ -128,35 +84,6 @@ def _write_bad_lines(out: TextIO | None, replay: Replay) -> None:
     """The line's number and why; never its text, which may hold what must be kept nowhere."""
     if out is not None:
         out.writelines(json.dumps(asdict(bad), ensure_ascii=False) + "\n" for bad in replay.bad_lines)
-
-
-class _Watch:
-    """Shows on a terminal how far the replay is, some times a second."""
-
-    def __init__(self, replay: Replay, progress: Progress | None) -> None:
-        self._replay = replay
-        self._progress = progress
-        self._task = progress.add_task("", total=None) if progress else None
-        self._next = 0.0
-
-    def look(self) -> None:
-        """Show the state, unless it was shown a moment ago."""
-        now = time.monotonic()
-        if self._progress is None or self._task is None or now < self._next:
-            return
-        self._next = now + PROGRESS_S
-        seen = self._replay.seen
-        self._progress.update(self._task, description=f"{seen.lines:,} lines, up to {rfc3339(seen.last_ms)}")
-
-
-@contextmanager
-def _watch(replay: Replay) -> Iterator[_Watch]:
-    if not sys.stderr.isatty():
-        yield _Watch(replay, None)
-        return
-    columns = (SpinnerColumn(), TextColumn("{task.description}"))
-    with Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False) as progress:
-        yield _Watch(replay, progress)
 
 
 def _summarise(replay: Replay, seconds: float, as_json: bool) -> None:

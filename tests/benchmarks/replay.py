@@ -26,7 +26,7 @@ from detector.rehearsal.line import Lines
 from detector.rehearsal.replay import Replay, warm
 from detector.rehearsal.shops import Shops
 from detector.rehearsal.simulate import simulate
-from streams.commands.replay import blocks_of
+from streams.recording import blocks_of
 
 DENSE = Shops(rate=272.0, banks=50, merchants=200, swing=0.0)
 """1,000 events a second over 250 leaves, orders and retries among them."""

@@ -1,0 +1,99 @@
+"""Recorded events as files: plain, .gz or standard input, in blocks of lines, played through a replay.
+
+Shows on a terminal how far it is. Does not know what the events come to, nor who wants to know.
+"""
+
+from __future__ import annotations
+
+import gzip
+import sys
+import time
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import BinaryIO, cast
+
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn
+
+from detector.contracts.models import rfc3339
+from detector.counting.packed import Packed
+from detector.judging.outage import Change
+from detector.rehearsal.replay import Replay
+from streams.errors import UserError
+
+__all__ = ["blocks_of", "played"]
+
+BLOCK_BYTES = 1 << 18
+LINE_BYTES_MAX = 16 << 20
+PROGRESS_S = 0.1
+
+
+def played(files: Sequence[str], replay: Replay) -> Iterator[Sequence[Change]]:
+    """What each block of the files changes, and in the end their end. Raises UserError where a file cannot be used."""
+    try:
+        with _watch(replay) as watch:
+            for file in files:
+                with _opened(file) as source:
+                    for lines in blocks_of(source):
+                        yield replay.feed(lines)
+                        watch.look()
+    except (OSError, EOFError, zlib.error) as error:
+        raise UserError(f"a file cannot be used; got {error}; give JSON lines, plain or .gz") from None
+    yield replay.finish()
+
+
+@contextmanager
+def _opened(file: str) -> Iterator[BinaryIO | gzip.GzipFile]:
+    if file == "-":
+        yield sys.stdin.buffer
+    elif file.endswith(".gz"):
+        with gzip.open(file, "rb") as packed:
+            yield packed
+    else:
+        with open(file, "rb", buffering=0) as plain:
+            yield cast(BinaryIO, plain)
+
+
+def blocks_of(source: BinaryIO | gzip.GzipFile) -> Iterator[Packed]:
+    """The lines of a stream in blocks of a quarter MiB, without their ends. Raises UserError where one never ends."""
+    rest = b""
+    while block := source.read(BLOCK_BYTES):
+        end = block.rfind(b"\n") + 1
+        if end:
+            yield Packed.lines(rest + block[:end])
+            rest = b""
+        rest += block[end:]
+        if len(rest) > LINE_BYTES_MAX:
+            raise UserError(f"a line is longer than {LINE_BYTES_MAX} bytes; give one JSON object a line")
+    if rest:
+        yield Packed.lines(rest)
+
+
+class _Watch:
+    """Shows on a terminal how far the replay is, some times a second."""
+
+    def __init__(self, replay: Replay, progress: Progress | None) -> None:
+        self._replay = replay
+        self._progress = progress
+        self._task = progress.add_task("", total=None) if progress else None
+        self._next = 0.0
+
+    def look(self) -> None:
+        """Show the state, unless it was shown a moment ago."""
+        now = time.monotonic()
+        if self._progress is None or self._task is None or now < self._next:
+            return
+        self._next = now + PROGRESS_S
+        seen = self._replay.seen
+        self._progress.update(self._task, description=f"{seen.lines:,} lines, up to {rfc3339(seen.last_ms)}")
+
+
+@contextmanager
+def _watch(replay: Replay) -> Iterator[_Watch]:
+    if not sys.stderr.isatty():
+        yield _Watch(replay, None)
+        return
+    columns = (SpinnerColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False) as progress:
+        yield _Watch(replay, progress)
