@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -20,15 +17,13 @@ from detector.rehearsal.line import Lines
 from detector.rehearsal.replay import Replay
 from detector.rehearsal.simulate import made_day, simulate
 from streams.embedded import EmbeddedKafka
+from tests.integration.recorded import recorded
 from tests.integration.workers import Stage, judged_ms, wait_for
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(900)]
 
 SOURCES = 8
 FEED_LINES = 5_000
-REPOSITORY = Path(__file__).parents[2]
-DATA = Path(os.environ.get("PASTILLE_DATA") or REPOSITORY.parent / "shared" / "data")
-TOOL = DATA.parent / "tools" / "dataset_to_events.py"
 
 Change = tuple[str, dict[str, Any]]
 
@@ -39,15 +34,6 @@ def made() -> list[bytes]:
     shops, duration_ms = made_day()
     lines = Lines(shops)
     return [value.encode() for events in simulate(shops, duration_ms) for value in lines.values(events)]
-
-
-@cache
-def recorded(name: str, kind: str) -> list[bytes]:
-    """A real day's events; skips where the data are not at hand."""
-    file = DATA / f"{name}.csv.gz"
-    if not (file.exists() and TOOL.exists()):
-        pytest.skip(f"real data are not part of the project: no {file} or no {TOOL}; set PASTILLE_DATA to their folder")
-    return subprocess.run([sys.executable, TOOL, kind, file], check=True, capture_output=True).stdout.splitlines()
 
 
 DAYS: dict[str, Callable[[], list[bytes]]] = {
