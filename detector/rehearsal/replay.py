@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 
 from detector.contracts.policy import Policy, Rule
+from detector.contracts.scope import Scope
 from detector.counting.columns import Columns, Int32s
 from detector.counting.counter import Counter
 from detector.counting.decoder import Decoder
@@ -92,6 +93,11 @@ class Replay:
     def time_ms(self) -> int:
         """Up to when everything is judged, in event time."""
         return self._judge.time_ms
+
+    @property
+    def scopes(self) -> tuple[Scope, ...]:
+        """Every scope that is judged."""
+        return tuple(self._judge.board.nodes.scopes)
 
     def feed(self, values: Sequence[bytes]) -> list[Change]:
         """The changes of outages that these lines complete. Any cutting of the same lines gives the same changes."""
