@@ -3,8 +3,8 @@
 An outage *matches* an incident when its scope is the incident's, or above or below it, and its life overlaps the
 window, with a grace of five minutes after it. It *answers* one at most of those it matches: one that it did not come
 long before, of its kind where there is a choice, then the one with the shortest window. An outage that answers none is
-false, also where it was still open when something went wrong later. Where incidents lie in each other, an outage that
-answers one of them finds the others, too. Knows no file, and not why an outage was raised.
+false, also where it was still open when something went wrong later. One that answers an incident finds whatever else
+it matches, too: incidents lie in each other. Knows no file, and not why an outage was raised.
 """
 
 from __future__ import annotations
@@ -195,7 +195,7 @@ def unfindable(incident: Incident, day: Day) -> str | None:
     if incident.end_ms <= day.first_ms + HOUR_MS:
         return "it lies in the file's first hour, before which nothing is known of what is usual"
     needed, votes = _voters_needed(incident, day.policy), _votes_due(incident, day)
-    return f"it touches {votes:.0f} votes, and an outage takes {needed} voters" if votes < needed else None
+    return f"it holds {int(votes)} votes, and an outage takes {needed} voters" if votes < needed else None
 
 
 def _votes_due(incident: Incident, day: Day) -> float:
