@@ -1,4 +1,4 @@
-"""What is said on the wire, both ways: payment and order events, outage events, health records, dead letters.
+"""What is said on the wire, both ways: payment and order events, maintenances, outage events, health, dead letters.
 
 JSON Schemas and the AsyncAPI document are generated from here. Does not know Kafka, nor how an event is judged; the hot
 path reads events with a decoder of its own, which must agree with these models.
@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Final, Literal, TypeAlias
+from typing import Annotated, Any, Final, Literal, Self, TypeAlias
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -20,15 +21,20 @@ from pydantic import (
     ValidationInfo,
     WithJsonSchema,
     field_validator,
+    model_validator,
 )
 
-from detector.contracts.scope import Scope
+from detector.contracts.card import card_like
+from detector.contracts.scope import Scope, parse_scope
 
 EPOCH_MS_MAX: Final = 253_402_300_799_999
 """The last ms of the year 9999, which is as far as RFC 3339 goes."""
 
 AMOUNT_MAX: Final = 2**53 - 1
 """The largest whole number that every JSON reader keeps."""
+
+MAINTENANCE_MS_MAX: Final = 31 * 86_400_000
+"""A longer one is a slip of the pen, and would keep a bank that is really down from being paged."""
 
 CLOUD_EVENTS_SOURCE: Final = "/pastille"
 
@@ -73,6 +79,19 @@ def _text_ms(text: str) -> int | None:
     whole = (minute - _EPOCH - zone) // timedelta(milliseconds=1) + int(second) * 1000
     return whole + int((fraction or "0").ljust(3, "0")[:3])
 
+
+def _scope_key(key: str) -> str:
+    """The key with its dimensions in their order. Raises ValueError for what is no key, or fixes a dimension twice."""
+    scope = parse_scope(key)
+    if len(dict(scope.values)) < len(scope.values):
+        raise ValueError(f'a scope fixes each dimension once; got "{key}"')
+    return ScopeFields.of(scope).to_scope().key
+
+
+ScopeKey: TypeAlias = Annotated[
+    str, StringConstraints(strict=True, min_length=1, max_length=1_024), AfterValidator(_scope_key)
+]
+"""A scope in one line, like `bank:bnp,method:card`."""
 
 Word: TypeAlias = Annotated[
     str, StringConstraints(strict=True, min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")
@@ -201,6 +220,33 @@ class ScopeFields(Contract):
         return Scope(tuple((name, value) for name, value in pairs if value is not None))
 
 
+class Maintenance(Contract):
+    """Announced unavailability of a scope: judged and shown, not paged. Topic `pastille.maintenances`, compacted."""
+
+    maintenance_id: Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Za-z0-9._-]{1,64}$")] = Field(
+        description="Also the record's key; a record without a value cancels it."
+    )
+    scope: ScopeKey = Field(description="The key of the scope, like bank:bnp; what lies below it is announced too.")
+    starts_at: Time = Field(description="From when; epoch ms or RFC 3339 with a zone.")
+    ends_at: Time = Field(description="Until when, at most 31 days later: what is still down then pages.")
+    note: Word | None = Field(None, description="Why, in a few words.")
+    declared_at: Time | None = Field(
+        None, description="When this was declared, or last changed: it is obeyed from then on; without it, at once."
+    )
+    cancelled: Annotated[bool, Field(strict=True)] = Field(False, description="Whether it was called off.")
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        if not 0 < self.ends_at - self.starts_at <= MAINTENANCE_MS_MAX:
+            raise ValueError(
+                f"a maintenance ends after it starts, at most 31 days later; got {rfc3339(self.starts_at)} to "
+                f"{rfc3339(self.ends_at)}; give another end"
+            )
+        if card_like(self.note or "") or card_like(self.maintenance_id):
+            raise ValueError("a maintenance's note and id may not look like a card number; write other words")
+        return self
+
+
 class Window(Contract):
     """The stretch of event time that the counts are of, in epoch ms."""
 
@@ -327,6 +373,7 @@ class DeadLetter(Contract):
 CONTRACTS: Final[Mapping[str, type[Contract]]] = {
     "payment": PaymentEvent,
     "order": OrderEvent,
+    "maintenance": Maintenance,
     "outage": OutageEvent,
     "health": HealthRecord,
     "dead-letter": DeadLetter,

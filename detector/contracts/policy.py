@@ -122,6 +122,7 @@ class Policy:
     children_max: int = 100
     dead_letters_per_s_max: int = 100
     dead_letter_bytes_max: int = 65_536
+    maintenances_max: int = 1_000
 
     boundary_ms: ClassVar[int] = 1_000
     """All judging happens at full seconds of event time."""

@@ -149,6 +149,7 @@ LIMITS: Final[Mapping[str, Kind]] = {
     "children_max": Count(1, 10_000),
     "dead_letters_per_s_max": Count(1, 100_000),
     "dead_letter_bytes_max": Count(1, 600_000),  # in base64 it stays under Kafka's usual 1 MiB
+    "maintenances_max": Count(1, 10_000),
 }
 PAGE: Final[Mapping[str, Kind]] = {"mode": OneOf(("live", "shadow"))}
 SCOPE: Final[Mapping[str, Kind]] = {"min_merchants": TOP["min_merchants"], "answer_s": Answer()}

@@ -56,6 +56,11 @@ EXAMPLES: Final[Mapping[str, Document]] = {
         "order_id": "ord-1184", "status": "placed", "occurred_at": "2026-01-01T09:29:58.120+01:00",
         "merchant_id": "shop-17", "bank": "bnp", "method": "card", "amount": 4990, "currency": "EUR",
     },
+    "maintenance": {
+        "maintenance_id": "5f0c2a91", "scope": "bank:bnp", "starts_at": "2026-05-02T02:00:00Z",
+        "ends_at": "2026-05-02T04:00:00Z", "note": "new core banking", "declared_at": "2026-04-30T09:12:00Z",
+        "cancelled": False,
+    },
     "outage": cloud_event(_OUTAGE, "started", "9c1f4e0a7d2b5563-1", _BEGAN_MS + 300_900),
     "health": {
         "key": "bank:bnp",
@@ -75,6 +80,8 @@ EXAMPLES: Final[Mapping[str, Document]] = {
 _CHANNELS: Final[tuple[tuple[str, str, str, Literal["receive", "send"], str, Document], ...]] = (
     ("payments", "payments", "payment", "receive", "order_id (murmur2 partitioner)", {}),
     ("orders", "orders", "order", "receive", "order_id (murmur2 partitioner)", {}),
+    ("maintenances", "pastille.maintenances", "maintenance", "receive", "maintenance_id",
+     {"partitions": 1, "topicConfiguration": {"cleanup.policy": ["compact"]}}),
     ("outages", "pastille.outages", "outage", "send", "outage_id", {"partitions": 1}),
     ("health", "pastille.health", "health", "send", "the key of the scope",
      {"topicConfiguration": {"cleanup.policy": ["compact"]}}),

@@ -67,7 +67,8 @@ def test_json_schemas(name: str) -> None:
         ("payment", {"bank": ""}), ("payment", {"bank": "a\u0007"}), ("payment", {"occurred_at": 1.5}),
         ("payment", {"amount": -1}), ("payment", {"currency": "eur"}), ("order", {"status": "paid"}),
         ("outage", {"type": "pastille.outage.started.v2"}), ("outage", {"data": {}}), ("health", {"status": "fine"}),
-        ("dead-letter", {"offset": -1}),
+        ("dead-letter", {"offset": -1}), ("maintenance", {"cancelled": 1}), ("maintenance", {"ends_at": 1.5}),
+        ("maintenance", {"maintenance_id": "a b"}),
     ],
 )  # fmt: skip
 def test_json_schemas_refuse(name: str, change: dict[str, object]) -> None:
@@ -101,4 +102,4 @@ def test_channels_are_the_default_topics() -> None:
     """The document's channels are the topics of the default settings that others read or write."""
     feed, own = Feed(), TopicNames()
     addresses = {channel["address"] for channel in load(ASYNCAPI_FILE)["channels"].values()}
-    assert addresses == {*feed.topics, own.outages, own.health, own.dead_letters}
+    assert addresses == {*feed.topics, own.maintenances, own.outages, own.health, own.dead_letters}
