@@ -103,9 +103,10 @@ class Marker:
     `ended`: `source` was read to its end and time is made of events alone: it leaves the minimum likewise.
     `catching_up` / `caught_up`: the Judge is / is no longer more than 2 min behind the clock.
     `policy`: `text` is the canonical policy (JSON) that holds from here on.
+    `maintenance`: `text` is a maintenance (JSON of the contract), declared or changed.
     """
 
-    kind: Literal["stuck", "ended", "catching_up", "caught_up", "policy"]
+    kind: Literal["stuck", "ended", "catching_up", "caught_up", "policy", "maintenance"]
     source: Source | None = None
     text: str = ""
 

@@ -35,6 +35,9 @@ class Facts:
     also_down: int
     reason: str | None
     ended_ms: int | None
+    announced_ms: int | None = None
+    """Until when an announced maintenance covers the scope."""
+    note: str = ""
 
 
 def explain(facts: Facts) -> str:
@@ -44,8 +47,8 @@ def explain(facts: Facts) -> str:
     if facts.ended_ms is not None:
         since = _clock(facts.ended_ms)
         return f"{_name(facts.scope)}: payments are approved again since {since}, after {_lasted(facts)}."
-    parts = [_what(facts), _how_many(facts), _usual(facts), _codes(facts), _quiet(facts), _elsewhere(facts)]
-    return " ".join(part for part in parts if part)
+    tellers = (_what, _announced, _how_many, _usual, _codes, _quiet, _elsewhere)
+    return " ".join(part for tell in tellers if (part := tell(facts)))
 
 
 def _name(scope: Scope) -> str:
@@ -71,6 +74,14 @@ def _what(facts: Facts) -> str:
     if facts.kind == "all_red" and facts.overdue:
         shows = "payments are refused or hang without an answer"
     return f"{_name(facts.scope)}: {shows} since {_clock(facts.began_ms)}."
+
+
+def _announced(facts: Facts) -> str:
+    if facts.announced_ms is None:
+        return "The maintenance announced for it is over." if facts.reason == "maintenance_over" else ""
+    until, now = (datetime.fromtimestamp(at_ms / 1000, UTC) for at_ms in (facts.announced_ms, facts.boundary_ms))
+    day = f"{until:%Y-%m-%d} " if until.date() != now.date() else ""
+    return f"Announced maintenance until {day}{until:%H:%M} UTC{f' ({facts.note})' if facts.note else ''}."
 
 
 def _how_many(facts: Facts) -> str:

@@ -54,6 +54,8 @@ class Health:
                      if is_below_by_name(scope, outage.scope) or scope.key in outage.children), None)  # fmt: skip
 
     def _status(self, node: int, outage: Outage | None, payments: int) -> tuple[HealthStatus, str | None]:
+        if self.report.maintenances.covering(self.board.nodes.scopes[node]) is not None:
+            return "maintenance", None
         if outage is not None:
             return ("recovering" if outage.hold_ms is not None else "down"), None
         if self.board.found.verdict[node] == BLOCKED:

@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from detector.contracts.models import HealthRecord, OutageData
+from detector.contracts.models import HealthRecord, Maintenance, OutageData
 from detector.contracts.policy import Policy
 from detector.contracts.scope import Scope
 from detector.counting.tally import Marker, Source, Tally
 from detector.judging.board import Board
 from detector.judging.health import Health
 from detector.judging.lifecycle import Lifecycle
+from detector.judging.maintenance import Maintenances
 from detector.judging.outage import Change, Outage, ordinal_of
 from detector.judging.report import Report
 from detector.judging.sources import NOT_YET, Progress, Sources, State
@@ -31,7 +32,8 @@ class Judge:
     def __init__(self, policy: Policy) -> None:
         self.board = Board(policy)
         self.sources = Sources()
-        self.report = Report(self.board, self.sources)
+        self.maintenances = Maintenances()
+        self.report = Report(self.board, self.sources, self.maintenances)
         self.lifecycle = Lifecycle(self.board, self.report)
         self._health = Health(self.board, self.lifecycle, self.report)
         self.newest_start_ms = NOT_YET
@@ -64,6 +66,8 @@ class Judge:
             return self.lifecycle.catch_up(marker.kind == "catching_up")
         elif marker.kind == "policy":
             self.board.obey(Policy.parse(marker.text), self._leaving)
+        elif marker.kind == "maintenance":
+            self.maintenances.announce(Maintenance.model_validate_json(marker.text), self.policy.maintenances_max)
         return []
 
     def _advance(self) -> list[Change]:
@@ -148,6 +152,7 @@ class Judge:
             "board": self.board.export(),
             "sources": self.sources.export(),
             "lifecycle": self.lifecycle.export(),
+            "maintenances": self.maintenances.export(),
             "health": {key: list(value) for key, value in self._health.since.items()},
         }
 
@@ -159,6 +164,7 @@ class Judge:
         judge.board.load(state["board"])
         judge.sources.load(state["sources"])
         judge.lifecycle.load(state["lifecycle"])
+        judge.maintenances.load(state["maintenances"])
         judge._health.since = {key: (word, since_ms) for key, (word, since_ms) in state["health"].items()}
         return judge
 
@@ -208,7 +214,9 @@ class Judge:
             data.outage_id, ordinal, node, scope, data.kind, self.board.pane_of(data.began_at), data.began_at,
             data.detected_at, data.severity, data.catching_up, frozenset(self.board.nodes.leaves_of(node).tolist()),
             gap_ms, sequence=data.sequence, children=list(data.children),
-            rate=data.evidence.baseline_rate, rate_is_final=True,
+            rate=data.evidence.baseline_rate, rate_is_final=True, maintenance_id=data.maintenance_id,
+            # Until when is not known here: if nothing covers it any more, the next boundary says so.
+            announced_ms=data.updated_at if data.scheduled else None,
         )  # fmt: skip
 
     # ── questions ──

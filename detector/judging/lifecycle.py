@@ -31,6 +31,7 @@ class Lifecycle:
     def __init__(self, board: Board, report: Report) -> None:
         self.board = board
         self.report = report
+        self.maintenances = report.maintenances
         self.open: dict[int, Outage] = {}
         self.waiting: dict[int, int] = {}  # node -> boundary (ms) since which its breach waits
         self.ordinals: dict[str, int] = {}  # scope key -> ordinal of its last outage
@@ -40,18 +41,20 @@ class Lifecycle:
 
     def judge(self, breaches: int) -> list[Change]:
         """What changes at the board's boundary, which has this many nodes in breach."""
+        self.maintenances.move_to(self.board.boundary_ms, self.open.values())
         if not (breaches or self.open or self.waiting):
             return []
         self._note_usual_rates()
         resolved = list(self._look_at_open())
         if resolved:
             breaches = self.board.evaluate()
-        return resolved + (list(self._look_at_breaches()) if breaches else self._nothing_waits())
+        changes = resolved + (list(self._look_at_breaches()) if breaches else self._nothing_waits())
+        return changes + list(self._look_at_maintenances())
 
     def next_due_ms(self) -> int:
         """When the life of an outage can change next without news."""
         boundary_ms, policy = self.board.boundary_ms, self.board.policy
-        dues = [int(NEVER)]
+        dues = [int(NEVER), max(self.maintenances.due_ms, boundary_ms + policy.boundary_ms)]
         if self.waiting:
             dues.append(boundary_ms + policy.boundary_ms)
         for outage in self.open.values():
@@ -99,6 +102,16 @@ class Lifecycle:
             elif outage.quiet != (self.board.boundary_ms >= self._quiet_from_ms(outage)):
                 outage.quiet = not outage.quiet
                 yield self._change("updated", outage, "no_traffic" if outage.quiet else "traffic_again")
+
+    def _look_at_maintenances(self) -> Iterator[Change]:
+        """Last at a boundary: what is over, or taken over, at the end of its maintenance pages nobody any more."""
+        for node in sorted(self.open, key=self._rank):
+            outage = self.open[node]
+            if (reason := self._mark(outage)) is not None:
+                yield self._change("updated", outage, reason)
+
+    def _mark(self, outage: Outage) -> str | None:
+        return self.maintenances.mark(outage, self._is_muted, self.catching_up)
 
     def _look_at_recovery(self, outage: Outage) -> None:
         if not self._shows_recovery(outage):
@@ -251,10 +264,12 @@ class Lifecycle:
         began_ms = began * board.policy.pane_ms
         gap_ms = (board.boundary_ms - began_ms) // max(1, int(found.payments[node]))
         calm: Literal["critical", "warning"] = "warning" if self._is_muted else "critical"
-        return Outage(
+        outage = Outage(
             outage_id(scope, ordinal), ordinal, node, scope, kind, began, began_ms, board.boundary_ms, calm,
             self.catching_up, cells, gap_ms, *board.folded(node), left=self._left_before(node, began).tolist(),
         )  # fmt: skip
+        self._mark(outage)
+        return outage
 
     def _left_before(self, node: int, began: int) -> Int64s:
         """What had left the ring when an outage is found: the fold of its streak, of which nothing was approved.
@@ -275,7 +290,7 @@ class Lifecycle:
         return self.catching_up or self.board.policy.page_mode == "shadow"
 
     def catch_up(self, behind: bool) -> list[Change]:
-        """The Judge is, or is no longer, behind the clock: what is still open then becomes critical once."""
+        """The Judge is, or is no longer, behind the clock: what is open then becomes critical, if unannounced."""
         self.catching_up = behind
         if behind or self._is_muted:
             return []
@@ -283,7 +298,8 @@ class Lifecycle:
         for node in sorted(self.open, key=self._rank):
             outage = self.open[node]
             if outage.catching_up:
-                outage.catching_up, outage.severity = False, "critical"
+                outage.catching_up = False
+                outage.severity = "critical" if outage.announced_ms is None else "warning"
                 changes.append(self._change("updated", outage, "caught_up"))
         return changes
 

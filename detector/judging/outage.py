@@ -69,6 +69,10 @@ class Outage:
     kept: list[KeptPane] = field(default_factory=list)
     left: list[int] = field(default_factory=lambda: nothing().tolist())
     """What left the ring of its panes, as `recent.totals` says it."""
+    maintenance_id: str | None = None
+    """The maintenance that covers it, or was the last to."""
+    announced_ms: int | None = None
+    """Until when one covers it."""
 
     def leave(self, counts: Int64s) -> None:
         """These totals of its panes leave the ring."""

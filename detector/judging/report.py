@@ -15,6 +15,7 @@ from detector.counting.tally import Details, Source
 from detector.judging.board import Board
 from detector.judging.evidence import bad_merchants, top_codes
 from detector.judging.explain import Facts, explain
+from detector.judging.maintenance import Maintenances
 from detector.judging.outage import Outage
 from detector.judging.ring import CANCELLED_LATE, DECLINED, END, ERROR, PENDING
 from detector.judging.sources import Sources
@@ -29,9 +30,10 @@ _VOTES, _FIRST_PENDING = 6, 7
 class Report:
     """Values for outage events; `details` holds what each source said last."""
 
-    def __init__(self, board: Board, sources: Sources) -> None:
+    def __init__(self, board: Board, sources: Sources, maintenances: Maintenances) -> None:
         self.board = board
         self.sources = sources
+        self.maintenances = maintenances
         self.details: dict[Source, Details] = {}
 
     def data(self, outage: Outage, others: Iterable[Outage], usual: float | None, reason: str | None,
@@ -48,6 +50,7 @@ class Report:
             kind=outage.kind, trigger="policy", severity=outage.severity,
             fault_domain=label(codes, outage.scope.value("method") or "") if codes else None,
             began_at=outage.began_ms, detected_at=outage.detected_ms, updated_at=board.boundary_ms, ended_at=ended_ms,
+            scheduled=outage.announced_ms is not None, maintenance_id=outage.maintenance_id,
             catching_up=outage.catching_up, shadow=board.policy.page_mode == "shadow", reason=reason,
             window=Window(start=outage.began_ms, end=board.boundary_ms), evidence=evidence,
             top_codes=[CodeCount(code=code, count=count) for code, count in codes], parent_id=parent_id,
@@ -83,6 +86,7 @@ class Report:
             overdue=int(counts[CANCELLED_LATE]) if outage.kind == "all_red" else evidence.pending,
             payments=evidence.payments, merchants=evidence.merchants, usual=evidence.baseline_rate, codes=codes,
             working=self.working(outage, elsewhere), also_down=len(elsewhere), reason=reason, ended_ms=ended_ms,
+            announced_ms=outage.announced_ms, note=self.maintenances.note(outage),
         ))  # fmt: skip
 
     def working(self, outage: Outage, elsewhere: Iterable[Outage]) -> list[str]:
@@ -96,7 +100,8 @@ class Report:
             place = wanted.get(scope.dimension)
             if place is None or (scope.dimension == "leaf" and scope.value("bank") != near):
                 continue
-            if not any(set(bad.values) <= set(scope.values) for bad in down):
+            is_down = any(set(bad.values) <= set(scope.values) for bad in down)
+            if not is_down and self.maintenances.covering(scope) is None:
                 ranked.append((place, -rate, scope.key))
         return [key for _, _, key in sorted(ranked)]
 

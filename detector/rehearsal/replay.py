@@ -6,6 +6,7 @@ fast it is asked. Events alone move time: what a clock decides in the worker doe
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -13,6 +14,7 @@ from typing import TypeAlias
 import msgspec
 import numpy as np
 
+from detector.contracts.models import Maintenance
 from detector.contracts.policy import Policy, Rule
 from detector.contracts.scope import Scope
 from detector.counting.columns import Columns, Int32s
@@ -72,12 +74,19 @@ class Seen:
 class Replay:
     """N Counters, as of a topic with N partitions, and one Judge.
 
-    `through` is what stands between them, by default nothing. `bad_lines` are those found by the last call.
+    `through` is what stands between them, by default nothing. `bad_lines` are those found by the last call. Raises
+    ValueError for too many sources or maintenances.
     """
 
-    def __init__(self, policy: Policy, sources: int = 1, through: Through | None = None) -> None:
+    def __init__(self, policy: Policy, sources: int = 1, through: Through | None = None,
+                 maintenances: Sequence[Maintenance] = ()) -> None:  # fmt: skip
         if not 1 <= sources <= SOURCES_MAX:
             raise ValueError(f"sources must be from 1 to {SOURCES_MAX}; got {sources}; choose one between")
+        if len(maintenances) > policy.maintenances_max:
+            raise ValueError(
+                f"maintenances must be at most {policy.maintenances_max}; got {len(maintenances)}; "
+                "leave some out, or raise maintenances_max in the policy's [limits]"
+            )
         names = Names(policy)
         self._decoder = Decoder(policy, names)
         self._sources = [Source(FEED, number) for number in range(sources)]
@@ -86,6 +95,8 @@ class Replay:
             counter.at_end(ORDERS, True)
         self._judge = Judge(policy)
         self._through = through
+        # Of those declared at once the order of the list counts.
+        self._announced = deque(sorted(maintenances, key=lambda said: said.declared_at or 0))
         self.seen = Seen()
         self.bad_lines: list[BadLine] = []
 
@@ -131,6 +142,8 @@ class Replay:
     def _judged(self, tallies: Sequence[Tally]) -> list[Change]:
         changes: list[Change] = []
         for tally in tallies:
+            while self._announced and (self._announced[0].declared_at or 0) <= tally.boundary_ms:
+                self._judge.take(Marker("maintenance", text=self._announced.popleft().model_dump_json()))
             changes += self._judge.take(tally if self._through is None else self._through(tally))
         return changes
 

@@ -7,6 +7,8 @@
     traffic                                            bank method rate outcome span [, option value]
         bnp card  12/min  approved     0:00 - 1:00:00
         bnp card   6/h    declined 51  0:20:00 - 0:40:00, shops 1
+    maintenance                                        scope span [, option value] (optional)
+        bank:bnp  0:20:00 - 0:35:00, declared 0:10:00
     expect                                             when what scope [kind] [word value]; nothing else may come
         25:00  started  bank:bnp all_red began 20:00
         nothing more
@@ -14,6 +16,7 @@
 Outcomes: `approved`, `declined CODE`, `error CODE`, `pending`, `gives up after 3m`, `60% approved else declined 05`,
 `placed` (orders alone). Options: `shops N` (default 20), `shoppers N` (default: every payment another), `answer 2s`.
 Payments lie evenly in their span; the story has no chance in it. A `method` or bank may be a list: `a|b|c`.
+Of a maintenance: `declared WHEN` (default: at once), `note WORD`, `cancelled True`; a later line of a scope changes it.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from detector.contracts.models import Maintenance
 from detector.contracts.policy import Policy, load_policy
 from detector.judging.outage import Change
 from detector.rehearsal.replay import Replay
@@ -33,6 +37,7 @@ START_MS = 1_760_000_400_000 - 1_760_000_400_000 % 3_600_000
 _GOLDEN = 0.6180339887498949
 _LINE = re.compile(r"(?P<bank>\S+)\s+(?P<method>\S+)\s+(?P<count>\d+)/(?P<per>min|h|s)\s+(?P<outcome>.+?)\s+"
                    r"(?P<begin>[\d:]+)\s*-\s*(?P<end>[\d:]+)(?P<options>(?:,\s*\w+ \w+)*)$")  # fmt: skip
+_MAINTENANCE = re.compile(r"(?P<scope>\S+)\s+(?P<begin>[\d:]+)\s*-\s*(?P<end>[\d:]+)(?P<options>(?:,\s*\w+ \S+)*)$")
 _PER_MS = {"s": 1_000, "min": 60_000, "h": 3_600_000}
 
 
@@ -55,6 +60,7 @@ class Scene:
     story: str = ""
     policy_text: str = ""
     traffic: list[str] = field(default_factory=list)
+    maintenances: list[Maintenance] = field(default_factory=list)
     expect: list[Expected] = field(default_factory=list)
 
     @property
@@ -68,7 +74,7 @@ def read(path: Path) -> Scene:
     scene, part = Scene(path.stem), "story"
     for number, raw in enumerate(path.read_text().splitlines(), 1):
         line = raw.split("#")[0].rstrip() if part != "story" else raw.rstrip()
-        if line in ("policy", "traffic", "expect"):
+        if line in ("policy", "traffic", "maintenance", "expect"):
             part = line
         elif not line:
             continue
@@ -80,6 +86,8 @@ def read(path: Path) -> Scene:
             mend = f"{path.name}:{number}: traffic is `bank method rate outcome span`; got: {line}"
             assert _LINE.match(line.strip()), mend
             scene.traffic.append(line.strip())
+        elif part == "maintenance":
+            scene.maintenances.append(_maintenance(line.strip()))
         elif line.strip() != "nothing more":
             scene.expect.append(_expected(line.strip()))
     return scene
@@ -89,6 +97,18 @@ def clock_ms(text: str) -> int:
     """`1:30:00` or `25:00` as ms."""
     parts = [int(part) for part in text.split(":")]
     return sum(part * unit for part, unit in zip(reversed(parts), (1_000, 60_000, 3_600_000), strict=False))
+
+
+def _maintenance(line: str) -> Maintenance:
+    found = _MAINTENANCE.match(line)
+    assert found, f"a maintenance is `scope span [, option value]`; got: {line}"
+    options = dict(part.split() for part in found["options"].split(",") if part.strip())
+    begin, end = START_MS + clock_ms(found["begin"]), START_MS + clock_ms(found["end"])
+    return Maintenance(
+        maintenance_id=re.sub(r"\W", "-", found["scope"]), scope=found["scope"], starts_at=begin, ends_at=end,
+        note=options.get("note"), cancelled="cancelled" in options,
+        declared_at=START_MS + clock_ms(options["declared"]) if "declared" in options else None,
+    )  # fmt: skip
 
 
 def _expected(line: str) -> Expected:
@@ -154,6 +174,6 @@ def _payment(base: dict[str, object], outcome: str, at: int, answer_ms: int, nam
 def play(scene: Scene, sources: int = 1, batch: int = 500) -> list[Change]:
     """The changes the scene gives, through the very Counter and Judge of the worker."""
     lines = [json.dumps(event).encode() for event in events(scene)]
-    replay = Replay(scene.policy, sources)
+    replay = Replay(scene.policy, sources, maintenances=scene.maintenances)
     changes = [change for at in range(0, len(lines), batch) for change in replay.feed(lines[at : at + batch])]
     return changes + replay.finish()

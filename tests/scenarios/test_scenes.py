@@ -18,6 +18,7 @@ def said(change: Change, scene: Scene) -> str:
     words = {
         "severity": data.severity, "domain": str(data.fault_domain), "shadow": str(data.shadow),
         "children": ",".join(data.children), "began": _clock(data.began_at - START_MS),
+        "scheduled": str(data.scheduled), "maintenance": str(data.maintenance_id),
     }  # fmt: skip
     line = [_clock(data.updated_at - START_MS), change.type, data.scope.to_scope().key]
     line.append(data.kind if change.type == "started" else str(data.reason))
@@ -55,7 +56,8 @@ def told(changes: list[Change]) -> list[dict[str, object]]:
     return [change.data.model_dump(exclude=own) for change in changes]
 
 
-@pytest.mark.parametrize("name", ["all_red", "two_banks_then_platform", "payments_feed_stops", "leak"])
+@pytest.mark.parametrize("name", ["all_red", "two_banks_then_platform", "payments_feed_stops", "leak",
+                                  "maintenance_said_late"])  # fmt: skip
 def test_sources_and_batches_change_nothing(name: str) -> None:
     """The same story over eight sources, and one event a batch, gives the same events but for `input`."""
     scene = read(Path(__file__).parent / "scenes" / f"{name}.txt")
