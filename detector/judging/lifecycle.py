@@ -61,7 +61,8 @@ class Lifecycle:
             if outage.hold_ms is not None:
                 dues.append(outage.hold_ms + policy.resolve.hold_ms)
             if not outage.quiet:
-                dues.append(self._quiet_from_ms(outage))
+                # One that starts when its last payment is long ago is looked at again at the next boundary.
+                dues.append(max(self._quiet_from_ms(outage), boundary_ms + policy.boundary_ms))
             if not outage.rate_is_final:
                 dues.append(self._closes_ms(outage))
         return min(due for due in dues if due > boundary_ms)
