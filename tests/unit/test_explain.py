@@ -46,6 +46,24 @@ GOLDEN = {
         "9 shops). The hour before: 91 % approved. No payment has been tried lately, so recovery cannot be seen. "
         "Still working: bank:bnp,method:pix, method:pix, bank:axa.",
     ),
+    "announced": (
+        replace(RED, announced_ms=1_760_004_000_000, note="new core banking"),
+        "Bank bnp: every payment is refused since 09:40:00 UTC. Announced maintenance until 10:00 UTC "
+        "(new core banking). 0 of 16 payments approved (14 refused, 2 waiting; 9 shops). The hour before: 91 % "
+        "approved. Commonest codes: 91 (12), 96 (2). Still working: bank:bnp,method:pix, method:pix, bank:axa.",
+    ),
+    "announced until another day, without a note": (
+        replace(PENDING, announced_ms=1_760_061_600_000),
+        "Bank bnp: payments hang without an answer since 09:40:00 UTC. Announced maintenance until 2025-10-10 02:00 "
+        "UTC. 0 of 16 payments approved (16 waiting; 9 shops). The hour before: 91 % approved. "
+        "Still working: bank:bnp,method:pix, method:pix, bank:axa.",
+    ),
+    "outlasting its maintenance": (
+        replace(PENDING, reason="maintenance_over"),
+        "Bank bnp: payments hang without an answer since 09:40:00 UTC. The maintenance announced for it is over. "
+        "0 of 16 payments approved (16 waiting; 9 shops). The hour before: 91 % approved. "
+        "Still working: bank:bnp,method:pix, method:pix, bank:axa.",
+    ),
     "recovered": (
         replace(RED, reason="recovered", ended_ms=1_760_003_405_000),
         "Bank bnp: payments are approved again since 09:50:05 UTC, after 10 min 5 s.",
