@@ -69,6 +69,9 @@ METRICS: Final = (
            "Share of sampled payments not keyed by order_id with the murmur2 partitioner; above 0.01: not ready."),
     Metric("pastille_policy_blocked_total", "counter", ("reason",),
            "Times a scope came to lack only this to be in breach, like min_merchants."),
+    Metric("pastille_maintenance_active", "gauge", SCOPE, "1 for each scope that is in an announced maintenance now."),
+    Metric("pastille_maintenances_refused", "gauge", (),
+           "Maintenances of the topic for which there is no room: [limits] maintenances_max."),
     Metric("pastille_ingest_lag_events", "gauge", ("source",),
            "Records of the source not read yet; the lag that Kafka's tools show includes what is kept for recovery."),
     Metric("pastille_watermark_age_seconds", "gauge", ("source",),
@@ -137,6 +140,8 @@ class WorkerCollector(Collector):
             "pastille_outages_total": started,
             "pastille_outage_active": _samples(_active(facts)),
             "pastille_outage_children_left_out": _samples(_left_out(facts, tenure.judge.policy.children_max)),
+            "pastille_maintenance_active": _samples(Count({_scope_labels(scope) for scope in facts.maintained})),
+            "pastille_maintenances_refused": [((), self._worker.verdict.refused_maintenances)],
             "pastille_policy_blocked_total": _words(facts.blocked),
             "pastille_boundary_seconds": [((), facts.time_ms / 1000)] if facts.time_ms >= 0 else [],
         }

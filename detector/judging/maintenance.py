@@ -57,6 +57,10 @@ class Maintenances:
         said = (said for said in reversed(self._waiting) if said.maintenance_id == maintenance_id)
         return next(said, self._by_id.get(maintenance_id))
 
+    def all(self) -> list[Maintenance]:
+        """What was said last of each maintenance that is not forgotten."""
+        return list({known.maintenance_id: known for known in [*self._by_id.values(), *self._waiting]}.values())
+
     # ── at a boundary ──
 
     def move_to(self, boundary_ms: int, outages: Collection[Outage]) -> None:

@@ -21,6 +21,7 @@ from detector.contracts.models import cloud_event, rfc3339
 from detector.judging.outage import Change
 from detector.rehearsal.replay import Replay, Seen
 from streams.errors import UserError
+from streams.maintenances import read_file
 from streams.policy_file import read_policy
 from streams.recording import played
 from streams.settings import load_settings
@@ -40,15 +41,19 @@ def _replay(
     sources: Annotated[int, typer.Option(help="Count as a topic with this many partitions is counted.")] = 1,
     policy: Annotated[Path | None, typer.Option(help="A policy file; else PASTILLE_POLICY, else the defaults.")] = None,
     rejects: Annotated[Path | None, typer.Option(help="Write bad lines' numbers and reasons to this file.")] = None,
+    maintenances: Annotated[Path | None, typer.Option(help="Announced maintenances, JSON lines.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The summary on stderr as JSON.")] = False,
 ) -> None:
     """Play recorded events through the detector in event time: outage events come out on stdout, one a line.
 
     One JSON object a line; a line with payment_id is a payment event, any other an order event.
+    A line of --maintenances is like a record of their topic (maintenance_id, scope, starts_at, ends_at), and is known
+    from its declared_at on; without one, from the beginning. A later line of the same id changes it.
     Bad lines are counted by reason and left out. The exit code is 0 however many outages there are, 2 for wrong usage.
     """
     try:
-        replay = Replay(read_policy(policy or load_settings().policy), sources)
+        announced = [] if maintenances is None else read_file(maintenances)
+        replay = Replay(read_policy(policy or load_settings().policy), sources, maintenances=announced)
     except ValueError as error:
         raise UserError(str(error)) from None
     began = time.monotonic()

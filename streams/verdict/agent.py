@@ -22,6 +22,7 @@ from detector.counting.tally import Marker
 from streams.settings import Settings
 from streams.tallylog import TallyLog
 from streams.topics import changelog_topic
+from streams.verdict.announcements import Announcements
 from streams.verdict.clock import Watch
 from streams.verdict.outbox import Fenced
 from streams.verdict.snapshot import CHUNK_BYTES_MAX, pack, slot_after
@@ -74,6 +75,7 @@ class Verdict:
         self.tenure: Tenure | None = None
         self.failed: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
         self.started: Count[tuple[str, ...]] = Count()
+        self.refused_maintenances = 0
         self.holds_seat = False
         self.recovered = False
         self._settings, self._policy, self._wall_ms = settings, policy, wall_ms
@@ -81,6 +83,7 @@ class Verdict:
         self._lock = asyncio.Lock()
         self._over = False
         self._watch = Watch(0.0)
+        self._announcements: Announcements | None = None
         self._snapshot_s = 0.0
         self._at = TP(settings.topics.tallies, 0)
         topic = app.topic(
@@ -113,7 +116,7 @@ class Verdict:
         await self._log.stop()
 
     async def watch(self) -> None:
-        """Once a second: leave a seat that was lost, write what the clock says to the log. Never returns."""
+        """Once a second: leave a lost seat, write what the clock and what people say to the log. Never returns."""
         while True:
             await asyncio.sleep(WATCH_S)
             try:
@@ -121,6 +124,8 @@ class Verdict:
                     await self._keep_seat()
                 if self.tenure is not None and self._settings.clock == "wall":
                     await self._say(self.tenure)
+                async with self._lock:
+                    await self._announce()
             except (Fenced, KafkaError) as error:
                 self._fail(error)
 
@@ -141,6 +146,15 @@ class Verdict:
             log.info("verdict: %s %s", marker.kind, marker.source or "")
             await self._log.send([marker])
 
+    async def _announce(self) -> None:
+        """Maintenances of the topic that the Judge does not know as they stand there."""
+        if self.tenure is None or self._announcements is None:
+            return
+        await self._announcements.poll()
+        found = self._announcements.markers(self.tenure.judge, self._wall_ms(), time.monotonic())
+        self.refused_maintenances = self._announcements.refused
+        await self._log.send(found)
+
     # The partition comes and goes
 
     async def _revoked(self, _app: Any, *signalled: Any, **_: Any) -> None:
@@ -153,6 +167,9 @@ class Verdict:
 
     async def _vacate(self) -> None:
         tenure, self.tenure = self.tenure, None
+        announcements, self._announcements = self._announcements, None
+        if announcements is not None:
+            await announcements.stop()
         if tenure is not None:
             log.info("verdict: leaving the seat at offset %d", tenure.next)
             await tenure.stop()
@@ -191,6 +208,8 @@ class Verdict:
         await self._vacate()
         self._over = False
         self._watch = Watch(time.monotonic())
+        self._announcements = Announcements(self._settings)
+        await self._announcements.start()
         tenure = await begin_tenure(self._settings, self._policy, self._table, self._wall_ms)
         self.tenure = tenure
         self._snapshot_s = time.monotonic()

@@ -40,12 +40,13 @@ CHANGES_MAX = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What metrics tell of a Judge; see its methods of the same names."""
+    """What metrics tell of a Judge; see its methods of the same names. `maintained`: scopes in a maintenance now."""
 
     time_ms: int = -1
     rates: Sequence[tuple[Scope, dict[int, list[int]]]] = ()
     open_outages: Sequence[Outage] = ()
     blocked: Mapping[str, int] = field(default_factory=dict)
+    maintained: Sequence[Scope] = ()
 
 
 class Tenure:
@@ -75,7 +76,9 @@ class Tenure:
         if self._guard.acquire(timeout=FACTS_S):
             try:
                 judge = self.judge
-                self._facts = Facts(judge.time_ms, judge.rates(), judge.open_outages(), judge.blocked())
+                self._facts = Facts(
+                    judge.time_ms, judge.rates(), judge.open_outages(), judge.blocked(), judge.maintenances.running()
+                )
             finally:
                 self._guard.release()
         return self._facts

@@ -32,6 +32,8 @@ PROMISED = {
     "pastille_late_answers_total": set(),
     "pastille_too_late_total": set(),
     "pastille_policy_blocked_total": {"reason"},
+    "pastille_maintenance_active": {"dimension", "bank", "method"},
+    "pastille_maintenances_refused": set(),
     "pastille_ingest_lag_events": {"source"},
     "pastille_watermark_age_seconds": {"source"},
     "pastille_boundary_seconds": set(),
@@ -65,7 +67,7 @@ def scraped(facts: Facts | None) -> dict[tuple[str, frozenset[tuple[str, str]]],
     """The samples of a worker with these facts of its Judge; None: it does not judge."""
     judge = SimpleNamespace(policy=Policy(children_max=2))
     tenure = None if facts is None else SimpleNamespace(facts=lambda: facts, judge=judge)
-    verdict = SimpleNamespace(tenure=tenure, started=Count({("all_red", "policy"): 1}))
+    verdict = SimpleNamespace(tenure=tenure, started=Count({("all_red", "policy"): 1}), refused_maintenances=2)
     worker: Any = SimpleNamespace(intake=FakeIntake(), verdict=verdict, wall_ms=lambda: NOW_MS)
     text = generate_latest(new_registry(worker)).decode()
     return {(s.name, frozenset(s.labels.items())): s.value
@@ -84,7 +86,7 @@ def judged() -> Facts:
         (PLATFORM, {60_000: [1, 6, 2, 1, 0, 0]}), (BNP, {60_000: [4, 0, 0, 0, 0, 0]}),
         (PIX, {60_000: [0, 3, 1, 0, 0, 0]}), (PIX_TWO, {60_000: [0, 1, 0, 0, 0, 0]}),
     ]  # fmt: skip
-    return Facts(NOW_MS - 1_000, rates, [outage], {"min_merchants": 4})
+    return Facts(NOW_MS - 1_000, rates, [outage], {"min_merchants": 4}, [BNP])
 
 
 def test_every_promised_metric_is_in_the_list_with_its_labels() -> None:
@@ -124,6 +126,13 @@ def test_a_judge_tells_its_outages() -> None:
     assert found["pastille_judge_active", labels()] == 1
     assert found["pastille_policy_blocked_total", labels(reason="min_merchants")] == 4
     assert found["pastille_boundary_seconds", labels()] == (NOW_MS - 1_000) / 1000
+
+
+def test_maintenances_are_told() -> None:
+    """1 for each scope in one, and how many there was no room for."""
+    found = scraped(judged())
+    assert found["pastille_maintenance_active", labels(dimension="bank", bank="bnp", method="")] == 1
+    assert found["pastille_maintenances_refused", labels()] == 2
 
 
 def test_who_does_not_judge_tells_no_outage() -> None:

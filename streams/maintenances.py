@@ -1,0 +1,62 @@
+"""Maintenances as they are written down: a record of their topic, or a line of a file.
+
+Knows the bytes and the contract; not Kafka, nor how an outage is judged in one.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from pydantic import ValidationError
+
+from detector.contracts.models import Maintenance
+from streams.errors import UserError
+
+__all__ = ["fold", "parse", "read_file"]
+
+FILE_BYTES_MAX: Final = 16 * 1024 * 1024
+
+
+def parse(value: bytes) -> Maintenance:
+    """One record, or one line of a file. Raises ValueError with what is wrong, and in which field."""
+    try:
+        return Maintenance.model_validate_json(value)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ValueError(f"{where}: " * bool(where) + first["msg"].removeprefix("Value error, ")) from None
+
+
+def fold(known: dict[str, Maintenance], key: bytes | None, value: bytes | None) -> None:
+    """Take a record of the topic: what it says replaces what was said before, without a value there is nothing more.
+
+    Raises ValueError for a record that is no maintenance, or whose key is not its id.
+    """
+    name = (key or b"").decode("utf-8", "replace")
+    if value is None:
+        known.pop(name, None)
+        return
+    said = parse(value)
+    if name != said.maintenance_id:
+        raise ValueError(f"the key is the maintenance_id; got {name!r} and {said.maintenance_id!r}")
+    known[name] = said
+
+
+def read_file(path: Path) -> list[Maintenance]:
+    """The maintenances of a file of JSON lines. Raises UserError with the first line that is wrong."""
+    try:
+        if path.stat().st_size > FILE_BYTES_MAX:
+            raise UserError(f"a file of maintenances has at most {FILE_BYTES_MAX} bytes; {path} has more; shorten it")
+        lines = path.read_bytes().splitlines()
+    except OSError as error:
+        reason = f"got {path}: {error.strerror}"
+        raise UserError(f"the maintenances cannot be read; {reason}; give a readable file") from None
+    return [_line(path, number, line) for number, line in enumerate(lines, 1) if line.strip()]
+
+
+def _line(path: Path, number: int, line: bytes) -> Maintenance:
+    try:
+        return parse(line)
+    except ValueError as error:
+        raise UserError(f"{path}:{number}: a line is one maintenance as JSON; got: {error}; mend it") from None

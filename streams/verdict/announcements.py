@@ -1,0 +1,120 @@
+"""What people announce on the maintenances topic, as markers for the log: obeyed only when they are read back from it.
+
+The topic is the truth: what the Judge does not know as it stands there is said to it, what is no longer there is called
+off. Does not know what a maintenance does to an outage.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from detector.contracts.models import Maintenance
+from detector.counting.tally import Marker
+from detector.judging.judge import Judge
+from detector.judging.maintenance import is_forgotten
+from streams.maintenances import fold
+from streams.settings import Settings
+
+__all__ = ["Announcements", "news"]
+
+log = logging.getLogger(__name__)
+
+REPEAT_S: Final = 60.0
+"""A marker that was written and not read back yet, because the Judge is behind, is not written again so soon."""
+BATCH_MAX: Final = 500
+KNOWN_MAX: Final = 100_000
+"""Of the topic; those of the Judge are far fewer, by the policy's limit."""
+
+
+class Announcements:
+    """Follows the topic from its beginning. `refused` is how many the Judge has no room for."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.refused = 0
+        self._follows_clock = settings.clock == "wall"
+        self._known: dict[str, Maintenance] = {}
+        self._said_s: dict[Maintenance, float] = {}
+        self._is_read = False
+        self._end = 0
+        self._at = TopicPartition(settings.topics.maintenances, 0)
+        self._consumer = AIOKafkaConsumer(
+            **settings.aiokafka(), enable_auto_commit=False, auto_offset_reset="earliest"
+        )
+
+    async def start(self) -> None:
+        """Connect. Raises aiokafka's KafkaError where no broker answers."""
+        await self._consumer.start()
+        self._consumer.assign([self._at])
+        self._end = int((await self._consumer.end_offsets([self._at]))[self._at])
+        await self._consumer.seek_to_beginning(self._at)
+
+    async def stop(self) -> None:
+        """Disconnect."""
+        await self._consumer.stop()
+
+    async def poll(self) -> None:
+        """Take what has come since; what is no maintenance is passed over, with a line in the log."""
+        for record in (await self._consumer.getmany(self._at, max_records=BATCH_MAX)).get(self._at, ()):
+            self._take(record)
+        self._is_read = self._is_read or await self._consumer.position(self._at) >= self._end
+
+    def _take(self, record: Any) -> None:
+        try:
+            if record.value is not None and len(self._known) >= KNOWN_MAX:
+                raise ValueError(f"the topic may hold at most {KNOWN_MAX}; got more; delete those that are over")
+            fold(self._known, record.key, record.value)
+        except ValueError as error:
+            log.warning("verdict: record %d of the maintenances is passed over: %s", record.offset, error)
+
+    def markers(self, judge: Judge, wall_ms: int, now_s: float) -> list[Marker]:
+        """What is to be written to the log now; nothing before the topic was read to its end."""
+        if not self._is_read:
+            return []
+        at_most = judge.policy.maintenances_max
+        at_ms = judge.time_ms if judge.time_ms > 0 or not self._follows_clock else wall_ms
+        found = [said.model_copy(update={"declared_at": self._since_ms(said, wall_ms)})
+                 for said in news(self._known, judge, at_ms)]  # fmt: skip
+        fits = [said for said in found if judge.maintenances.has_room_for(said.maintenance_id, at_most)]
+        self._tell_refused(len(found) - len(fits), at_most)
+        return [Marker("maintenance", text=said.model_dump_json()) for said in fits if self._may_say(said, now_s)]
+
+    def _since_ms(self, said: Maintenance, wall_ms: int) -> int | None:
+        """From when it is obeyed: no clock but ours may put it off, and where none moves time it holds at once."""
+        if said.declared_at is None or not self._follows_clock:
+            return None
+        return min(said.declared_at, wall_ms)
+
+    def _tell_refused(self, refused: int, at_most: int) -> None:
+        if refused > self.refused:
+            log.warning("verdict: at most %d maintenances are remembered; %d more are refused; cancel some, or raise "
+                        "maintenances_max in the policy's [limits]", at_most, refused)  # fmt: skip
+        self.refused = refused
+
+    def _may_say(self, said: Maintenance, now_s: float) -> bool:
+        self._said_s = {other: said_s for other, said_s in self._said_s.items() if now_s - said_s < REPEAT_S}
+        if _meaning(said) in self._said_s:
+            return False
+        self._said_s[_meaning(said)] = now_s
+        log.info("verdict: maintenance %s of %s%s", said.maintenance_id, said.scope, ", off" * said.cancelled)
+        return True
+
+
+def news(topic: Mapping[str, Maintenance], judge: Judge, at_ms: int) -> Iterator[Maintenance]:
+    """What the topic says and the Judge does not know; what it knows and the topic does not, as cancelled."""
+    known = {mine.maintenance_id: mine for mine in judge.maintenances.all()}
+    for said in topic.values():
+        mine = known.pop(said.maintenance_id, None)
+        is_nothing = mine is None and (said.cancelled or is_forgotten(said, at_ms))
+        if not is_nothing and (mine is None or _meaning(said) != _meaning(mine)):
+            yield said
+    for mine in known.values():
+        if not mine.cancelled and mine.ends_at > at_ms:
+            yield mine.model_copy(update={"cancelled": True, "declared_at": None})
+
+
+def _meaning(maintenance: Maintenance) -> Maintenance:
+    return maintenance.model_copy(update={"declared_at": None})
