@@ -21,6 +21,9 @@ from detector.judging.outage import Outage
 FORGET_MS: Final = 86_400_000
 """A maintenance is remembered for so long after its end, and for as long as an open outage names it."""
 
+CHANGES_MAX: Final = 10
+"""So many changes a maintenance may wait to be obeyed, while Judge's time stands still."""
+
 NEVER: Final = 2**62
 ANNOUNCED: Final = "maintenance"
 OVER: Final = "maintenance_over"
@@ -50,7 +53,7 @@ class Maintenances:
     def has_room_for(self, maintenance_id: str, at_most: int) -> bool:
         """Whether one more may be announced, or this one is known and may change."""
         known = {*self._by_id, *(said.maintenance_id for said in self._waiting)}
-        return len(self._waiting) < at_most and (maintenance_id in known or len(known) < at_most)
+        return len(self._waiting) < CHANGES_MAX * at_most and (maintenance_id in known or len(known) < at_most)
 
     def newest(self, maintenance_id: str) -> Maintenance | None:
         """What was said last of a maintenance, obeyed or not yet."""

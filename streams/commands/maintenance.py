@@ -6,7 +6,6 @@ It words, prints and checks what a person says; the topic is `streams.noticeboar
 from __future__ import annotations
 
 import json
-import re
 import secrets
 import time
 from datetime import UTC, datetime
@@ -19,6 +18,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from detector.contracts.models import Maintenance, epoch_ms, rfc3339
+from detector.rehearsal.fault import parse_duration
 from streams.errors import UserError
 from streams.noticeboard import is_seen, read_topic, write
 from streams.policy_file import read_policy
@@ -28,8 +28,6 @@ __all__ = ["register"]
 
 KEPT_MS: Final = 90 * 86_400_000
 """So long after its end a maintenance can still be listed."""
-_LENGTH = re.compile(r"(?:\d{1,6}[smhd])+")
-_UNIT_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _EXAMPLE = 'pastille maintenance declare --scope bank:bnp --from 2026-05-02T02:00:00Z --for 2h --note "new core"'
 _OPTION_OF = {"starts_at": "--from", "ends_at": "--to"}
 
@@ -156,9 +154,10 @@ def _moment(option: str, text: str) -> int:
 
 
 def _length_ms(text: str) -> int:
-    if not _LENGTH.fullmatch(text):
-        raise UserError(f"--for is a length of time; got {text!r}; write it like 30m, 2h, 1h30m or 1d")
-    return sum(int(part[:-1]) * _UNIT_MS[part[-1]] for part in re.findall(r"\d+[smhd]", text))
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise UserError(f"--for: {error}") from None
 
 
 def _end(to: str | None, for_: str | None, base_ms: int) -> int:
@@ -237,7 +236,9 @@ def _print_one(done: str, said: Maintenance, now_ms: int, as_json: bool) -> None
 def _print_rows(rows: list[Maintenance], total: int, now_ms: int) -> None:
     console = Console()
     if rows:
-        table = Table("id", "scope", "from (UTC)", "to (UTC)", "state", "note", box=None)
+        table = Table("id", box=None)
+        for name in ("scope", "from (UTC)", "to (UTC)", "state", "note"):
+            table.add_column(name, overflow="fold")
         for one in rows:
             cells = (one.maintenance_id, one.scope, _clock(one.starts_at), _clock(one.ends_at), _state(one, now_ms),
                      one.note or "")  # fmt: skip

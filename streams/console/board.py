@@ -29,11 +29,12 @@ class Light(Enum):
     SUSPECTED = "suspected"
     DOWN = "down"
     RECOVERING = "recovering"
+    MAINTENANCE = "maintenance"
     QUIET = "no payments"
 
 
 _OF_HEALTH: Final = {
-    "suspected": Light.SUSPECTED, "down": Light.DOWN, "recovering": Light.RECOVERING, "maintenance": Light.QUIET,
+    "suspected": Light.SUSPECTED, "down": Light.DOWN, "recovering": Light.RECOVERING, "maintenance": Light.MAINTENANCE,
 }  # fmt: skip
 
 

@@ -22,6 +22,7 @@ LINES_SHOWN: Final = 5
 _LOOKS: Final = {
     Light.UP: ("●", "green"), Light.WEAK: ("◐", "yellow"), Light.SUSPECTED: ("◐", "yellow"),
     Light.RECOVERING: ("◐", "cyan"), Light.DOWN: ("■", "bold red"), Light.QUIET: ("○", "dim"),
+    Light.MAINTENANCE: ("◇", "dim"),
 }  # fmt: skip
 
 

@@ -150,10 +150,11 @@ class Verdict:
         """Maintenances of the topic that the Judge does not know as they stand there."""
         if self.tenure is None or self._announcements is None:
             return
-        await self._announcements.poll()
-        found = self._announcements.markers(self.tenure.judge, self._wall_ms(), time.monotonic())
-        self.refused_maintenances = self._announcements.refused
-        await self._log.send(found)
+        if await self._announcements.poll():  # what was not read yet is not what was taken back
+            notices = self._announcements.notices
+            found = notices.markers(self.tenure.judge, self._wall_ms(), time.monotonic())
+            self.refused_maintenances = notices.refused
+            await self._log.send(found)
 
     # The partition comes and goes
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
@@ -19,7 +19,7 @@ from detector.judging.maintenance import is_forgotten
 from streams.maintenances import fold
 from streams.settings import Settings
 
-__all__ = ["Announcements", "news"]
+__all__ = ["Announcements", "Notices", "news"]
 
 log = logging.getLogger(__name__)
 
@@ -30,50 +30,26 @@ KNOWN_MAX: Final = 100_000
 """Of the topic; those of the Judge are far fewer, by the policy's limit."""
 
 
-class Announcements:
-    """Follows the topic from its beginning. `refused` is how many the Judge has no room for."""
+class Notices:
+    """What the topic says, as far as it was read. `refused` is how many the Judge has no room for."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, follows_clock: bool) -> None:
         self.refused = 0
-        self._follows_clock = settings.clock == "wall"
+        self._follows_clock = follows_clock
         self._known: dict[str, Maintenance] = {}
         self._said_s: dict[Maintenance, float] = {}
-        self._is_read = False
-        self._end = 0
-        self._at = TopicPartition(settings.topics.maintenances, 0)
-        self._consumer = AIOKafkaConsumer(
-            **settings.aiokafka(), enable_auto_commit=False, auto_offset_reset="earliest"
-        )
 
-    async def start(self) -> None:
-        """Connect. Raises aiokafka's KafkaError where no broker answers."""
-        await self._consumer.start()
-        self._consumer.assign([self._at])
-        self._end = int((await self._consumer.end_offsets([self._at]))[self._at])
-        await self._consumer.seek_to_beginning(self._at)
-
-    async def stop(self) -> None:
-        """Disconnect."""
-        await self._consumer.stop()
-
-    async def poll(self) -> None:
-        """Take what has come since; what is no maintenance is passed over, with a line in the log."""
-        for record in (await self._consumer.getmany(self._at, max_records=BATCH_MAX)).get(self._at, ()):
-            self._take(record)
-        self._is_read = self._is_read or await self._consumer.position(self._at) >= self._end
-
-    def _take(self, record: Any) -> None:
+    def take(self, key: bytes | None, value: bytes | None, offset: int) -> None:
+        """A record of the topic; what is no maintenance is passed over, with a line in the log."""
         try:
-            if record.value is not None and len(self._known) >= KNOWN_MAX:
+            if value is not None and len(self._known) >= KNOWN_MAX:
                 raise ValueError(f"the topic may hold at most {KNOWN_MAX}; got more; delete those that are over")
-            fold(self._known, record.key, record.value)
+            fold(self._known, key, value)
         except ValueError as error:
-            log.warning("verdict: record %d of the maintenances is passed over: %s", record.offset, error)
+            log.warning("verdict: record %d of the maintenances is passed over: %s", offset, error)
 
     def markers(self, judge: Judge, wall_ms: int, now_s: float) -> list[Marker]:
-        """What is to be written to the log now; nothing before the topic was read to its end."""
-        if not self._is_read:
-            return []
+        """What is to be written to the log now."""
         at_most = judge.policy.maintenances_max
         at_ms = judge.time_ms if judge.time_ms > 0 or not self._follows_clock else wall_ms
         found = [said.model_copy(update={"declared_at": self._since_ms(said, wall_ms)})
@@ -101,6 +77,37 @@ class Announcements:
         self._said_s[_meaning(said)] = now_s
         log.info("verdict: maintenance %s of %s%s", said.maintenance_id, said.scope, ", off" * said.cancelled)
         return True
+
+
+class Announcements:
+    """Follows the topic from its beginning."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.notices = Notices(settings.clock == "wall")
+        self._is_read = False
+        self._end = 0
+        self._at = TopicPartition(settings.topics.maintenances, 0)
+        self._consumer = AIOKafkaConsumer(
+            **settings.aiokafka(), enable_auto_commit=False, auto_offset_reset="earliest"
+        )
+
+    async def start(self) -> None:
+        """Connect. Raises aiokafka's KafkaError where no broker answers."""
+        await self._consumer.start()
+        self._consumer.assign([self._at])
+        self._end = int((await self._consumer.end_offsets([self._at]))[self._at])
+        await self._consumer.seek_to_beginning(self._at)
+
+    async def stop(self) -> None:
+        """Disconnect."""
+        await self._consumer.stop()
+
+    async def poll(self) -> bool:
+        """Take what has come since; whether all is read that was there at the start."""
+        for record in (await self._consumer.getmany(self._at, max_records=BATCH_MAX)).get(self._at, ()):
+            self.notices.take(record.key, record.value, record.offset)
+        self._is_read = self._is_read or await self._consumer.position(self._at) >= self._end
+        return self._is_read
 
 
 def news(topic: Mapping[str, Maintenance], judge: Judge, at_ms: int) -> Iterator[Maintenance]:

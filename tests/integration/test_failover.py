@@ -33,11 +33,11 @@ window_s = 5
 
 
 class Shop(threading.Thread):
-    """Sends payments of five banks, 2,000 a second, until stopped; `is_dead` refuses everything at the first."""
+    """Sends payments of five banks, `rate` a second, until stopped; `is_dead` refuses everything at the first."""
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: Stage, rate: int = RATE) -> None:
         super().__init__(daemon=True)
-        self.stage = stage
+        self.stage, self.rate = stage, rate
         self.is_dead = False
         self._stopped = threading.Event()
         self._sent = 0
@@ -63,7 +63,7 @@ class Shop(threading.Thread):
 
     async def _slice(self, producer: AIOKafkaProducer) -> None:
         now_ms = time.time_ns() // 10**6
-        numbers = range(self._sent, self._sent + int(RATE * SLICE_S))
+        numbers = range(self._sent, self._sent + int(self.rate * SLICE_S))
         self._sent = numbers.stop
         keys = [f"order-{number}".encode() for number in numbers]
         batches = [producer.create_batch() for _ in range(PARTITIONS)]

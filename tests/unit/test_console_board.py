@@ -55,12 +55,13 @@ def test_a_resolved_outage_is_gone_and_told() -> None:
 
 
 def test_health_is_shown() -> None:
-    """A suspected scope has its own light, and a recovering one too while its outage is open."""
+    """A suspected or announced scope has its own light, and a recovering one too while its outage is open."""
     board = board_with(outage(bank="bnp"))
-    for bank, status in (("bnp", "recovering"), ("iris", "suspected")):
+    for bank, status in (("bnp", "recovering"), ("iris", "suspected"), ("opal", "maintenance")):
         board.take_health({"scope": {"bank": bank}, "status": status})
     assert board.light(("bnp", "")) is Light.RECOVERING
     assert board.light(("iris", "")) is Light.SUSPECTED
+    assert board.light(("opal", "")) is Light.MAINTENANCE
 
 
 def test_merchants_are_masked() -> None:

@@ -11,6 +11,7 @@ import pytest
 from kafka.partitioner.default import murmur2 as kafka_murmur2
 from typer.testing import CliRunner
 
+from detector.contracts.models import Maintenance
 from detector.contracts.policy import DEFAULT, Policy, Rule
 from detector.counting.tally import Marker, Tally, decode, encode
 from detector.judging.outage import Change
@@ -183,3 +184,48 @@ def test_command_says_what_is_wrong(arguments: tuple[str, ...]) -> None:
     """A missing file, an impossible number of sources or a missing policy is a sentence, not a traceback."""
     result = run(*arguments)
     assert type(result.exception).__name__ == "UserError"
+
+
+def said(at_ms: int | None, end_ms: int, **more: Any) -> Maintenance:
+    """A maintenance of the scene's bank from its beginning on; times are ms of the scene."""
+    return Maintenance(maintenance_id="m1", scope="bank:aurora", starts_at=START_MS, ends_at=START_MS + end_ms,
+                       declared_at=None if at_ms is None else START_MS + at_ms, **more)  # fmt: skip
+
+
+def test_maintenances_are_obeyed_when_they_were_said(scene: list[bytes]) -> None:
+    """Whatever the cutting and the sources: a warning from its start, critical when what was said later ends it."""
+    announced = [said(200_000, 600_000, cancelled=True), said(None, 600_000)]
+    expected = None
+    for sources in (1, 8):
+        for cuts in ([], [700, 1500, 2100]):
+            changes = play(scene, Replay(QUICK, sources, maintenances=announced), cuts)
+            found = [(change["type"], change["severity"], change["scheduled"], change["updated_at"] - START_MS)
+                     for change in changes if change["reason"] in (None, "maintenance_over")]  # fmt: skip
+            expected = expected or found
+            assert expected == found
+    assert expected is not None
+    assert [entry[:3] for entry in expected] == [("started", "warning", True), ("updated", "critical", False)]
+    assert expected[1][3] == 200_000
+
+
+def test_too_many_maintenances_are_refused(scene: list[bytes]) -> None:
+    """More than the policy's limit would be forgotten in silence."""
+    with pytest.raises(ValueError, match="at most 1; got 2"):
+        Replay(Policy(maintenances_max=1), maintenances=[said(None, 1_000)] * 2)
+
+
+def test_the_command_reads_maintenances(scene: list[bytes], tmp_path: Path) -> None:
+    """From a file of JSON lines, times in either form; a wrong line is named with its number."""
+    events, file, policy = tmp_path / "events.jsonl", tmp_path / "maintenances.jsonl", tmp_path / "policy.toml"
+    events.write_bytes(b"\n".join(scene))
+    policy.write_text("[all_red]\nafter_s = 30\nvoters = 5\n")
+    line = {"maintenance_id": "m1", "scope": "bank:aurora", "starts_at": "2023-11-14T22:13:20Z",
+            "ends_at": START_MS + 600_000}  # fmt: skip
+    file.write_text(json.dumps(line) + "\n\n")
+    call = ["replay", str(events), "--policy", str(policy), "--maintenances", str(file)]
+    done = CliRunner().invoke(app_for(["replay"]), call)
+    events_said = [json.loads(text) for text in done.stdout.splitlines()]
+    assert {event["data"]["severity"] for event in events_said if "started" in event["type"]} == {"warning"}
+    file.write_text(json.dumps(line) + "\n" + json.dumps({**line, "scope": "aurora"}))
+    failed = CliRunner().invoke(app_for(["replay"]), call)
+    assert f"{file}:2: a line is one maintenance as JSON; got: scope: a scope is" in str(failed.exception)
