@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 
-from detector.contracts.policy import Policy, Rule
+from detector.contracts.policy import EvidenceRules, Policy, Rule
 from detector.counting.counter import warm_up
 from detector.counting.tally import Marker, Tally, decode, encode
 from detector.judging.judge import Judge
@@ -20,6 +20,8 @@ _QUICK = Policy(
     ring_ms=120_000, horizon_ms=60_000, grace_ms=5_000, all_red=Rule(30_000, 3), all_pending=Rule(30_000, 3)
 )
 """So that in some minutes an outage starts, panes leave the ring, and it ends."""
+_LOUD = replace(_QUICK, evidence=EvidenceRules("live", page_years=0.001, ticket_years=0.001))
+"""So that the statistics have something to say, too."""
 _START_MS = 1_772_000_000_000
 _MINUTES = 15
 _EXTRA = {"note": {"é": [1.5, None, "\n"]}, "amount": 1, "currency": "EUR", "code": "05"}
@@ -41,9 +43,9 @@ def _events() -> Iterator[dict[str, object]]:
             yield {**late, "occurred_at": "2026-02-25T06:23:20Z", "instrument_id": "4111111111111111"}
 
 
-def _judge(told: list[Tally | Marker]) -> None:
+def _judge(told: list[Tally | Marker], policy: Policy) -> None:
     """Ask a Judge all that is asked of one, and let a source say everything again."""
-    judge = Judge(_QUICK)
+    judge = Judge(policy)
     for record in told:
         judge.take(record)
     judge.health()
@@ -67,7 +69,8 @@ def warm() -> None:
         replay.feed(values)
         replay.feed(values[-4:])
         replay.finish()
-        _judge(told)
+        _judge(told, _QUICK)
+        _judge(told, _LOUD)
 
 
 if __name__ == "__main__":

@@ -82,6 +82,24 @@ class Resolve:
     rate_share: float = 0.5
 
 
+@dataclass(frozen=True, slots=True)
+class EvidenceRules:
+    """What the statistics may do: see DETECTION section 7.
+
+    Bars are return periods. `off`: nothing is said of them; `shadow`: outages of theirs are marked and only warn.
+    """
+
+    mode: Literal["off", "shadow", "live"] = "off"
+    page_years: float = 1_000.0
+    ticket_years: float = 50.0
+    freeze_days: float = 7.0
+    page_z: float = 3.0
+    ticket_z: float = 2.0
+    votes_min: int = 200
+    """Usual votes below which evidence warns and only the policy pages."""
+    recovery_hold_ms: int = 120_000
+
+
 _STATUSES = {
     "pending": "pending", "approved": "approved", "declined": "declined", "error": "error", "cancelled": "cancelled",
     "refunded": IGNORE, "captured": IGNORE, "settled": IGNORE, "chargeback": IGNORE,
@@ -103,6 +121,7 @@ class Policy:
     all_red: Rule = Rule()
     all_pending: Rule = Rule()
     resolve: Resolve = Resolve()
+    evidence: EvidenceRules = EvidenceRules()
     answers: Mapping[str, int] = field(default_factory=lambda: dict(_ANSWERS), hash=False)
     statuses: Mapping[str, str] = field(default_factory=lambda: dict(_STATUSES), hash=False)
     overrides: Mapping[str, Mapping[str, int]] = field(default_factory=dict, hash=False)
@@ -219,6 +238,7 @@ def _from_plain(plain: Mapping[str, Any]) -> Policy:
         "all_red": Rule(**plain["all_red"]),
         "all_pending": Rule(**plain["all_pending"]),
         "resolve": Resolve(**plain["resolve"]),
+        "evidence": EvidenceRules(**plain["evidence"]),
     }
     return Policy(**{**plain, **shaped})
 

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeAlias
 
 from detector.contracts.policy_keys import (
     DIMENSIONS,
+    EVIDENCE,
     FIVE,
     LIMITS,
     PAGE,
@@ -70,6 +71,7 @@ class _Check:
             "all_pending": lambda value: self.table(("all_pending",), value, RULE, self.plain["all_pending"]),
             "answer_s": self.answers,
             "resolve": lambda value: self.table(("resolve",), value, RESOLVE, self.plain["resolve"]),
+            "evidence": lambda value: self.table(("evidence",), value, EVIDENCE, self.plain["evidence"]),
             "statuses": self.statuses,
             "limits": lambda value: self.table(("limits",), value, LIMITS, self.plain),
             "page": self.page,

@@ -73,6 +73,24 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True)
+class Number:
+    """Any number in a range."""
+
+    least: float
+    most: float
+
+    def read(self, value: Any) -> float:
+        """The number. Raises ValueError with what it must be."""
+        if isinstance(value, bool) or not isinstance(value, int | float) or not self.least <= value <= self.most:
+            raise ValueError(f"must be a number from {self.least:g} to {self.most:g}")
+        return float(value)
+
+    def nearest(self, value: float) -> float:
+        """The allowed value that a wrong one was probably meant to be."""
+        return _between(self.least, _finite(value), self.most)
+
+
+@dataclass(frozen=True, slots=True)
 class OneOf:
     """One word of a few, or one number of a few seconds (`scale` makes them ms)."""
 
@@ -118,7 +136,7 @@ def _finite(value: float) -> float:
     return value if isfinite(value) else 0
 
 
-Kind: TypeAlias = Count | Seconds | Share | OneOf | Answer
+Kind: TypeAlias = Count | Seconds | Share | Number | OneOf | Answer
 
 RULE: Final[Mapping[str, Kind]] = {"after_s": Seconds(1, 86_400), "voters": Count(1, VOTERS_MAX)}
 TOP: Final[Mapping[str, Kind]] = {
@@ -140,6 +158,16 @@ RESOLVE: Final[Mapping[str, Kind]] = {
     "approved": Count(1, 10_000),
     "voters": Count(1, 2),  # a cell carries the two smallest voter hashes among its approved
     "rate_share": Share(),
+}
+EVIDENCE: Final[Mapping[str, Kind]] = {
+    "mode": OneOf(("off", "shadow", "live")),
+    "page_years": Number(0.001, 1_000_000),
+    "ticket_years": Number(0.001, 1_000_000),
+    "freeze_days": Number(0.01, 3_650),
+    "page_z": Number(0, 10),
+    "ticket_z": Number(0, 10),
+    "votes_min": Count(1, 1_000_000),
+    "recovery_hold_s": Seconds(0, 3_600),
 }
 LIMITS: Final[Mapping[str, Kind]] = {
     "leaves_max": Count(1, 100_000),

@@ -17,6 +17,7 @@ UInt64s: TypeAlias = npt.NDArray[np.uint64]
 UInt8s: TypeAlias = npt.NDArray[np.uint8]
 Bools: TypeAlias = npt.NDArray[np.bool_]
 Float64s: TypeAlias = npt.NDArray[np.float64]
+Float32s: TypeAlias = npt.NDArray[np.float32]
 
 PENDING, APPROVED, DECLINED, ERROR, CANCELLED = range(5)
 """Statuses of a payment, as stored in `Columns.status` where `kind` is PAYMENT."""

@@ -22,6 +22,7 @@ from detector.judging import ring, streak
 from detector.judging.nodes import Nodes
 from detector.judging.recent import Sum, pane_sum, recent_sum, totals, window_sums
 from detector.judging.ring import DUE, END, NEWS
+from detector.judging.signals import Signals
 from detector.judging.tree import Tree
 
 _ROWS = 4096
@@ -40,6 +41,7 @@ class Board:
         self.leaves = ring.make_leaves(1)
         self.marks = ring.Marks(np.zeros(1, np.uint8), *(np.full(1, END, np.int64) for _ in range(4)))
         self.tree = self._tree()
+        self.signals = Signals(policy, self.nodes)
         self.fold = folding.make_fold(1, 0, self.voters, self.merchants)
         self.found = streak.make_verdicts(1)
         self.boundary_ms = END
@@ -47,6 +49,7 @@ class Board:
         self.closed = 0
         self.now = np.full(1, END, np.int64)
         self._away: dict[int, int] = {}
+        self._tells = True
 
     @property
     def moment(self) -> streak.Moment:
@@ -74,15 +77,25 @@ class Board:
             extra = max(len(self.rows.next), len(cells))
             self.rows = ring.more_rows(self.rows, len(self.rows.head), extra)
         ring.put_cells(
-            self.rows, self.leaves, self.marks, self.tree.leaf_nodes, source, max(first, self.oldest),
-            self.policy.pane_ms, numbers, cells.pane, cells.counts, cells.votes, cells.late, cells.late_start,
-            cells.lengths, cells.hashes,
+            self.rows, self.leaves, self.marks, self.signals.flow, self.tree.leaf_nodes, source,
+            max(first, self.oldest), self.policy.pane_ms, *self._news, numbers, cells.pane, cells.counts, cells.votes,
+            cells.late, cells.late_start, cells.lengths, cells.hashes,
         )  # fmt: skip
 
     def clear(self, source: int, first: int) -> None:
         """Before a snapshot: forget what a source said of the panes from `first` on."""
         newest = int(self.marks.newest[0])
-        ring.clear_source(self.rows, self.leaves, self.marks, self.tree.leaf_nodes, source, first, newest, self.oldest)
+        ring.clear_source(
+            self.rows, self.leaves, self.marks, self.signals.flow, self.tree.leaf_nodes, source, first, newest,
+            self.oldest, self.policy.pane_ms, *self._news,
+        )  # fmt: skip
+
+    @property
+    def _news(self) -> tuple[int, int]:
+        """The boundary that counts come in for, END where they are no news, and how long a pane is open."""
+        policy = self.policy
+        at_ms = self.boundary_ms if self._tells and self.has_evidence else END
+        return at_ms, policy.horizon_ms + policy.grace_ms
 
     def _numbers(self, cells: Cells) -> Int32s:
         known = len(self.nodes.leaves)
@@ -94,9 +107,9 @@ class Board:
     @contextmanager
     def without_news(self) -> Iterator[None]:
         """What is put within was judged before: it is no news."""
-        known = self.marks.dirty.copy()
+        known, self._tells = self.marks.dirty.copy(), False
         yield
-        self.marks.dirty[: len(known)] = known
+        self.marks.dirty[: len(known)], self._tells = known, True
 
     # ── time goes on ──
 
@@ -137,6 +150,25 @@ class Board:
         if away != self._away:
             self._away = dict(away)
             self._judge_all()
+
+    @property
+    def has_evidence(self) -> bool:
+        """Whether the statistics are kept."""
+        return self.policy.evidence.mode != "off"
+
+    def coast(self, until_ms: int) -> tuple[int, bool]:
+        """How far the statistics move on without counts, and whether they have something to say there."""
+        return self.signals.coast(self.rows, until_ms) if self.has_evidence else (until_ms, False)
+
+    def expect(self) -> None:
+        """Counts of the boundary are about to come in."""
+        if self.has_evidence:
+            self.signals.age(self.rows, self.boundary_ms)
+
+    def weigh(self) -> None:
+        """The counts of the boundary have come in."""
+        if self.has_evidence:
+            self.signals.step(self.rows, self.boundary_ms)
 
     def close_before(self, pane: int) -> None:
         """Panes before `pane` are closed for every source: their sources become one sum."""
@@ -228,6 +260,7 @@ class Board:
     def obey(self, policy: Policy, leaving: Callable[[int], None] | None) -> None:
         """A new policy holds from here on; every verdict is found anew. `leaving` as in `move_to`."""
         self.nodes.obey(policy)
+        self.signals.obey(policy)
         self.policy = policy
         self.tree = self._tree()
         self._fit(leaving)
@@ -267,6 +300,7 @@ class Board:
         old = self.fold
         self.fold = _lengthen(old, nodes, folding.make_fold(nodes, members, self.voters, self.merchants))
         self.fold = self.fold._replace(holds=_moved_holds(old, before, self.tree))
+        self.signals.grow()
 
     def export(self) -> dict[str, Any]:
         """What a snapshot keeps: all but the ring."""
@@ -281,6 +315,7 @@ class Board:
             "closed": self.closed,
             "now": self.now.tobytes(),
             "arrays": {name: [array.tobytes() for array in group] for name, group in arrays.items()},
+            "signals": self.signals.export() if self.has_evidence else None,
         }
 
     def load(self, state: dict[str, Any]) -> None:
@@ -299,6 +334,8 @@ class Board:
         self.boundary_ms, self.oldest, self.closed = state["boundary_ms"], state["oldest"], state["closed"]
         self.now = np.frombuffer(state["now"], np.int64).copy()
         self._away = dict(state["away"])
+        if state["signals"] is not None:
+            self.signals.load(state["signals"])
 
 
 def _ring_panes(policy: Policy) -> int:

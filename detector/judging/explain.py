@@ -8,11 +8,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal
 
+from detector.contracts.models import Kind
 from detector.contracts.scope import Scope
 
 _NAMES_MAX = 3
+_YEAR_S = 365.25 * 86_400
+_YEARS_MAX = 1_000_000
+_SHOWS: dict[Kind, str] = {
+    "all_red": "every payment is refused",
+    "all_pending": "payments hang without an answer",
+    "drop": "more payments are refused than usual",
+    "slow": "answers come far slower than usual",
+    "stall": "far fewer payments arrive than usual",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +29,7 @@ class Facts:
     """What the sentence is made of; times are epoch ms, `usual` is a rate from 0 to 1."""
 
     scope: Scope
-    kind: Literal["all_red", "all_pending"]
+    kind: Kind
     began_ms: int
     boundary_ms: int
     approved: int
@@ -38,6 +47,10 @@ class Facts:
     announced_ms: int | None = None
     """Until when an announced maintenance covers the scope."""
     note: str = ""
+    lower_bound: float | None = None
+    return_period_s: float | None = None
+    detected_ms: int = 0
+    by_evidence: bool = False
 
 
 def explain(facts: Facts) -> str:
@@ -47,7 +60,7 @@ def explain(facts: Facts) -> str:
     if facts.ended_ms is not None:
         since = _clock(facts.ended_ms)
         return f"{_name(facts.scope)}: payments are approved again since {since}, after {_lasted(facts)}."
-    tellers = (_what, _announced, _how_many, _usual, _codes, _quiet, _elsewhere)
+    tellers = (_what, _announced, _how_many, _usual, _how_rare, _codes, _quiet, _whose, _elsewhere)
     return " ".join(part for tell in tellers if (part := tell(facts)))
 
 
@@ -70,10 +83,11 @@ def _lasted(facts: Facts) -> str:
 
 
 def _what(facts: Facts) -> str:
-    shows = "payments hang without an answer" if facts.kind == "all_pending" else "every payment is refused"
+    shows = _SHOWS[facts.kind]
     if facts.kind == "all_red" and facts.overdue:
         shows = "payments are refused or hang without an answer"
-    return f"{_name(facts.scope)}: {shows} since {_clock(facts.began_ms)}."
+    about = "about " if facts.by_evidence else ""
+    return f"{_name(facts.scope)}: {shows} since {about}{_clock(facts.began_ms)}."
 
 
 def _announced(facts: Facts) -> str:
@@ -92,7 +106,38 @@ def _how_many(facts: Facts) -> str:
 
 
 def _usual(facts: Facts) -> str:
-    return f"The hour before: {100 * facts.usual:.0f} % approved." if facts.usual is not None else ""
+    if facts.usual is None:
+        return ""
+    if facts.lower_bound is None:
+        return f"The hour before: {100 * facts.usual:.0f} % approved."
+    return f"Usual at this hour: {100 * facts.usual:.0f} % approved, bar {100 * facts.lower_bound:.0f} %."
+
+
+def _how_rare(facts: Facts) -> str:
+    if facts.return_period_s is None:
+        return ""
+    found_s = (facts.detected_ms - facts.began_ms) // 1000
+    rare = f"A healthy scope shows this less than once in {_period(facts.return_period_s)}."
+    return f"{rare} Found {found_s} s after onset."
+
+
+def _period(seconds: float) -> str:
+    """Two digits are all that a return period can mean."""
+    years = seconds / _YEAR_S
+    if years >= _YEARS_MAX:
+        return "a million years"
+    number, unit = (years, "years") if years >= 2 else (seconds / 86_400, "days")
+    digits = max(0, len(str(int(number))) - 2)
+    return f"{round(number, -digits):,.0f} {unit}"
+
+
+def _whose(facts: Facts) -> str:
+    """Where the cause lies, as far as what is not down says so."""
+    if not facts.by_evidence or facts.also_down:
+        return ""
+    if facts.scope.dimension == "platform":
+        return "Every bank shows it: the cause is us, not a bank."
+    return f"The others are normal: the cause is {_name(facts.scope)[0].lower()}{_name(facts.scope)[1:]}, not us."
 
 
 def _codes(facts: Facts) -> str:

@@ -17,8 +17,9 @@ NOBODY = -1
 
 
 def blame(
-    refused: Int64s, approved: Int64s, log_refused: Float64s, log_approved: Float64s, rest_min: float = 5.0
-) -> int:
+    refused: Float64s | Int64s, approved: Float64s | Int64s, log_refused: Float64s, log_approved: Float64s,
+    rest_min: float = 5.0,
+) -> int:  # fmt: skip
     """The merchant to blame for a node that looks bad, or NOBODY.
 
     `refused`, `approved`: votes by merchant. `log_refused`, `log_approved`: nats of one vote by alternative, as

@@ -16,6 +16,7 @@ from detector.contracts.scope import Scope
 from detector.counting.tally import Marker, Source, Tally
 from detector.judging.board import Board
 from detector.judging.health import Health
+from detector.judging.learned import Learned, learned_of
 from detector.judging.lifecycle import Lifecycle
 from detector.judging.maintenance import Maintenances
 from detector.judging.outage import Change, Outage, ordinal_of
@@ -81,11 +82,15 @@ class Judge:
         return changes + self._coast(target_ms)
 
     def _judge_records(self, boundary_ms: int) -> list[Change]:
-        if boundary_ms > self.time_ms:
+        is_next = boundary_ms > self.time_ms
+        if is_next:
             self._move_to(boundary_ms)
+            self.board.expect()
         for mine, tally in self.sources.take(boundary_ms):
             self._put(mine, tally, mine.applied_ms)
         self._age()
+        if is_next:
+            self.board.weigh()
         return self._judge() if boundary_ms == self.time_ms else []
 
     def _coast(self, until_ms: int) -> list[Change]:
@@ -97,9 +102,10 @@ class Judge:
         while self.time_ms < until_ms:
             due_ms = min(self.board.next_due_ms(), self.lifecycle.next_due_ms())
             boundary_ms = max(-(-due_ms // step_ms) * step_ms, self.time_ms + step_ms)
-            self._move_to(min(boundary_ms, until_ms))
+            reached_ms, tells = self.board.coast(min(boundary_ms, until_ms))
+            self._move_to(reached_ms)
             self._age()
-            if boundary_ms <= until_ms:
+            if tells or reached_ms == boundary_ms:
                 changes += self._judge()
         return changes
 
@@ -218,6 +224,21 @@ class Judge:
             # Until when is not known here: if nothing covers it any more, the next boundary says so.
             announced_ms=data.updated_at if data.scheduled else None,
         )  # fmt: skip
+
+    # ── what is usual ──
+
+    def learned(self) -> Learned:
+        """What the statistics know by now."""
+        return learned_of(self.board.signals.baseline, self.board.signals.hazard, self.board.nodes)
+
+    def begin_with(self, learned: Learned) -> None:
+        """Judge by what was learned elsewhere. Raises ValueError where it was learned by other dimensions."""
+        if learned.dimensions != self.policy.dimensions:
+            raise ValueError(
+                f"baselines are learned by the policy's dimensions {self.policy.dimensions}; got "
+                f"{learned.dimensions}; learn them with this policy"
+            )
+        self.board.signals.begin_with(learned)
 
     # ── questions ──
 

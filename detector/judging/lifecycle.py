@@ -11,18 +11,17 @@ from typing import Any, Literal
 
 import numpy as np
 
+from detector.contracts.models import Severity, Trigger
 from detector.contracts.scope import Scope
-from detector.counting.columns import Int64s
 from detector.judging.board import Board
+from detector.judging.cases import Cases
+from detector.judging.finding import Finding
 from detector.judging.naming import Cells, is_below, is_below_by_name, may_be_named, rank
-from detector.judging.outage import Change, KeptPane, Kind, Outage, outage_id
-from detector.judging.recent import nothing, totals
+from detector.judging.outage import Change, Kind, Outage, outage_id
 from detector.judging.report import Report
-from detector.judging.ring import CANCELLED, DECLINED, END, ERROR, PENDING
+from detector.judging.resolve import ResolveRule
+from detector.judging.ring import END
 from detector.judging.streak import BREACH, NEVER
-
-QUIET_GAPS = 5
-"""A scope is without traffic after so many of its mean gaps between payments, and T at the least."""
 
 
 class Lifecycle:
@@ -36,25 +35,37 @@ class Lifecycle:
         self.waiting: dict[int, int] = {}  # node -> boundary (ms) since which its breach waits
         self.ordinals: dict[str, int] = {}  # scope key -> ordinal of its last outage
         self.catching_up = False
+        self.cases = Cases(board, report.details)
+        self.rule = ResolveRule(board)
 
     # ── at a boundary ──
 
     def judge(self, breaches: int) -> list[Change]:
         """What changes at the board's boundary, which has this many nodes in breach."""
         self.maintenances.move_to(self.board.boundary_ms, self.open.values())
-        if not (breaches or self.open or self.waiting):
+        findings = self.cases.findings()
+        if not (breaches or self.open or self.waiting or findings):
             return []
-        self._note_usual_rates()
+        self.rule.note_usual_rates(self.open.values())
+        self.cases.freeze(self.open.values())
         resolved = list(self._look_at_open())
         if resolved:
-            breaches = self.board.evaluate()
+            breaches, findings = self.board.evaluate(), self.cases.findings()
         changes = resolved + (list(self._look_at_breaches()) if breaches else self._nothing_waits())
+        changes += self._look_at_findings(findings)
         return changes + list(self._look_at_maintenances())
+
+    def keep(self, pane: int) -> None:
+        """A pane leaves the ring: the open outages keep what they still need of it."""
+        self.rule.keep(self.open.values(), pane)
 
     def next_due_ms(self) -> int:
         """When the life of an outage can change next without news."""
         boundary_ms, policy = self.board.boundary_ms, self.board.policy
-        dues = [int(NEVER), max(self.maintenances.due_ms, boundary_ms + policy.boundary_ms)]
+        dues = [
+            int(NEVER), self.cases.next_due_ms(int(NEVER)),
+            max(self.maintenances.due_ms, boundary_ms + policy.boundary_ms),
+        ]  # fmt: skip
         if self.waiting:
             dues.append(boundary_ms + policy.boundary_ms)
         for outage in self.open.values():
@@ -62,45 +73,22 @@ class Lifecycle:
                 dues.append(outage.hold_ms + policy.resolve.hold_ms)
             if not outage.quiet:
                 # One that starts when its last payment is long ago is looked at again at the next boundary.
-                dues.append(max(self._quiet_from_ms(outage), boundary_ms + policy.boundary_ms))
+                dues.append(max(self.rule.quiet_from_ms(outage), boundary_ms + policy.boundary_ms))
             if not outage.rate_is_final:
-                dues.append(self._closes_ms(outage))
+                dues.append(self.rule.closes_ms(outage))
         return min(due for due in dues if due > boundary_ms)
-
-    def keep(self, pane: int) -> None:
-        """A pane leaves the ring: the open outages add it up, and keep what the resolve rule may still need of it."""
-        board = self.board
-        for outage in self.open.values():
-            if pane >= outage.began:
-                outage.leave(totals(board.rows, board.tree, outage.node, pane, pane, board.moment))
-                voters = np.zeros(2, np.uint64)
-                found = board.pane_sum(outage.node, pane, voters)
-                if found.approved + found.red + found.overdue:
-                    known = [int(voter) for voter in voters[: found.voters]]
-                    outage.kept.append(KeptPane(pane, found.approved, found.red, found.overdue, known))
-                    self._forget_old(outage)
-
-    def _forget_old(self, outage: Outage) -> None:
-        """Panes older than the newest that hold enough decided are never asked for again."""
-        decided = 0
-        for place in range(len(outage.kept) - 1, -1, -1):
-            decided += outage.kept[place].approved + outage.kept[place].red
-            if decided >= self.board.policy.resolve.decided:
-                del outage.kept[:place]
-                return
 
     # ── what is open ──
 
     def _look_at_open(self) -> Iterator[Change]:
         for node in sorted(self.open, key=self._rank):
             outage = self.open[node]
-            if self.board.has_news(node):
-                self._look_at_recovery(outage)
-            hold_ms = outage.hold_ms
-            if hold_ms is not None and self.board.boundary_ms - hold_ms >= self.board.policy.resolve.hold_ms:
-                yield self._resolve(outage, "recovered", hold_ms)
-                self._restart_below(outage, hold_ms)
-            elif outage.quiet != (self.board.boundary_ms >= self._quiet_from_ms(outage)):
+            if outage.by_policy and self.board.has_news(node):
+                self.rule.look(outage)
+            if (over_ms := self._over_since_ms(outage)) is not None:
+                yield self._resolve(outage, "recovered", over_ms)
+                self._restart_below(outage, over_ms)
+            elif outage.quiet != (self.board.boundary_ms >= self.rule.quiet_from_ms(outage)):
                 outage.quiet = not outage.quiet
                 yield self._change("updated", outage, "no_traffic" if outage.quiet else "traffic_again")
 
@@ -114,64 +102,18 @@ class Lifecycle:
     def _mark(self, outage: Outage) -> str | None:
         return self.maintenances.mark(outage, self._is_muted, self.catching_up)
 
-    def _look_at_recovery(self, outage: Outage) -> None:
-        if not self._shows_recovery(outage):
-            outage.hold_ms = None
-        elif outage.hold_ms is None:
-            outage.hold_ms = self.board.boundary_ms
-
-    def _shows_recovery(self, outage: Outage) -> bool:
-        rule = self.board.policy.resolve
-        approved, red, overdue, voters = self._recent(outage)
-        if approved < rule.approved or voters < rule.voters:
-            return False
-        usual = self._usual_rate(outage)
-        bar = min(0.5, rule.rate_share * (1.0 if usual is None else usual))
-        return approved >= bar * (approved + red + overdue)
-
-    def _recent(self, outage: Outage) -> tuple[int, int, int, int]:
-        """Approved, red, overdue and approved voters of the newest panes, beyond the ring where that is needed."""
-        scratch = np.zeros(2, np.uint64)
-        found = self.board.recent(outage.node, outage.began, scratch)
-        approved, red, overdue = found.approved, found.red, found.overdue
-        voters = {int(voter) for voter in scratch[: found.voters]}
-        for pane in reversed(outage.kept):
-            if approved + red >= self.board.policy.resolve.decided:
-                break
-            approved, red, overdue = approved + pane.approved, red + pane.red, overdue + pane.overdue
-            voters.update(pane.voters)
-        needed = self.board.policy.resolve.decided - approved - red
-        if needed > 0 and outage.folded_red >= needed:
-            overdue += outage.folded_overdue * needed // outage.folded_red
-            red += needed
-        elif needed > 0:
-            red, overdue = red + outage.folded_red, overdue + outage.folded_overdue
-        return approved, red, overdue, len(voters)
-
-    def _usual_rate(self, outage: Outage) -> float | None:
-        """The rate of the hour before it began; final once its first pane is closed."""
-        if not outage.rate_is_final:
-            outage.rate = self.board.rate_before(outage.node, outage.began)
-            outage.rate_is_final = self._closes_ms(outage) <= self.board.boundary_ms
-        return outage.rate
-
-    def _note_usual_rates(self) -> None:
-        """Take the rates that become final now: later the panes that they rest on leave the ring."""
-        for outage in self.open.values():
-            if not outage.rate_is_final and self._closes_ms(outage) <= self.board.boundary_ms:
-                self._usual_rate(outage)
-
-    def _closes_ms(self, outage: Outage) -> int:
-        """When the first pane of an outage is closed."""
-        moment = self.board.moment
-        return (outage.began + 1) * moment.pane_ms + moment.closing_ms
-
-    def _quiet_from_ms(self, outage: Outage) -> int:
-        """When the scope will have had no payment for T, or for several of its usual gaps if these are longer."""
-        rules = self.board.policy.rules(outage.scope)
-        rule = rules.all_red if outage.kind == "all_red" else rules.all_pending
-        newest = max(int(self.board.marks.newest[outage.node]), outage.began)
-        return (newest + 1) * self.board.policy.pane_ms + max(rule.after_ms, QUIET_GAPS * outage.gap_ms)
+    def _over_since_ms(self, outage: Outage) -> int | None:
+        """When the recovery began of an outage that is over: every rule that speaks for it says so."""
+        hold_ms, over_ms = outage.hold_ms, outage.began_ms
+        if outage.by_policy:
+            if hold_ms is None or self.board.boundary_ms - hold_ms < self.board.policy.resolve.hold_ms:
+                return None
+            over_ms = hold_ms
+        if outage.by_evidence:
+            if not self.cases.is_over(outage):
+                return None
+            over_ms = max(over_ms, self.cases.over_since_ms(outage))
+        return over_ms
 
     def _restart_below(self, parent: Outage, hold_ms: int) -> None:
         """The streaks below a parent that is over begin where its hold began."""
@@ -198,7 +140,10 @@ class Lifecycle:
         for node in nodes:
             scope, cells = self.board.nodes.scopes[node], self.board.cells(node)
             waits_since_ms = self.waiting.pop(node, self.board.boundary_ms)
-            if node in self.open or not self._may_be_named(scope, cells):
+            if node in self.open:
+                yield from self._speak_for(self.open[node], "policy", True)
+                continue
+            if not self._may_be_named(scope, cells):
                 continue
             if (parent := self._open_ancestor(scope, cells)) is not None:
                 if self._adopt_child(parent, scope) and parent not in started:
@@ -206,11 +151,66 @@ class Lifecycle:
             elif self._waits(node, scope, cells, waits_since_ms):
                 self.waiting[node] = waits_since_ms
             else:
-                yield from self._take_over_below(scope, cells, started)
+                yield from self._take_over_below(self._new_outage(node, scope, cells), started)
+        yield from self._say(grown, started)
+
+    def _say(self, grown: set[int], started: list[Outage]) -> Iterator[Change]:
         for node in sorted(grown & self.open.keys()):
             yield self._change("updated", self.open[node], "more_scopes")
         for outage in started:
             yield self._change("started", outage, None)
+
+    def _look_at_findings(self, findings: list[Finding]) -> Iterator[Change]:
+        """What the evidence names: it joins an open outage, becomes a child of one, or starts one."""
+        started: list[Outage] = []
+        grown: set[int] = set()
+        for finding in sorted(findings, key=lambda finding: self._rank(self.board.node_of(finding.scope))):
+            scope, node = finding.scope, self.board.node_of(finding.scope)
+            if node in self.open:
+                yield from self._join(self.open[node], finding)
+            elif (parent := self._open_ancestor(scope, finding.cells)) is not None:
+                if self._adopt_child(parent, scope) and parent not in started:
+                    grown.add(parent.node)
+            else:
+                outage = self._found_outage(node, finding)
+                yield from self._take_over_below(outage, started)
+                self.cases.watch(outage, finding)
+        yield from self._say(grown, started)
+
+    def _join(self, outage: Outage, finding: Finding) -> Iterator[Change]:
+        outage.return_period_s = max(outage.return_period_s or 0.0, finding.return_period_s)
+        outage.lower_bound = finding.lower_bound
+        if not outage.by_evidence:
+            self.cases.watch(outage, finding)
+        live = self.board.policy.evidence.mode == "live"
+        yield from self._speak_for(outage, "evidence", live and finding.severity == "critical")
+
+    def _speak_for(self, outage: Outage, trigger: Trigger, pages: bool) -> Iterator[Change]:
+        """Another rule speaks for an open outage, or the same one louder."""
+        is_new = not (outage.by_policy if trigger == "policy" else outage.by_evidence)
+        is_louder = pages and not outage.pages
+        if is_new:
+            outage.trigger = "evidence,policy"
+        if is_louder:
+            outage.pages = True
+            outage.severity = self._loud if outage.announced_ms is None else "warning"
+        if is_new or is_louder:
+            yield self._change("updated", outage, trigger if is_new else "worse")
+
+    def _found_outage(self, node: int, finding: Finding) -> Outage:
+        """An outage that the evidence starts."""
+        board, ordinal = self.board, self.ordinals.get(finding.scope.key, 0) + 1
+        self.ordinals[finding.scope.key] = ordinal
+        pages = finding.severity == "critical" and board.policy.evidence.mode == "live"
+        gap_ms = int((board.boundary_ms - finding.onset_ms) / max(1.0, sum(finding.down)))
+        outage = Outage(
+            outage_id(finding.scope, ordinal), ordinal, node, finding.scope, finding.kind,
+            board.pane_of(finding.onset_ms), finding.onset_ms, board.boundary_ms, self._loud if pages else "warning",
+            self.catching_up, finding.cells, gap_ms, rate=finding.baseline_rate, rate_is_final=True,
+            trigger="evidence", return_period_s=finding.return_period_s, lower_bound=finding.lower_bound, pages=pages,
+        )  # fmt: skip
+        self._mark(outage)
+        return outage
 
     def _waits(self, node: int, scope: Scope, cells: Cells, since_ms: int) -> bool:
         """A breach waits a while for an ancestor that may be named and is about to be ripe, or waits itself."""
@@ -243,9 +243,9 @@ class Lifecycle:
         parent.children.append(scope.key)
         return True
 
-    def _take_over_below(self, scope: Scope, cells: Cells, started: list[Outage]) -> Iterator[Change]:
+    def _take_over_below(self, outage: Outage, started: list[Outage]) -> Iterator[Change]:
         """A new outage; the open ones below it are over, and their scopes are its children."""
-        outage = self._new_outage(self.board.nodes.node_number[scope], scope, cells)
+        scope, cells = outage.scope, outage.cells
         below = [other for other in self.open.values() if is_below(other.scope, other.cells, scope, cells)]
         for other in sorted(below, key=lambda other: self._rank(other.node)):
             outage.children += [key for key in (other.scope.key, *other.children) if key not in outage.children]
@@ -264,27 +264,19 @@ class Lifecycle:
         began = int(found.first[node])
         began_ms = began * board.policy.pane_ms
         gap_ms = (board.boundary_ms - began_ms) // max(1, int(found.payments[node]))
-        calm: Literal["critical", "warning"] = "warning" if self._is_muted else "critical"
         outage = Outage(
-            outage_id(scope, ordinal), ordinal, node, scope, kind, began, began_ms, board.boundary_ms, calm,
-            self.catching_up, cells, gap_ms, *board.folded(node), left=self._left_before(node, began).tolist(),
+            outage_id(scope, ordinal), ordinal, node, scope, kind, began, began_ms, board.boundary_ms, self._loud,
+            self.catching_up, cells, gap_ms, *board.folded(node), left=self.rule.left_before(node, began).tolist(),
         )  # fmt: skip
         self._mark(outage)
         return outage
 
-    def _left_before(self, node: int, began: int) -> Int64s:
-        """What had left the ring when an outage is found: the fold of its streak, of which nothing was approved.
-
-        The fold knows no votes, and of what waited or was cancelled late only that it is bad or waits.
-        """
-        fold, counts = self.board.fold, nothing()
-        if began <= fold.first[node] < self.board.oldest:
-            counts[PENDING] = fold.overdue[node] + fold.waiting[node]
-            counts[DECLINED], counts[ERROR] = fold.red[node] - fold.error[node], fold.error[node]
-            counts[CANCELLED] = fold.payments[node] - fold.red[node] - counts[PENDING]
-        return counts
-
     # ── what a clock decided ──
+
+    @property
+    def _loud(self) -> Severity:
+        """What pages, if anything may."""
+        return "warning" if self._is_muted else "critical"
 
     @property
     def _is_muted(self) -> bool:
@@ -300,7 +292,7 @@ class Lifecycle:
             outage = self.open[node]
             if outage.catching_up:
                 outage.catching_up = False
-                outage.severity = "critical" if outage.announced_ms is None else "warning"
+                outage.severity = "critical" if outage.announced_ms is None and outage.pages else "warning"
                 changes.append(self._change("updated", outage, "caught_up"))
         return changes
 
@@ -308,12 +300,13 @@ class Lifecycle:
 
     def _resolve(self, outage: Outage, reason: str, ended_ms: int, parent_id: str | None = None) -> Change:
         del self.open[outage.node]
+        self.cases.close(outage, reason == "recovered")
         return self._change("resolved", outage, reason, ended_ms, parent_id)
 
     def _change(self, type_: Literal["started", "updated", "resolved"], outage: Outage, reason: str | None,
                 ended_ms: int | None = None, parent_id: str | None = None) -> Change:  # fmt: skip
         outage.sequence += 1
-        usual = self._usual_rate(outage)
+        usual = self.rule.usual_rate(outage)
         data = self.report.data(outage, self.open.values(), usual, reason, ended_ms, parent_id)
         return Change(type_, data)
 

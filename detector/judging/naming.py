@@ -22,7 +22,11 @@ def is_below(lower: Scope, lower_cells: Cells, upper: Scope, upper_cells: Cells)
     """Does one scope lie below the other, by name or by cells?"""
     if lower == upper or is_below_by_name(upper, lower):
         return False
-    if is_below_by_name(lower, upper) or lower_cells < upper_cells:
+    if is_below_by_name(lower, upper):
+        return True
+    if upper.value("merchant") is not None:
+        return False  # a shop's cells are those it shares with others
+    if lower_cells < upper_cells:
         return True
     return lower_cells == upper_cells and upper.dimension == "bank" and lower.dimension not in ("bank", "platform")
 
@@ -48,6 +52,6 @@ def rank(scope: Scope, dimensions: tuple[str, ...]) -> tuple[int, str]:
         return 0, scope.key
     if scope.dimension == "bank":
         return 1, scope.key
-    if scope.dimension == "leaf":
+    if scope.dimension in ("leaf", "merchant"):
         return len(dimensions) + 2, scope.key
     return 2 + dimensions.index(scope.dimension), scope.key

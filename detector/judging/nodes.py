@@ -102,6 +102,15 @@ class Nodes:
         """The leaves that count for a node."""
         return self.members[self.first[node] : self.first[node + 1]]
 
+    def own_nodes(self) -> Int32s:
+        """The node that is exactly the leaf, for every leaf; the platform for the leaf `other`."""
+        last = self.leaf_nodes[:, -1] if len(self.policy.dimensions) > 1 else self.leaf_nodes[:, 1]
+        return np.maximum(last, 0).astype(np.int32)
+
+    def groups(self) -> Int32s:
+        """The node of every leaf's method; the platform for the leaf `other`."""
+        return np.maximum(self.leaf_nodes[:, self.policy.dimensions.index("method") + 1], 0).astype(np.int32)
+
     def _take_in(self, leaf: Leaf) -> None:
         other = (OTHER,) * len(self.policy.dimensions)
         if len(self.leaves) >= self.policy.leaves_max and leaf != other:

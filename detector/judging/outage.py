@@ -11,12 +11,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from detector.contracts.models import OutageData
+from detector.contracts.models import OutageData, Trigger
 from detector.contracts.scope import Scope, parse_scope
 from detector.counting.columns import Int64s
 from detector.judging.recent import joined, nothing
 
-Kind = Literal["all_red", "all_pending"]
+Kind = Literal["all_red", "all_pending", "drop", "slow", "stall"]
 _ORDINALS_MAX = 100_000
 
 
@@ -65,6 +65,11 @@ class Outage:
     hold_ms: int | None = None
     rate: float | None = None
     rate_is_final: bool = False
+    trigger: Trigger = "policy"
+    return_period_s: float | None = None
+    lower_bound: float | None = None
+    pages: bool = True
+    """Whether it is critical where nothing keeps it from paging."""
     quiet: bool = False
     kept: list[KeptPane] = field(default_factory=list)
     left: list[int] = field(default_factory=lambda: nothing().tolist())
@@ -85,6 +90,16 @@ class Outage:
     def left_out(self, children_max: int) -> int:
         """How many of its children an event does not list."""
         return max(0, len(self.children) - children_max)
+
+    @property
+    def by_policy(self) -> bool:
+        """Whether the operator's rule speaks for it."""
+        return self.trigger != "evidence"
+
+    @property
+    def by_evidence(self) -> bool:
+        """Whether the statistics speak for it."""
+        return self.trigger != "policy"
 
     def export(self) -> dict[str, Any]:
         """For a snapshot."""

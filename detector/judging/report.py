@@ -13,11 +13,13 @@ from detector.contracts.scope import Scope
 from detector.counting.columns import Int64s
 from detector.counting.tally import Details, Source
 from detector.judging.board import Board
-from detector.judging.evidence import bad_merchants, top_codes
+from detector.judging.circumstances import bad_merchants, top_codes
 from detector.judging.explain import Facts, explain
 from detector.judging.maintenance import Maintenances
 from detector.judging.outage import Outage
+from detector.judging.recent import nothing
 from detector.judging.ring import CANCELLED_LATE, DECLINED, END, ERROR, PENDING
+from detector.judging.shops import counts_of
 from detector.judging.sources import Sources
 
 WORKING_WINDOW_MS = 300_000
@@ -47,7 +49,7 @@ class Report:
         elsewhere = [other for other in others if other.node != outage.node]
         return OutageData(
             outage_id=outage.outage_id, sequence=outage.sequence, scope=ScopeFields.of(outage.scope),
-            kind=outage.kind, trigger="policy", severity=outage.severity,
+            kind=outage.kind, trigger=outage.trigger, severity=outage.severity,
             fault_domain=label(codes, outage.scope.value("method") or "") if codes else None,
             began_at=outage.began_ms, detected_at=outage.detected_ms, updated_at=board.boundary_ms, ended_at=ended_ms,
             scheduled=outage.announced_ms is not None, maintenance_id=outage.maintenance_id,
@@ -71,11 +73,20 @@ class Report:
             error=int(counts[ERROR]), pending=int(counts[PENDING]),
             oldest_pending_s=None if age_ms is None else age_ms / 1000, votes=int(counts[_VOTES]),
             merchants=max(bad_merchants(self.details.values(), leaves), int(board.found.merchants[outage.node])),
-            baseline_rate=usual,
+            baseline_rate=usual, return_period_s=outage.return_period_s, lower_bound=outage.lower_bound,
         )  # fmt: skip
 
     def _totals(self, outage: Outage) -> Int64s:
+        if (merchant := outage.scope.value("merchant")) is not None:
+            return self._of_shop(outage, merchant)
         return outage.since_it_began(self.board.totals(outage.node, outage.began))
+
+    def _of_shop(self, outage: Outage, merchant: str) -> Int64s:
+        """What the details hold of a merchant now: the open panes' payments."""
+        leaves = {self.board.nodes.leaves[leaf] for leaf in outage.cells}
+        counts = nothing()
+        counts[[_APPROVED, DECLINED]] = counts_of(self.details.values(), leaves).get(merchant, (0, 0))
+        return counts
 
     def _explanation(self, outage: Outage, elsewhere: list[Outage], evidence: Evidence,
                      codes: list[tuple[str, int]], reason: str | None, ended_ms: int | None) -> str:  # fmt: skip
@@ -87,6 +98,8 @@ class Report:
             payments=evidence.payments, merchants=evidence.merchants, usual=evidence.baseline_rate, codes=codes,
             working=self.working(outage, elsewhere), also_down=len(elsewhere), reason=reason, ended_ms=ended_ms,
             announced_ms=outage.announced_ms, note=self.maintenances.note(outage),
+            lower_bound=outage.lower_bound, return_period_s=outage.return_period_s, detected_ms=outage.detected_ms,
+            by_evidence=outage.by_evidence,
         ))  # fmt: skip
 
     def working(self, outage: Outage, elsewhere: Iterable[Outage]) -> list[str]:

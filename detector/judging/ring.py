@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from detector.compiled import allocating, compiled
 from detector.counting.columns import Int32s, Int64s, UInt8s, UInt64s
+from detector.judging.flow import EDGES, Flow, note_change
 
 END = -1
 """No row, no pane."""
@@ -171,9 +172,9 @@ def approved_in(rows: Rows, leaf: int, pane: int) -> bool:
 
 
 @allocating
-def put_cells(rows: Rows, leaves: Leaves, marks: Marks, leaf_nodes: Int32s, source: int, oldest: int, pane_ms: int,
-              leaf: Int32s, pane: Int64s, counts: Int32s, votes: Int32s, late: Int32s, late_start: Int64s,
-              lengths: UInt8s, hashes: UInt64s) -> None:  # fmt: skip
+def put_cells(rows: Rows, leaves: Leaves, marks: Marks, flow: Flow, leaf_nodes: Int32s, source: int, oldest: int,
+              pane_ms: int, boundary_ms: int, closing_ms: int, leaf: Int32s, pane: Int64s, counts: Int32s,
+              votes: Int32s, late: Int32s, late_start: Int64s, lengths: UInt8s, hashes: UInt64s) -> None:  # fmt: skip
     """A source's absolute values replace what it said of these cells before; panes older than `oldest` are gone."""
     begins = np.zeros(6, np.int64)
     for i in range(len(leaf)):
@@ -188,12 +189,23 @@ def put_cells(rows: Rows, leaves: Leaves, marks: Marks, leaf_nodes: Int32s, sour
             known = leaves.first[leaf[i]]
             leaves.first[leaf[i]] = pane[i] if known == END else min(known, pane[i])
         before = rows.counts[row, APPROVED]
+        tell_flow(rows, flow, leaf[i], pane[i], row, votes[i], late[i], pane_ms, boundary_ms, closing_ms)
         rows.counts[row] = counts[i]
         rows.votes[row] = votes[i]
         rows.late[row] = late[i]
         put_hashes(rows, row, lengths[i], hashes, begins)
         note_approved(rows, leaves, leaf[i], pane[i], before, counts[i, APPROVED], oldest)
         note_nodes(marks, leaf_nodes[leaf[i]], pane[i], late_start[i] // pane_ms if late_start[i] >= 0 else END)
+
+
+@compiled
+def tell_flow(rows: Rows, flow: Flow, leaf: int, pane: int, row: int, votes: Int32s, late: Int32s, pane_ms: int,
+              boundary_ms: int, closing_ms: int) -> None:  # fmt: skip
+    """A row is about to hold other votes and late answers; `boundary_ms` END: that is no news."""
+    if boundary_ms != END:
+        age_ms = boundary_ms - (pane + 1) * pane_ms
+        is_closed = age_ms >= closing_ms
+        note_change(flow, EDGES, leaf, age_ms, is_closed, rows.votes[row], votes, rows.late[row], late)
 
 
 @compiled
@@ -218,8 +230,8 @@ def note_nodes(marks: Marks, nodes: Int32s, pane: int, late_pane: int) -> None:
 
 
 @compiled
-def clear_source(rows: Rows, leaves: Leaves, marks: Marks, leaf_nodes: Int32s, source: int, first: int, last: int,
-                 oldest: int) -> None:  # fmt: skip
+def clear_source(rows: Rows, leaves: Leaves, marks: Marks, flow: Flow, leaf_nodes: Int32s, source: int, first: int,
+                 last: int, oldest: int, pane_ms: int, boundary_ms: int, closing_ms: int) -> None:  # fmt: skip
     """Before a snapshot: the source has said nothing of the panes `first` to `last`."""
     for leaf in range(len(leaf_nodes)):
         for pane in range(max(first, oldest), last + 1):
@@ -227,6 +239,7 @@ def clear_source(rows: Rows, leaves: Leaves, marks: Marks, leaf_nodes: Int32s, s
             if row == END:
                 continue
             before = rows.counts[row, APPROVED]
+            tell_flow(rows, flow, leaf, pane, row, flow.nothing, flow.nothing, pane_ms, boundary_ms, closing_ms)
             rows.counts[row] = 0
             rows.votes[row] = 0
             rows.late[row] = 0

@@ -24,6 +24,7 @@ from detector.counting.names import Names
 from detector.counting.reference import Reason
 from detector.counting.tally import Marker, Source, Tally
 from detector.judging.judge import Judge
+from detector.judging.learned import Learned
 from detector.judging.outage import Change
 from detector.rehearsal.fault import parse_fault
 from detector.rehearsal.line import Lines
@@ -79,7 +80,7 @@ class Replay:
     """
 
     def __init__(self, policy: Policy, sources: int = 1, through: Through | None = None,
-                 maintenances: Sequence[Maintenance] = ()) -> None:  # fmt: skip
+                 maintenances: Sequence[Maintenance] = (), learned: Learned | None = None) -> None:  # fmt: skip
         if not 1 <= sources <= SOURCES_MAX:
             raise ValueError(f"sources must be from 1 to {SOURCES_MAX}; got {sources}; choose one between")
         if len(maintenances) > policy.maintenances_max:
@@ -94,6 +95,8 @@ class Replay:
         for counter in self._counters:
             counter.at_end(ORDERS, True)
         self._judge = Judge(policy)
+        if learned is not None:
+            self._judge.begin_with(learned)
         self._through = through
         # Of those declared at once the order of the list counts.
         self._announced = deque(sorted(maintenances, key=lambda said: said.declared_at or 0))
@@ -109,6 +112,10 @@ class Replay:
     def scopes(self) -> tuple[Scope, ...]:
         """Every scope that is judged."""
         return tuple(self._judge.board.nodes.scopes)
+
+    def learned(self) -> Learned:
+        """What is usual, as far as it was learned from what was fed."""
+        return self._judge.learned()
 
     def feed(self, values: Sequence[bytes]) -> list[Change]:
         """The changes of outages that these lines complete. Any cutting of the same lines gives the same changes."""

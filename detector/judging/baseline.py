@@ -1,0 +1,202 @@
+"""What is usual: each scope's approval rate and volume by hour of the day, and how far both may be trusted.
+
+    level = votes of the last days (half-life 3 d) with 15 votes at the parent's rate (leaf → method → platform → 0.9)
+    usual = votes of the slot (half-life 14 d) with 200 votes at the level;    48 slots: hour × working day or weekend
+    shift = z · √(tau² + 1/(n p) + 1/(n (1 − p)))    how far the null lies below the usual, on the logit
+
+tau is how much the rate wanders from hour to hour beyond chance. An hour is learned one hour late, and not at all
+where it or the next one was not healthy: an outage is never learned as usual. See DETECTION sections 2 and 4.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from detector.counting.columns import Bools, Float64s, Int32s, Int64s
+
+HOUR_MS = 3_600_000
+SLOTS = 48
+ROOT_RATE, ROOT_VOTES, PARENT_VOTES, SLOT_VOTES, START_VOTES = 0.9, 10.0, 15.0, 200.0, 10.0
+LEVEL_HALF_LIFE_H, SLOT_HALF_LIFE_DAYS = 72, 14
+TAU_START, TAU_MIN, TAU_LEARNING, HOUR_VOTES_MIN = 0.25, 0.10, 0.01, 20
+VOLUME_TAU_MIN, VOLUME_TAU_ONE_WEEK, VOLUME_WEEKS = 0.2, 0.3, 4
+DAY_MIN, DAY_MAX = 0.5, 2.0
+RATE_MIN, RATE_MAX = 0.0005, 0.9995
+LATEST, BEFORE = range(2)
+APPROVED, REFUSED = range(2)
+
+Floats = npt.NDArray[np.float64]
+
+
+class Baseline(NamedTuple):
+    """Per node. `hours` accounts for the hour that goes on and the one before, in votes."""
+
+    hours: Float64s  # [2, node, APPROVED REFUSED]
+    came: Float64s  # [2, node]
+    level: Float64s  # [node, APPROVED REFUSED]
+    slots: Float64s  # [node, slot, APPROVED REFUSED]
+    tau2: Float64s  # [node]
+    volumes: Float64s  # [node, slot, week]: votes of an hour; -1: not known
+    volume_tau2: Float64s  # [node]
+    frozen: Bools  # [2, node]: the hour that goes on, or the one before, was not healthy
+    usual: Float64s  # [node]: approval rate in the slot that goes on
+    votes: Float64s  # [node]: how many votes that rests upon
+    volume: Float64s  # [node]: votes a second expected in the slot that goes on; -1: not known
+    day: Float64s  # [node]: how the last hours compare with what was expected of them
+
+
+def make_baseline(nodes: int) -> Baseline:
+    """Nothing is known: the root's rate with ten votes."""
+    return Baseline(
+        np.zeros((2, nodes, 2)), np.zeros((2, nodes)), np.zeros((nodes, 2)), np.zeros((nodes, SLOTS, 2)),
+        np.full(nodes, TAU_START**2), np.full((nodes, SLOTS, VOLUME_WEEKS), -1.0),
+        np.full(nodes, VOLUME_TAU_MIN**2), np.zeros((2, nodes), np.bool_), np.full(nodes, ROOT_RATE),
+        np.full(nodes, START_VOTES), np.full(nodes, -1.0), np.ones(nodes),
+    )  # fmt: skip
+
+
+def slot_of(at_ms: int) -> int:
+    """The slot of a time (UTC): 0 to 23 on working days, 24 to 47 on Saturday and Sunday."""
+    hour = at_ms // HOUR_MS
+    weekday = (hour // 24 + 3) % 7  # 1970-01-01 was a Thursday
+    return int(hour % 24 + (24 if weekday >= 5 else 0))
+
+
+def logit(p: Floats) -> Floats:
+    """ln(p ÷ (1 − p))."""
+    return np.log(p / (1 - p))
+
+
+def expit(x: Floats) -> Floats:
+    """The inverse of `logit`."""
+    return 1 / (1 + np.exp(-x))
+
+
+def levels(known: Baseline, parents: Int32s) -> tuple[Floats, Floats]:
+    """(rate, votes) of every node's level. `parents[node]` is the node that lends it its rate, itself for the root;
+    the root is node 0, and its children are no leaves."""
+    votes = known.level.sum(axis=1)
+    rate = np.empty(len(votes))
+    rate[0] = (known.level[0, APPROVED] + ROOT_VOTES * ROOT_RATE) / (votes[0] + ROOT_VOTES)
+    for generation in _generations(parents):
+        lent = rate[parents[generation]]
+        approved = known.level[generation, APPROVED]
+        rate[generation] = (approved + PARENT_VOTES * lent) / (votes[generation] + PARENT_VOTES)
+    return rate, votes
+
+
+def _generations(parents: Int32s) -> list[Int64s]:
+    """The root's children, then theirs."""
+    nodes = np.arange(1, len(parents))
+    first = nodes[parents[1:] == 0]
+    return [first, nodes[parents[1:] != 0]]
+
+
+def refresh(known: Baseline, parents: Int32s, at_ms: int) -> None:
+    """Work out what is usual in the slot of a time."""
+    slot = slot_of(at_ms)
+    rate, level_votes = levels(known, parents)
+    of_slot = known.slots[:, slot]
+    slot_votes = of_slot.sum(axis=1)
+    usual = (of_slot[:, APPROVED] + SLOT_VOTES * rate) / (slot_votes + SLOT_VOTES)
+    known.usual[:] = np.clip(usual, RATE_MIN, RATE_MAX)
+    known.votes[:] = np.minimum(slot_votes + SLOT_VOTES, level_votes + slot_votes + START_VOTES)
+    known.volume[:] = _volume(known, slot)
+
+
+def _volume(known: Baseline, slot: int) -> Floats:
+    """Votes a second: the least of the hours around, so that the hour's change is none, times the day's factor."""
+    near = [_expected(known, slot // 24 * 24 + (slot + step) % 24) for step in (-1, 0, 1)]
+    least = np.minimum(np.minimum(near[0], near[1]), near[2])
+    return np.where(least >= 0, least * known.day / 3600, -1.0)
+
+
+def _expected(known: Baseline, slot: int) -> Floats:
+    """Votes of the slot's hour: the median of four weeks, or of the other kind of day's where there is none."""
+    own, other = _median(known.volumes[:, slot]), _median(known.volumes[:, (slot + 24) % SLOTS])
+    return np.where(own >= 0, own, other)
+
+
+def volume_tau(known: Baseline) -> Floats:
+    """How far an hour's volume wanders, on the log; more where few weeks are known."""
+    weeks = np.maximum(1, (known.volumes >= 0).sum(axis=2).max(axis=1))
+    tau: Floats = np.sqrt(known.volume_tau2 + VOLUME_TAU_ONE_WEEK**2 / weeks)
+    return tau
+
+
+def _median(history: Floats) -> Floats:
+    """The median of what is known in each row; -1 where nothing is."""
+    filled = np.where(history >= 0, history, np.nan)
+    known = ~np.isnan(filled).all(axis=1)
+    median = np.full(len(history), -1.0)
+    median[known] = np.nanmedian(filled[known], axis=1)
+    return median
+
+
+def shift(known: Baseline, z: float, taus: Floats) -> Floats:
+    """How far below its usual rate a node's null lies, on the logit; `taus` from `pooled_tau`."""
+    p, n = known.usual, known.votes
+    width: Floats = z * np.sqrt(taus**2 + 1 / (n * p) + 1 / (n * (1 - p)))
+    return width
+
+
+def pooled_tau(known: Baseline, parents: Int32s) -> Floats:
+    """A node's tau; its parent's where it has too few votes an hour to know its own."""
+    own = np.sqrt(np.maximum(known.tau2, TAU_MIN**2))
+    hourly = known.level.sum(axis=1) * (1 - 0.5 ** (1 / LEVEL_HALF_LIFE_H))
+    pooled: Floats = np.where(hourly >= HOUR_VOTES_MIN, own, np.maximum(own, own[parents]))
+    return pooled
+
+
+def learn(known: Baseline, parents: Int32s, ended_ms: int) -> Bools:
+    """The hour before `ended_ms` is over: learn the one before it, where both were healthy; which nodes did."""
+    healthy: Bools = ~(known.frozen[LATEST] | known.frozen[BEFORE])
+    slot = slot_of(ended_ms - 2 * HOUR_MS)
+    _learn_rates(known, parents, slot, healthy)
+    _learn_volumes(known, slot, healthy)
+    for table in (known.hours, known.came, known.frozen):
+        table[BEFORE] = table[LATEST]
+        table[LATEST] = 0
+    return healthy
+
+
+def _learn_rates(known: Baseline, parents: Int32s, slot: int, healthy: Bools) -> None:
+    hour = known.hours[BEFORE]
+    approved, refused = hour[:, APPROVED], hour[:, REFUSED]
+    rate, _ = levels(known, parents)
+    of_slot = known.slots[:, slot]
+    usual = np.clip((of_slot[:, APPROVED] + SLOT_VOTES * rate) / (of_slot.sum(axis=1) + SLOT_VOTES), RATE_MIN, RATE_MAX)
+    enough = healthy & (approved + refused >= HOUR_VOTES_MIN) & (known.level.sum(axis=1) >= HOUR_VOTES_MIN)
+    _learn_tau(known.tau2, approved[enough], refused[enough], usual[enough], enough)
+    known.level[:] *= 0.5 ** (1 / LEVEL_HALF_LIFE_H)
+    known.level[healthy] += hour[healthy]
+    known.slots[:, slot] *= 0.5 ** (1 / SLOT_HALF_LIFE_DAYS)
+    known.slots[healthy, slot] += hour[healthy]
+
+
+def _learn_tau(tau2: Floats, approved: Floats, refused: Floats, usual: Floats, which: Bools) -> None:
+    """tau² moves a hundredth of the way to what the hour showed beyond chance, wild hours capped at three sd."""
+    approved, refused = np.maximum(approved, 0.5), np.maximum(refused, 0.5)
+    chance = 1 / approved + 1 / refused
+    off = np.abs(np.log(approved / refused) - logit(usual))
+    capped = np.minimum(off, 3 * np.sqrt(tau2[which] + chance))
+    tau2[which] += TAU_LEARNING * (capped**2 - chance - tau2[which])
+    np.maximum(tau2, TAU_MIN**2, out=tau2)
+
+
+def _learn_volumes(known: Baseline, slot: int, healthy: Bools) -> None:
+    came = known.came[BEFORE]
+    expected = _median(known.volumes[:, slot])
+    met = healthy & (expected >= HOUR_VOTES_MIN) & (came >= 1)
+    off = np.log(came[met] / expected[met]) ** 2
+    variance = known.volume_tau2[met]
+    variance += 10 * TAU_LEARNING * (np.minimum(off, 9 * variance) - 1 / expected[met] - variance)
+    known.volume_tau2[met] = np.maximum(variance, VOLUME_TAU_MIN**2)
+    ratio = np.clip(came / np.maximum(_expected(known, slot), 1.0), DAY_MIN, DAY_MAX)
+    counts = healthy & (_expected(known, slot) >= HOUR_VOTES_MIN)
+    known.day[counts] = (known.day[counts] + ratio[counts]) / 2
+    known.volumes[healthy, slot, 1:] = known.volumes[healthy, slot, :-1]
+    known.volumes[healthy, slot, 0] = came[healthy]

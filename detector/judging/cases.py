@@ -1,0 +1,98 @@
+"""The statistics' side of outages: when to ask them, what they watch while one is open, and when they call it over.
+
+Stands between the lifecycle and the board's signals; does not decide who is named when policy and evidence differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from detector.counting.columns import Int64s
+from detector.counting.tally import Details, Source
+from detector.judging import shops
+from detector.judging.board import Board
+from detector.judging.evidence import PAGE, SLOW, forget
+from detector.judging.finding import Finding, find
+from detector.judging.outage import Outage
+from detector.judging.recovery import CALM, RATE, SLOW_COUNT, STALL_COUNT, is_over, watch
+
+AGAIN_MS = 5_000
+"""While a bar is passed the evidence is asked again this often: a scope may turn out wider."""
+
+
+class Cases:
+    """What the evidence says of a board's outages."""
+
+    def __init__(self, board: Board, details: Mapping[Source, Details]) -> None:
+        self.board = board
+        self.details = details
+
+    def findings(self) -> list[Finding]:
+        """What the evidence names now; nothing between two askings."""
+        board = self.board
+        if not board.has_evidence or not board.signals.flags.any():
+            return []
+        if not board.signals.changed and board.boundary_ms % AGAIN_MS:
+            return []
+        return find(board, self.details.values())
+
+    def next_due_ms(self, never: int) -> int:
+        """When to ask again."""
+        boundary_ms = self.board.boundary_ms
+        asks = self.board.has_evidence and self.board.signals.flags.any()
+        return (boundary_ms // AGAIN_MS + 1) * AGAIN_MS if asks else never
+
+    def watch(self, outage: Outage, finding: Finding) -> None:
+        """An outage rests on evidence: look for its recovery."""
+        signals = self.board.signals
+        what = RATE if finding.channel == PAGE else SLOW_COUNT if finding.channel == SLOW else STALL_COUNT
+        usual = float(signals.baseline.usual[outage.node])
+        watch(signals.recovery, outage.node, what, usual, finding.down, self.board.boundary_ms)
+
+    def is_over(self, outage: Outage) -> bool:
+        """Whether the evidence calls it over."""
+        if (merchant := outage.scope.value("merchant")) is not None:
+            return self._is_well(outage, merchant)
+        hold_ms = self.board.policy.evidence.recovery_hold_ms
+        return bool(is_over(self.board.signals.recovery, outage.node, self.board.boundary_ms, hold_ms))
+
+    def _is_well(self, outage: Outage, merchant: str) -> bool:
+        """A shop is well once its payments have been approved again for as long as a scope's."""
+        board = self.board
+        leaves = {board.nodes.leaves[leaf] for leaf in outage.cells}
+        if not shops.is_well(self.details.values(), leaves, merchant, outage.rate or 1.0):
+            outage.hold_ms = None
+        elif outage.hold_ms is None:
+            outage.hold_ms = board.boundary_ms
+        return (
+            outage.hold_ms is not None
+            and board.boundary_ms - outage.hold_ms >= board.policy.evidence.recovery_hold_ms
+        )
+
+    def over_since_ms(self, outage: Outage) -> int:
+        """When its recovery began."""
+        if outage.scope.value("merchant") is not None:
+            return outage.hold_ms or self.board.boundary_ms
+        return int(self.board.signals.recovery.zero_ms[outage.node])
+
+    def close(self, outage: Outage, recovered: bool) -> None:
+        """The outage is resolved; where it recovered, what it shares a leaf with begins anew."""
+        if self.board.has_evidence:
+            self.board.signals.recovery.watched[outage.node] = CALM
+            if recovered:
+                nodes = self._touching(outage)
+                forget(self.board.signals.evidence, nodes)
+                self.board.signals.flags[nodes] = 0
+
+    def freeze(self, outages: Iterable[Outage]) -> None:
+        """Nothing that an open outage touches is learned as usual."""
+        if self.board.has_evidence:
+            for outage in outages:
+                self.board.signals.baseline.frozen[0, self._touching(outage)] = True
+
+    def _touching(self, outage: Outage) -> Int64s:
+        leaves = np.union1d(self.board.nodes.leaves_of(outage.node), sorted(outage.cells)).astype(np.int64)
+        nodes = np.unique(self.board.nodes.leaf_nodes[leaves])
+        return nodes[nodes >= 0].astype(np.int64)

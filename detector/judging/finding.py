@@ -1,0 +1,242 @@
+"""Whom the evidence names at a boundary: from nodes past their bars to few scopes, each with its onset and kind.
+
+    nodes past a bar ─▶ onset of the strongest ─▶ every leaf's votes since ─▶ localise ─▶ findings
+
+Silence explains pending explains refusals: what a channel has explained is not asked again by the next. A finding
+pages where its own evidence passes the page's bar, rests on votes enough and matters (five points and five approvals
+less than usual); else it warns. Decides nothing about outages that are open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from detector.compiled import allocating
+from detector.contracts.scope import Scope
+from detector.counting.columns import Bools, Float64s, Int32s, Int64s
+from detector.counting.tally import Details
+from detector.judging import shops
+from detector.judging.board import Board
+from detector.judging.evidence import FEWER, PAGE, SLOW, SLOWER, STALL, TICKET, best_onset
+from detector.judging.flow import EDGES, NO, YES, age_bin
+from detector.judging.hazard import WIDTH_S
+from detector.judging.localise import Cause, Table, localise
+from detector.judging.outage import Kind
+from detector.judging.ring import APPROVED, DECLINED, END, ERROR, PENDING, Rows
+
+WINDOW_MS = 3_600_000
+"""Evidence is looked at since its onset, but no further back."""
+STALL_MIN_MS = 90_000
+"""Silence shorter than this is no stall, however many payments were due: platforms pause for a minute, and go on."""
+POINTS_MIN, LOST_MIN = 0.05, 5.0
+CAUSES_MAX = 16
+_CHANNELS = ((STALL, 1 << STALL), (SLOW, 1 << SLOW), (PAGE, 1 << PAGE | 1 << TICKET))
+_YES, _NO, _WAITS, _DUE = range(4)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A scope that is not itself, by one channel; rates are None where the channel is not about them."""
+
+    scope: Scope
+    channel: int
+    kind: Kind
+    severity: Literal["critical", "warning"]
+    onset_ms: int
+    return_period_s: float
+    baseline_rate: float | None
+    lower_bound: float | None
+    cells: frozenset[int]
+    down: tuple[float, float]
+    """Yes and no, or seen and due, since the onset."""
+
+
+def find(board: Board, details: Collection[Details]) -> list[Finding]:
+    """What the evidence names at the board's boundary; `details` are those of the sources."""
+    explained = np.zeros(len(board.nodes.leaves), np.bool_)
+    found: list[Finding] = []
+    for channel, bits in _CHANNELS:
+        flagged = np.flatnonzero(board.signals.flags & bits)
+        if len(flagged):
+            found += _in_channel(board, channel, flagged, explained)
+    named = (_past_gate(board, details, finding) for finding in found)
+    return [finding for finding in named if finding is not None]
+
+
+def _past_gate(board: Board, details: Collection[Details], finding: Finding) -> Finding | None:
+    """The finding, or that one merchant is to blame; None where merchants have no names and could be one."""
+    if finding.channel != PAGE:
+        return finding
+    leaves = {board.nodes.leaves[leaf] for leaf in finding.cells}
+    cells = sorted(finding.cells)
+    weight = board.signals.weights.answer[TICKET, 0, cells].mean(axis=0)
+    merchant = shops.suspect(details, leaves, *finding.down, weight[:, YES], weight[:, NO])
+    if merchant is None or board.policy.rules(finding.scope).min_merchants <= 1:
+        return finding
+    if shops.is_nameless(merchant):
+        return None
+    banks = tuple(pair for pair in finding.scope.values if pair[0] == "bank")
+    scope = Scope((*banks, ("merchant", merchant)))
+    return replace(finding, scope=scope, severity="warning")
+
+
+def _in_channel(board: Board, channel: int, flagged: Int64s, explained: Bools) -> Iterator[Finding]:
+    evidence = board.signals.evidence
+    strongest = int(flagged[np.argmax(evidence.m[flagged, channel])])
+    _, onset_ms = best_onset(evidence, strongest, channel)
+    onset_ms = max(onset_ms, board.boundary_ms - WINDOW_MS)
+    if channel == STALL and board.boundary_ms - onset_ms < STALL_MIN_MS:
+        return
+    seen = since(board, onset_ms)
+    leaves = np.flatnonzero(~explained & _has_seen(board, channel, seen))
+    llr = _llr(board, channel, seen, onset_ms)[leaves]
+    values = board.nodes.leaf_nodes[leaves, 1 : 1 + len(board.policy.dimensions)]
+    table = Table(board.policy.dimensions, values, llr)
+    for cause in localise(table, causes_max=CAUSES_MAX):
+        cells = leaves[cause.cells]
+        explained[cells] = True
+        finding = _finding(board, channel, cause, cells, seen, onset_ms, flagged)
+        if finding is not None:
+            yield finding
+
+
+def _has_seen(board: Board, channel: int, seen: Float64s) -> Bools:
+    volume = board.signals.due.volume[board.nodes.own_nodes()]
+    has_seen: Bools = (volume if channel == STALL else seen.sum(axis=1)) > 0
+    return has_seen
+
+
+def _llr(board: Board, channel: int, seen: Float64s, onset_ms: int) -> Float64s:
+    """Nats of every leaf since the onset, by alternative."""
+    signals = board.signals
+    if channel == STALL:
+        due = signals.due.volume[board.nodes.own_nodes()] * (board.boundary_ms - onset_ms) / 1000
+        return _count_llr(seen.sum(axis=1) - seen[:, _DUE], due, FEWER)
+    if channel == SLOW:
+        keep = signals.due.slow_keep[board.nodes.own_nodes()]
+        return _count_llr(seen[:, _YES] + seen[:, _NO], (seen[:, _YES] + seen[:, _NO] + seen[:, _DUE]) * keep, SLOWER)
+    weight = signals.weights.answer[TICKET, 0]
+    nats: Float64s = seen[:, _YES, None] * weight[..., YES] + seen[:, _NO, None] * weight[..., NO]
+    wait = signals.weights.wait[TICKET, 0]
+    nats += np.einsum("lb,lbj->lj", _waiting_since(board, onset_ms, wait.shape[1]), wait)
+    return nats
+
+
+def _count_llr(seen: Float64s, due: Float64s, shares: Float64s) -> Float64s:
+    answer: Float64s = seen[:, None] * np.log(shares) + (1 - shares) * due[:, None]
+    return answer
+
+
+def _finding(board: Board, channel: int, cause: Cause, cells: Int64s, seen: Float64s, onset_ms: int,
+             flagged: Int64s) -> Finding | None:  # fmt: skip
+    """What a cause is as a finding; None where no node past its bar shares a leaf with it."""
+    scope = Scope(tuple(board.nodes.scopes[number].values[0] for _, number in cause.fixed))
+    node = board.node_of(scope)
+    near = [other for other in flagged.tolist() if np.isin(board.nodes.leaves_of(other), cells).any()]
+    if not near:
+        return None
+    page = board.signals.evidence.m[:, channel]
+    m = np.maximum(page, board.signals.evidence.m[:, TICKET]) if channel == PAGE else page
+    lead = node if node in near else max(near, key=lambda other: float(m[other]))
+    totals = seen[cells].sum(axis=0)
+    usual, bound = _rates(board, node)
+    pages = board.signals.flags[lead] & (1 << channel) and _matters(board, channel, totals, usual, node)
+    return Finding(
+        scope, channel, _kind(channel, totals), "critical" if pages else "warning", onset_ms,
+        float((page if pages else m)[lead]),
+        usual if channel == PAGE else None, bound if channel == PAGE else None, frozenset(cells.tolist()),
+        _down(board, channel, node, totals, onset_ms),
+    )  # fmt: skip
+
+
+def _rates(board: Board, node: int) -> tuple[float, float]:
+    """The usual rate of a node, and the bar below which it is not itself."""
+    p = float(board.signals.baseline.usual[node])
+    lowered = np.log(p / (1 - p)) - float(board.signals.shifts[0][node])
+    return p, float(1 / (1 + np.exp(-lowered)))
+
+
+def _matters(board: Board, channel: int, totals: Float64s, usual: float, node: int) -> bool:
+    """Whether enough is known to page, and enough is lost."""
+    if board.signals.baseline.votes[node] < board.policy.evidence.votes_min:
+        return False
+    if channel != PAGE:
+        return True
+    asked = totals[_YES] + totals[_NO] + min(totals[_WAITS], totals[_DUE])
+    return bool(usual * asked - totals[_YES] >= LOST_MIN and usual - totals[_YES] / max(asked, 1.0) >= POINTS_MIN)
+
+
+def _kind(channel: int, totals: Float64s) -> Kind:
+    if channel == STALL:
+        return "stall"
+    if channel == SLOW:
+        return "all_pending" if totals[_YES] + totals[_NO] == 0 else "slow"
+    return "all_red" if totals[_YES] == 0 else "drop"
+
+
+def _down(board: Board, channel: int, node: int, totals: Float64s, onset_ms: int) -> tuple[float, float]:
+    if channel == PAGE:
+        return float(totals[_YES]), float(totals[_NO])
+    if channel == SLOW:
+        answered = float(totals[_YES] + totals[_NO])
+        return answered, answered + float(totals[_DUE])
+    volume = float(board.signals.due.volume[node])
+    return float(totals[:_DUE].sum()), volume * (board.boundary_ms - onset_ms) / 1000
+
+
+def since(board: Board, onset_ms: int) -> Float64s:
+    """Every leaf's votes that began since the onset: approved, refused, waiting, and how many answers were due of
+    those that wait. Shape [leaf, 4]."""
+    rate = board.signals.hazard.rate.sum(axis=2)
+    cumulative = np.cumsum(rate * WIDTH_S, axis=1)
+    return votes_since(
+        board.rows, cumulative, EDGES, max(board.pane_of(onset_ms), board.oldest), int(board.marks.newest[0]),
+        board.boundary_ms, board.policy.pane_ms, len(board.nodes.leaves),
+    )  # fmt: skip
+
+
+def _waiting_since(board: Board, onset_ms: int, bins: int) -> Float64s:
+    """Votes that began since the onset and wait, by the age they have; shape [leaf, bin]."""
+    return waiting_since(
+        board.rows, EDGES, max(board.pane_of(onset_ms), board.oldest), int(board.marks.newest[0]), board.boundary_ms,
+        board.policy.pane_ms, len(board.nodes.leaves), bins,
+    )  # fmt: skip
+
+
+@allocating
+def waiting_since(rows: Rows, edges: Int64s, begin: int, newest: int, boundary_ms: int, pane_ms: int, leaves: int,
+                  bins: int) -> Float64s:  # fmt: skip
+    """See `_waiting_since`."""
+    out = np.zeros((leaves, bins))
+    for pane in range(begin, newest + 1):
+        bin_ = min(age_bin(edges, boundary_ms - (pane + 1) * pane_ms), bins - 1)
+        for leaf in range(leaves):
+            row = rows.head[leaf, pane % rows.head.shape[1]]
+            while row != END:
+                out[leaf, bin_] += rows.votes[row, PENDING]
+                row = rows.next[row]
+    return out
+
+
+@allocating
+def votes_since(rows: Rows, cumulative: Float64s, edges: Int64s, begin: int, newest: int, boundary_ms: int,
+                pane_ms: int, leaves: int) -> Float64s:  # fmt: skip
+    """See `since`."""
+    out = np.zeros((leaves, 4))
+    for leaf in range(leaves):
+        for pane in range(begin, newest + 1):
+            row = rows.head[leaf, pane % rows.head.shape[1]]
+            while row != END:
+                votes: Int32s = rows.votes[row]
+                out[leaf, 0] += votes[APPROVED]
+                out[leaf, 1] += votes[DECLINED] + votes[ERROR]
+                if votes[PENDING] > 0:
+                    bin_ = age_bin(edges, boundary_ms - (pane + 1) * pane_ms)
+                    out[leaf, 2] += votes[PENDING]
+                    out[leaf, 3] += votes[PENDING] * cumulative[leaf, bin_]
+                row = rows.next[row]
+    return out

@@ -1,0 +1,141 @@
+"""How soon answers come: of the votes that wait at an age, the share that is approved or refused within a second.
+
+    rate[leaf, bin, cause] = (answers + m · parent) ÷ (at risk + m),   at risk in vote-seconds, m = 50 votes' worth
+
+Learned from all votes at risk, for those that were answered alone would be too quick (Kaplan-Meier; DETECTION
+section 3). Answers past the horizon are spread over the bins by the rates themselves. What was learned in an hour
+counts an hour later, or never where the hour was not healthy. Does not know what is done with the rates.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from detector.compiled import compiled
+from detector.counting.columns import Bools, Float64s, Int32s
+from detector.judging.flow import BINS, EDGES, NO, YES, Flow
+
+HALF_LIFE_H = 14 * 24
+PRIOR_VOTES = 50.0
+LATEST, BEFORE, LEARNED = range(3)
+"""Of `Hazard`'s tables: the hour that goes on, the hour before it, and all that was learned."""
+
+
+class Hazard(NamedTuple):
+    """Per leaf; the first axis is LATEST, BEFORE, LEARNED."""
+
+    at_risk: Float64s  # [3, leaf, bin] vote-seconds
+    entered: Float64s  # [3, leaf, bin] votes
+    answers: Float64s  # [3, leaf, bin, YES NO]
+    rate: Float64s  # [leaf, bin, YES NO] per second
+    left: Float64s  # [leaf, bin, YES NO]: of the votes that will be approved (refused), the share not answered before
+
+
+def make_hazard(leaves: int) -> Hazard:
+    """Nothing is known."""
+    return Hazard(
+        np.zeros((3, leaves, BINS)), np.zeros((3, leaves, BINS)), np.zeros((3, leaves, BINS, 2)),
+        np.zeros((leaves, BINS, 2)), np.ones((leaves, BINS, 2)),
+    )  # fmt: skip
+
+
+@compiled
+def expect(hazard: Hazard, flow: Flow, leaf: int) -> tuple[float, float]:
+    """Answers expected of a leaf within this boundary's second, given the ages of all that waits: approved, refused.
+
+    What came and was answered within the second was at risk too. The hour's account is kept on the way.
+    """
+    yes = no = 0.0
+    for bin_ in range(BINS):
+        n = flow.waiting[leaf, bin_] + flow.old[leaf, bin_]
+        if flow.is_touched[leaf]:
+            answered = flow.answered[leaf, bin_]
+            n += answered[0] + answered[1] + answered[2]
+            hazard.answers[LATEST, leaf, bin_, YES] += answered[YES]
+            hazard.answers[LATEST, leaf, bin_, NO] += answered[NO]
+            hazard.entered[LATEST, leaf, bin_] += flow.entered[leaf, bin_]
+        if n > 0:
+            yes += n * hazard.rate[leaf, bin_, YES]
+            no += n * hazard.rate[leaf, bin_, NO]
+            hazard.at_risk[LATEST, leaf, bin_] += n
+    return yes, no
+
+
+@compiled
+def spread_late(hazard: Hazard, flow: Flow, leaf: int) -> None:
+    """Late answers leave the bins of what waits for long, in proportion to what is expected of each."""
+    for cause in range(2):
+        late = float(flow.late[leaf, cause])
+        total = due = 0.0
+        for bin_ in range(BINS):
+            total += flow.old[leaf, bin_]
+            due += flow.old[leaf, bin_] * hazard.rate[leaf, bin_, cause]
+        if late <= 0 or total <= 0:
+            continue
+        for bin_ in range(BINS):
+            weight = flow.old[leaf, bin_] * hazard.rate[leaf, bin_, cause] / due if due > 0 else (
+                flow.old[leaf, bin_] / total
+            )
+            hazard.answers[LATEST, leaf, bin_, cause] += late * weight
+            flow.old[leaf, bin_] = max(0.0, flow.old[leaf, bin_] - late * weight)
+
+
+def learn(hazard: Hazard, is_healthy: Bools, parent: Int32s) -> None:
+    """An hour is over: that before it is learned of the leaves that were healthy, and all rates are made anew.
+
+    `parent[leaf]` numbers the leaf's method; leaves of one number share a prior, which rests on that of all.
+    """
+    keep = 0.5 ** (1 / HALF_LIFE_H)
+    for table in (hazard.at_risk, hazard.entered, hazard.answers):
+        table[LEARNED] *= keep
+        table[LEARNED][is_healthy] += table[BEFORE][is_healthy]
+        table[BEFORE] = table[LATEST]
+        table[LATEST] = 0
+    make_rates(hazard, parent)
+
+
+def make_rates(hazard: Hazard, parent: Int32s) -> None:
+    """Rates and survival from what was learned, shrunk to the method's and these to everybody's."""
+    if len(parent):
+        answers = hazard.answers[LEARNED]
+        hazard.rate[:] = np.clip(_pooled(answers, hazard.at_risk[LEARNED], _PRIOR_S, parent), 0.0, 1.0)
+        share = np.clip(_pooled(answers, hazard.entered[LEARNED], np.full(BINS, PRIOR_VOTES), parent), 0.0, 1.0)
+        hazard.left[:] = survival(share)
+
+
+def survival(share: Float64s) -> Float64s:
+    """Of the votes that are approved (refused) in the end, the share that is not before each bin.
+
+    `share[leaf, bin, cause]`: answered so, of those that came to be at risk in the bin. By cumulative incidence
+    (Kalbfleisch and Prentice); where nothing is known of a cause nobody is gone.
+    """
+    still = np.cumprod(1 - np.minimum(share.sum(axis=-1), 1.0), axis=-1)
+    before = np.concatenate([np.ones((*still.shape[:-1], 1)), still[..., :-1]], axis=-1)
+    incidence = before[..., None] * share
+    total = incidence.sum(axis=-2, keepdims=True)
+    gone = np.cumsum(incidence, axis=-2) - incidence
+    left: Float64s = np.where(total > 0, 1 - gone / np.maximum(total, 1e-12), 1.0)
+    return np.clip(left, 0.0, 1.0)
+
+
+def _pooled(answers: Float64s, at_risk: Float64s, prior_weight: Float64s, parent: Int32s) -> Float64s:
+    """Answers over those at risk; each leaf with a prior from its group, each group with one from all."""
+    groups = int(parent.max()) + 1
+    group_risk, group_answers = np.zeros((groups, BINS)), np.zeros((groups, BINS, 2))
+    np.add.at(group_risk, parent, at_risk)
+    np.add.at(group_answers, parent, answers)
+    everybody = answers.sum(axis=0) / np.maximum(at_risk.sum(axis=0), 1e-9)[:, None]
+    prior = _shrunk(group_answers, group_risk, prior_weight, everybody)
+    return _shrunk(answers, at_risk, prior_weight, prior[parent])
+
+
+def _shrunk(answers: Float64s, at_risk: Float64s, weight: Float64s, prior: Float64s) -> Float64s:
+    """`weight[bin]` at risk stands for the prior."""
+    found: Float64s = (answers + weight[:, None] * prior) / (at_risk + weight)[..., None]
+    return found
+
+
+WIDTH_S = np.diff(EDGES, prepend=0, append=EDGES[-1]) / 1000
+_PRIOR_S = PRIOR_VOTES * np.maximum(1.0, WIDTH_S)

@@ -1,0 +1,340 @@
+"""All statistics of a Judge, moved on boundary by boundary: flow → hazard, baseline → evidence, recovery.
+
+    grow_older (what waits changes bins) ─▶ counts come in ─▶ step (expect, add up, the recursion) ─▶ flags
+
+Holds the arrays that the compiled loops work on, and makes room in them. At the end of each hour it learns the hour
+before. Says of which nodes something changed; does not know which outage that makes.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from detector.compiled import compiled
+from detector.contracts.policy import Policy
+from detector.counting.columns import Float64s, Int32s, UInt8s
+from detector.judging import baseline as usual
+from detector.judging.aging import grow_older
+from detector.judging.baseline import HOUR_MS, Baseline, make_baseline
+from detector.judging.evidence import (
+    CHANNELS,
+    FEWER,
+    PAGE,
+    SLOW,
+    SLOWER,
+    STALL,
+    TICKET,
+    Evidence,
+    Weights,
+    accumulate,
+    add_leaf,
+    count_llr,
+    make_evidence,
+    no_weights,
+    weigh,
+)  # fmt: skip
+from detector.judging.flow import EDGES, NO, YES, Flow, forget_changes, leak, make_flow
+from detector.judging.hazard import Hazard, expect, learn, make_hazard, make_rates, spread_late
+from detector.judging.learned import Learned, teach
+from detector.judging.nodes import Nodes
+from detector.judging.recovery import CALM, RATE, SLOW_COUNT, STALL_COUNT, Recovery, is_over, look, make_recovery
+from detector.judging.ring import Rows
+
+YEAR_S = 365.25 * 86_400
+MINUTE_MS = 60_000
+_PEERS_KEEP = 0.5 ** (1 / 120)
+"""What the peers do now is smoothed with a half-life of two minutes."""
+HOURLY_MIN = 2.0
+"""A scope of which fewer votes an hour are expected does not stall alone."""
+
+_KEPT = ("flow", "hazard", "baseline", "evidence", "recovery", "due")
+
+
+class Due(NamedTuple):
+    """Per node, for the second that goes on."""
+
+    slow_keep: Float64s  # what is due counts for so much: exp(−3 tau_h)
+    volume: Float64s  # votes a second expected at least; 0: not watched
+    share: Float64s  # of the peers' votes
+    pace: Float64s  # votes a second that come now, smoothed
+
+
+class Bars(NamedTuple):
+    """Return periods in seconds, and how long a recovery must hold."""
+
+    page_s: float
+    ticket_s: float
+    freeze_s: float
+    hold_ms: int
+
+
+class Signals:
+    """The statistics over all nodes; `flags[node]` has a bit for each channel whose bar is passed."""
+
+    def __init__(self, policy: Policy, nodes: Nodes) -> None:
+        self._policy, self._nodes = policy, nodes
+        self.time_ms = -1
+        self.flow, self.hazard = make_flow(0), make_hazard(0)
+        self.baseline, self.evidence, self.recovery = make_baseline(0), make_evidence(0), make_recovery(0)
+        self.weights = no_weights(nodes.width)
+        self.due = Due(*(np.zeros(0) for _ in Due._fields))
+        self.flags: UInt8s = np.zeros(0, np.uint8)
+        self.shifts: list[usual.Floats] = []
+        self.learned: Learned | None = None
+        self.sources_away = False
+        self.changed = False
+        self.grow()
+
+    # ── room ──
+
+    def grow(self) -> None:
+        """Make room for new leaves and nodes."""
+        leaves, nodes = len(self._nodes.leaves), len(self._nodes.scopes)
+        known = len(self.flow.came), len(self.flags)
+        if leaves > len(self.flow.came):
+            self.flow = _longer(self.flow, make_flow(leaves))
+            self.hazard = _longer(self.hazard, make_hazard(leaves), ("at_risk", "entered", "answers"))
+        if nodes > len(self.flags):
+            self.baseline = _longer(self.baseline, make_baseline(nodes), ("hours", "came", "frozen"))
+            self.evidence = _longer(self.evidence, make_evidence(nodes))
+            self.recovery = _longer(self.recovery, make_recovery(nodes))
+            self.due = Due(*(np.concatenate([old, np.zeros(nodes - len(old))]) for old in self.due))
+            self.flags = np.concatenate([self.flags, np.zeros(nodes - len(self.flags), np.uint8)])
+        if self.learned is not None:
+            teach(self.baseline, self.hazard, self.learned, self._nodes, *known)
+            make_rates(self.hazard, self._nodes.groups())
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Work out anew what is usual now, and what follows from it."""
+        nodes, rules = self._nodes, self._policy.evidence
+        parents = parents_of(nodes)
+        usual.refresh(self.baseline, parents, max(self.time_ms, 0))
+        taus = usual.pooled_tau(self.baseline, parents)
+        self.shifts = shifts = [usual.shift(self.baseline, z, taus) for z in (rules.page_z, rules.ticket_z)]
+        own = nodes.own_nodes()
+        open_bins = int(np.searchsorted(EDGES, self._closing_ms)) + 1
+        self.weights = weigh(self.baseline.usual[own], shifts, nodes.leaf_nodes, self.hazard.left[:, :open_bins])
+        self._refresh_due()
+
+    def _refresh_due(self) -> None:
+        known = self.baseline
+        self.due.slow_keep[:] = np.exp(-3 * usual.TAU_MIN)
+        quiet = np.exp(-3 * usual.volume_tau(known))
+        watched = known.volume * 3600 >= HOURLY_MIN
+        self.due.volume[:] = np.where(watched, known.volume * quiet, 0.0)
+        others = known.volume[0] - known.volume
+        with np.errstate(divide="ignore", invalid="ignore"):
+            self.due.share[:] = np.where(watched & (others > 0), known.volume * quiet / others, np.inf)
+        self.due.share[0] = np.inf
+
+    # ── a new policy, a new owner ──
+
+    def begin_with(self, learned: Learned) -> None:
+        """Take what was learned elsewhere for what is known here, and for what will be."""
+        self.learned = learned
+        teach(self.baseline, self.hazard, learned, self._nodes, 0, 0)
+        make_rates(self.hazard, self._nodes.groups())
+        self.refresh()
+
+    def obey(self, policy: Policy) -> None:
+        """A new policy holds. Statistics that were off begin anew."""
+        if self._policy.evidence.mode == "off":
+            self.time_ms = -1
+        self._policy = policy
+        self.refresh()
+
+    def export(self) -> dict[str, Any]:
+        """What a snapshot keeps: everything, packed, for most of it is 0."""
+        groups = {name: getattr(self, name) for name in _KEPT}
+        return {
+            "time_ms": self.time_ms,
+            "flags": self.flags.tobytes(),
+            "arrays": {name: [zlib.compress(array.tobytes(), 1) for array in group] for name, group in groups.items()},
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Take an `export` back; leaves and nodes are those of then."""
+        self.time_ms = state["time_ms"]
+        self.flags[:] = np.frombuffer(state["flags"], np.uint8)
+        for name, group in state["arrays"].items():
+            for mine, packed in zip(getattr(self, name), group, strict=True):
+                mine[...] = np.frombuffer(zlib.decompress(packed), mine.dtype).reshape(mine.shape)
+        self.refresh()
+
+    # ── time ──
+
+    def coast(self, rows: Rows, until_ms: int) -> tuple[int, bool]:
+        """Move on without counts up to `until_ms`, or to the first boundary at which a flag changes; (the boundary,
+        whether one did)."""
+        self.changed = False
+        while 0 <= self.time_ms < until_ms:
+            hour_ms = (self.time_ms // HOUR_MS + 1) * HOUR_MS
+            reached = self._run(rows, min(until_ms, hour_ms), True)
+            if reached == hour_ms:
+                self._learn(hour_ms)
+            if reached < min(until_ms, hour_ms) or self.changed:
+                break
+        return self.time_ms, self.changed
+
+    def age(self, rows: Rows, boundary_ms: int) -> None:
+        """`boundary_ms` comes next, one step on: what waits is older, and counts may come in."""
+        if self.time_ms < 0:
+            self.time_ms = boundary_ms - self._policy.boundary_ms
+            self.refresh()
+        policy = self._policy
+        grow_older(rows, self.flow, EDGES, boundary_ms, policy.boundary_ms, policy.pane_ms, self._closing_ms)
+
+    def step(self, rows: Rows, boundary_ms: int) -> bool:
+        """Take what came in for the boundary that was aged to; whether a flag changed."""
+        self._run(rows, boundary_ms, False)
+        if boundary_ms % HOUR_MS == 0:
+            self._learn(boundary_ms)
+        return self.changed
+
+    def _run(self, rows: Rows, until_ms: int, ages: bool) -> int:
+        policy, rules = self._policy, self._policy.evidence
+        bars = Bars(
+            rules.page_years * YEAR_S, rules.ticket_years * YEAR_S, rules.freeze_days * 86_400.0, rules.recovery_hold_ms
+        )  # fmt: skip
+        time_ms, self.changed = run(
+            rows, self._nodes.leaf_nodes, self.flow, self.hazard, self.baseline, self.evidence, self.recovery,
+            self.weights, self.due, self.flags, bars, self.sources_away, ages, self.time_ms, until_ms,
+            policy.boundary_ms, policy.pane_ms, self._closing_ms,
+        )  # fmt: skip
+        self.time_ms = int(time_ms)
+        return self.time_ms
+
+    @property
+    def _closing_ms(self) -> int:
+        return self._policy.horizon_ms + self._policy.grace_ms
+
+    def _learn(self, ended_ms: int) -> None:
+        parents = parents_of(self._nodes)
+        healthy = usual.learn(self.baseline, parents, ended_ms)
+        own = self._nodes.own_nodes()
+        learn(self.hazard, healthy[own], self._nodes.groups())
+        self.refresh()
+
+
+def parents_of(nodes: Nodes) -> Int32s:
+    """The node that lends each node a rate while it has none: a leaf's method, everybody else's platform."""
+    parents = np.zeros(len(nodes.scopes), np.int32)
+    at = nodes.policy.dimensions.index("method") + 1
+    for row in nodes.leaf_nodes:
+        if len(row) > 2 and row[-1] >= 0:
+            parents[row[-1]] = row[at]
+    return parents
+
+
+# ── the loops ──
+
+
+@compiled
+def run(rows: Rows, leaf_nodes: Int32s, flow: Flow, hazard: Hazard, known: Baseline, evidence: Evidence,
+        recovery: Recovery, weights: Weights, due: Due, flags: UInt8s, bars: Bars, sources_away: bool, ages: bool,
+        time_ms: int, until_ms: int, step_ms: int, pane_ms: int, closing_ms: int) -> tuple[int, bool]:  # fmt: skip
+    """Boundary after boundary, until one changes a flag; (the last, whether it did)."""
+    while time_ms < until_ms:
+        time_ms += step_ms
+        if ages:
+            grow_older(rows, flow, EDGES, time_ms, step_ms, pane_ms, closing_ms)
+        if time_ms % MINUTE_MS == 0:
+            leak(flow, EDGES, MINUTE_MS)
+        add_leaves(leaf_nodes, flow, hazard, known, evidence, weights)
+        forget_changes(flow)
+        if move_nodes(known, evidence, recovery, due, flags, bars, sources_away, time_ms, step_ms / 1000):
+            return time_ms, True
+    return time_ms, False
+
+
+@compiled
+def add_leaves(leaf_nodes: Int32s, flow: Flow, hazard: Hazard, known: Baseline, evidence: Evidence,
+               weights: Weights) -> None:  # fmt: skip
+    """Every leaf gives the nodes above it what it saw and what was due."""
+    for leaf in range(len(leaf_nodes)):
+        due_yes, due_no = expect(hazard, flow, leaf)
+        touched = flow.is_touched[leaf]
+        if not touched and due_yes + due_no == 0.0:
+            continue
+        if touched:
+            spread_late(hazard, flow, leaf)
+            add_leaf(evidence, weights, flow, leaf_nodes, leaf)
+        yes, no = float(flow.ended[leaf, YES]), float(flow.ended[leaf, NO])
+        answered = yes + no + flow.late[leaf, YES] + flow.late[leaf, NO]
+        for node in leaf_nodes[leaf]:
+            if node >= 0:
+                evidence.votes[node, YES] += yes
+                evidence.votes[node, NO] += no
+                evidence.slow[node, 0] += answered
+                evidence.slow[node, 1] += due_yes + due_no
+                evidence.came[node] += flow.came[leaf]
+                known.hours[0, node, YES] += yes
+                known.hours[0, node, NO] += no
+                known.came[0, node] += flow.came[leaf]
+
+
+@compiled
+def move_nodes(known: Baseline, evidence: Evidence, recovery: Recovery, due: Due, flags: UInt8s, bars: Bars,
+               sources_away: bool, time_ms: int, dt_s: float) -> bool:  # fmt: skip
+    """The recursion for every node and channel; whether a flag changed, or an outage is over."""
+    changed = False
+    peers = due.pace[0]
+    for node in range(len(flags)):
+        slow_due = evidence.slow[node, 1] * due.slow_keep[node]
+        if slow_due > 0.0 or evidence.slow[node, 0] != 0.0:
+            count_llr(evidence.llr[node, SLOW], evidence.slow[node, 0], slow_due, SLOWER)
+        volume = 0.0
+        if not sources_away:
+            volume = min(due.volume[node], due.share[node] * (peers - due.pace[node])) * dt_s
+            if volume > 0.0:
+                count_llr(evidence.llr[node, STALL], evidence.came[node], volume, FEWER)
+            due.pace[node] = _PEERS_KEEP * due.pace[node] + (1.0 - _PEERS_KEEP) * evidence.came[node] / dt_s
+        accumulate(evidence, node, PAGE, 4, time_ms, dt_s)
+        accumulate(evidence, node, TICKET, 4, time_ms, dt_s)
+        accumulate(evidence, node, SLOW, 3, time_ms, dt_s)
+        accumulate(evidence, node, STALL, 2, time_ms, dt_s)
+        if recovery.watched[node] == RATE:
+            look(recovery, node, evidence.votes[node, YES], evidence.votes[node, NO], time_ms)
+        elif recovery.watched[node] == SLOW_COUNT:
+            look(recovery, node, evidence.slow[node, 0], slow_due, time_ms)
+        elif recovery.watched[node] == STALL_COUNT:
+            look(recovery, node, evidence.came[node], volume, time_ms)
+        changed |= recovery.watched[node] != CALM and is_over(recovery, node, time_ms, bars.hold_ms)
+        changed |= raise_flags(known, evidence, flags, node, bars)
+        evidence.votes[node] = 0.0
+        evidence.slow[node] = 0.0
+        evidence.came[node] = 0.0
+    return changed
+
+
+@compiled
+def raise_flags(known: Baseline, evidence: Evidence, flags: UInt8s, node: int, bars: Bars) -> bool:
+    """A bit for each channel past its bar; the hour of a node with evidence enough is not learned."""
+    now = 0
+    for channel in range(CHANNELS):
+        m = evidence.m[node, channel]
+        if m >= (bars.ticket_s if channel == TICKET else bars.page_s):
+            now |= 1 << channel
+        if m >= bars.freeze_s and channel != TICKET:
+            known.frozen[0, node] = True
+    changed = now != flags[node]
+    flags[node] = now
+    return bool(changed)
+
+
+# ── room ──
+
+
+def _longer(old: Any, empty: Any, second: tuple[str, ...] = ()) -> Any:
+    """`empty` with the beginnings of its arrays taken from `old`; those named have nodes or leaves on their second
+    axis, and what is no array of nodes or leaves keeps its length."""
+    for name, before, after in zip(empty._fields, old, empty, strict=True):
+        if name in second:
+            after[:, : before.shape[1]] = before
+        else:
+            after[: len(before)] = before
+    return empty
