@@ -15,6 +15,7 @@ from rich.console import Console
 
 from detector.contracts.models import rfc3339
 from detector.contracts.policy import Policy
+from detector.judging.learned import Learned
 from detector.rehearsal.panes import Panes
 from detector.rehearsal.raised import Raised, raised
 from detector.rehearsal.replay import Replay
@@ -47,7 +48,9 @@ def _backtest(
     dataset: Annotated[
         str | None, typer.Option(help="Whose rows of --incidents; else the file's name up to the first dot.")
     ] = None,
-    train: Annotated[str | None, typer.Option(hidden=True)] = None,
+    train: Annotated[
+        str | None, typer.Option(help="Another recorded file, from which is learned first what is usual.")
+    ] = None,
     policy: Annotated[Path | None, typer.Option(help="A policy file; else PASTILLE_POLICY, else the defaults.")] = None,
     sources: Annotated[int, typer.Option(help="Count as a topic with this many partitions is counted.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as one JSON object.")] = False,
@@ -62,9 +65,8 @@ def _backtest(
         check_plot(plot)
     known = [] if incidents is None else read_incidents(incidents, dataset or dataset_of(file), dataset is not None)
     rules = read_policy(policy or load_settings().policy)
-    if train is not None:
-        learned_from(train, rules)
-    panes, day, outages = _played(file, rules, sources)
+    learned = None if train is None else learned_from(train, rules)
+    panes, day, outages = _played(file, rules, sources, learned)
     _check_incidents(known, panes, day)
     result = score(known, outages, day)
     if plot is not None:
@@ -77,16 +79,24 @@ def _backtest(
         raise typer.Exit(Exit.FOUND)
 
 
-def learned_from(file: str, policy: Policy) -> None:
+def learned_from(file: str, policy: Policy) -> Learned:
     """The baselines that a recorded file teaches under a policy."""
-    raise UserError(f"baselines are not learned yet; got --train {file}; leave it out")
+    if policy.evidence.mode == "off":
+        raise UserError(
+            f'--train {file} needs statistics that learn; got [evidence] mode = "off"; set it to "shadow" or "live" '
+            "in the policy"
+        )
+    replay = Replay(policy)
+    for _ in played([file], replay):
+        pass  # what it raises is not what is scored
+    return replay.learned()
 
 
-def _played(file: str, policy: Policy, sources: int) -> tuple[Panes, Day, list[Raised]]:
+def _played(file: str, policy: Policy, sources: int, learned: Learned | None) -> tuple[Panes, Day, list[Raised]]:
     """The file through the detector: what its panes held, what day it was, and which outages were raised."""
     panes = Panes(policy)
     try:
-        replay = Replay(policy, sources, panes.through)
+        replay = Replay(policy, sources, panes.through, learned=learned)
     except ValueError as error:
         raise UserError(str(error)) from None
     changes = [change for some in played([file], replay) for change in some]

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +124,7 @@ def test_without_matplotlib_it_says_what_to_install(folder: Path, monkeypatch: p
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--train", "other.jsonl"), "baselines are not learned yet"),
+        (("--train", "other.jsonl"), "needs statistics that learn"),
         (("--plot", "day.gif"), "choose one of these endings"),
         (("--plot", "nowhere/day.png"), "a folder that exists"),
         (("--sources", "0"), "sources must be from 1"),
@@ -137,9 +138,18 @@ def test_wrong_usage_is_a_sentence(folder: Path, arguments: tuple[str, ...], wor
     assert words in str(result.exception)
 
 
-def test_train_is_not_offered_yet() -> None:
-    """The help is silent of what does not work."""
-    assert "--train" not in CliRunner().invoke(app_for(["backtest"]), ["backtest", "--help"]).stdout
+def test_a_trained_day_is_judged_by_what_is_usual(folder: Path) -> None:
+    """With four healthy hours to learn from, both faults are found by evidence, sooner than the policy would."""
+    lines = Lines(calm := replace(SHOPS, faults=(), start_ms=SHOPS.start_ms - 86_400_000))
+    train = folder / "calm.jsonl"
+    said = (line for events in simulate(calm, 240 * MINUTE_MS) for line in lines.values(events))
+    train.write_text("\n".join(said), encoding="utf-8")
+    slow = folder / "live.toml"
+    slow.write_text('[evidence]\nmode = "live"\n', encoding="utf-8")
+    result = run(folder, RED + PENDING, "--json", "--train", str(train), "--policy", str(slow))
+    found = {one["kind"]: one for one in json.loads(result.stdout)["incidents"]}
+    assert {kind: one["verdict"] for kind, one in found.items()} == {"all_red": "found", "all_pending": "found"}
+    assert all(one["delay_s"] < 120 for one in found.values())
 
 
 @pytest.mark.parametrize(
