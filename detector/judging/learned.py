@@ -33,14 +33,14 @@ class Learned:
 
 
 def learned_of(known: Baseline, hazard: Hazard, names: Nodes) -> Learned:
-    """What statistics have learned so far."""
+    """What statistics have learned so far; nothing where they are off."""
     nodes = {
         scope.key: {name: getattr(known, name)[node].copy() for name in _OF_NODES}
-        for node, scope in enumerate(names.scopes)
+        for node, scope in enumerate(names.scopes[: len(known.usual)])
     }
     leaves = {
         leaf: {name: getattr(hazard, name)[LEARNED, number].copy() for name in _OF_LEAVES}
-        for number, leaf in enumerate(names.leaves)
+        for number, leaf in enumerate(names.leaves[: len(hazard.rate)])
     }
     return Learned(names.policy.dimensions, nodes, leaves)
 

@@ -91,7 +91,9 @@ class Signals:
     # ── room ──
 
     def grow(self) -> None:
-        """Make room for new leaves and nodes."""
+        """Make room for new leaves and nodes; while the statistics are off, none is needed."""
+        if self._policy.evidence.mode == "off":
+            return
         leaves, nodes = len(self._nodes.leaves), len(self._nodes.scopes)
         known = len(self.flow.came), len(self.flags)
         if leaves > len(self.flow.came):
@@ -136,6 +138,8 @@ class Signals:
     def begin_with(self, learned: Learned) -> None:
         """Take what was learned elsewhere for what is known here, and for what will be."""
         self.learned = learned
+        if self._policy.evidence.mode == "off":
+            return
         teach(self.baseline, self.hazard, learned, self._nodes, 0, 0)
         make_rates(self.hazard, self._nodes.groups())
         self.refresh()
@@ -145,7 +149,7 @@ class Signals:
         if self._policy.evidence.mode == "off":
             self.time_ms = -1
         self._policy = policy
-        self.refresh()
+        self.grow()
 
     def export(self) -> dict[str, Any]:
         """What a snapshot keeps: everything, packed, for most of it is 0."""
