@@ -9,12 +9,13 @@ ARGS   ?=
 VENV_MADE  := $(VENV)/.made
 DEMO_READY := $(VENV)/.ready-demo
 TEST_READY := $(VENV)/.ready-test
+BENCH_READY := $(VENV)/.ready-bench
 PIP        := $(BIN)/python -m pip --disable-pip-version-check --quiet
 SAY        := @printf '%s\n'
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help supported demo test check check-style check-types check-imports format kafka bench clean
+.PHONY: help supported demo test check check-style check-types check-imports format kafka bench bench-detection clean
 
 help: supported
 	$(SAY) 'Pastille sees in seconds which bank or payment method is down.' '' \
@@ -24,6 +25,7 @@ help: supported
 	  '  make format    put the imports and the layout of the code in order' \
 	  '  make kafka     the embedded Kafka alone (ARGS="--brokers 3 --tls")' \
 	  '  make bench     every benchmark, with its figures' \
+	  '  make bench-detection   how soon and how falsely, beside the exact limit and peers (an hour; ARGS="--quick")' \
 	  '  make clean     remove the environment and every cache in this folder' '' \
 	  'Everything is installed into $(VENV); PYTHON=python3.12 chooses another interpreter.'
 
@@ -46,6 +48,11 @@ $(DEMO_READY): pyproject.toml $(VENV_MADE)
 $(TEST_READY): pyproject.toml $(DEMO_READY)
 	$(SAY) 'installing what the tests need into $(VENV)'
 	@$(PIP) install --group dev
+	@touch $@
+
+$(BENCH_READY): pyproject.toml $(TEST_READY)
+	$(SAY) 'installing the detectors we are compared with into $(VENV)'
+	@$(PIP) install --group bench
 	@touch $@
 
 demo: $(DEMO_READY)
@@ -75,6 +82,9 @@ format: $(TEST_READY)
 
 bench: $(TEST_READY)
 	@for script in tests/benchmarks/[a-z]*.py; do printf '\n== %s\n' "$$script"; $(BIN)/python "$$script" $(ARGS) || exit 1; done
+
+bench-detection: $(BENCH_READY)
+	@$(BIN)/python -m tests.benchmarks.detection $(ARGS)
 
 clean:
 	@rm -rf "$(VENV)" build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
