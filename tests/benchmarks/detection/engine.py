@@ -185,29 +185,9 @@ class Fleet:
 
 
 @allocating
-def play(
-    seed: int,
-    traffic: Traffic,
-    again: Int32s,
-    first: First,
-    channels: Int64s,
-    own: Int32s,
-    rows: Rows,
-    leaf_nodes: Int32s,
-    flow: Any,
-    hazard: Any,
-    known: Any,
-    evidence: Any,
-    recovery: Any,
-    weights: Any,
-    due: Any,
-    flags: Any,
-    bars: Any,
-    time_ms: int,
-    pane_ms: int,
-    closing_ms: int,
-    seconds: int,
-) -> None:
+def play(seed: int, traffic: Traffic, again: Int32s, first: First, channels: Int64s, own: Int32s, rows: Rows,
+         leaf_nodes: Int32s, flow: Any, hazard: Any, known: Any, evidence: Any, recovery: Any, weights: Any, due: Any,
+         flags: Any, bars: Any, time_ms: int, pane_ms: int, closing_ms: int, seconds: int) -> None:  # fmt: skip
     """Second after second: draw votes, tell the flow, run the boundary, note the bars that are passed."""
     np.random.seed(seed)
     edges, cluster = EDGES, traffic.cluster
@@ -224,26 +204,8 @@ def play(
                 again[key, slot] = 0
                 give(flow, edges, votes, key, yes, came - yes + no)
                 first.seen[key] += came + no
-        run(
-            rows,
-            leaf_nodes,
-            flow,
-            hazard,
-            known,
-            evidence,
-            recovery,
-            weights,
-            due,
-            flags,
-            bars,
-            False,
-            False,
-            time_ms,
-            time_ms + 1_000,
-            1_000,
-            pane_ms,
-            closing_ms,
-        )
+        run(rows, leaf_nodes, flow, hazard, known, evidence, recovery, weights, due, flags, bars, False, False,
+            time_ms, time_ms + 1_000, 1_000, pane_ms, closing_ms)  # fmt: skip
         time_ms += 1_000
         note(first, evidence.m, channels, own, time_ms // 1_000)
 
