@@ -30,7 +30,7 @@ class Hazard(NamedTuple):
     entered: Float64s  # [3, leaf, bin] votes
     answers: Float64s  # [3, leaf, bin, YES NO]
     rate: Float64s  # [leaf, bin, YES NO] per second
-    left: Float64s  # [leaf, bin, YES NO]: of the votes that will be approved (refused), the share not answered before
+    left: Float64s  # [leaf, bin, YES NO]: of the votes that will be approved (refused), the share that waits there
 
 
 def make_hazard(leaves: int) -> Hazard:
@@ -106,16 +106,18 @@ def make_rates(hazard: Hazard, parent: Int32s) -> None:
 
 
 def survival(share: Float64s) -> Float64s:
-    """Of the votes that are approved (refused) in the end, the share that is not before each bin.
+    """Of the votes that are approved (refused) in the end, the share that still waits in each bin.
 
     `share[leaf, bin, cause]`: answered so, of those that came to be at risk in the bin. By cumulative incidence
-    (Kalbfleisch and Prentice); where nothing is known of a cause nobody is gone.
+    (Kalbfleisch and Prentice), with half of the bin's own: who waits in a bin has on average come half through it, and
+    were the young taken for newborn, a surge with quick refusals would look like an outage. Where nothing is known of
+    a cause nobody is gone.
     """
     still = np.cumprod(1 - np.minimum(share.sum(axis=-1), 1.0), axis=-1)
     before = np.concatenate([np.ones((*still.shape[:-1], 1)), still[..., :-1]], axis=-1)
     incidence = before[..., None] * share
     total = incidence.sum(axis=-2, keepdims=True)
-    gone = np.cumsum(incidence, axis=-2) - incidence
+    gone = np.cumsum(incidence, axis=-2) - incidence / 2
     left: Float64s = np.where(total > 0, 1 - gone / np.maximum(total, 1e-12), 1.0)
     return np.clip(left, 0.0, 1.0)
 

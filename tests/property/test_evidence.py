@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from detector.counting.columns import APPROVED, CANCELLED, DECLINED, PENDING
-from detector.judging.evidence import PAGE, SLOW, TICKET
+from detector.judging.evidence import PAGE, SLOW, TICKET, alternatives, wait_weights
+from detector.judging.hazard import survival
 from detector.judging.signals import YEAR_S
 from tests.benchmarks.detection.engine import LEVELS_YEARS, Fleet, Traffic, make_first
 from tests.property.evidence_world import GONE_AT_ONCE, NATS, ON, SECOND_MS, Reference, Vote, World
@@ -77,6 +78,29 @@ def test_a_vote_whose_pane_closed_weighs_what_it_did(seed: int) -> None:
         world.step()
         reference.step(ended)
         assert_same(world, reference, (PAGE, TICKET), f"seed {seed}, second {second}")
+
+
+def waits(share: list[float], answered: list[float]) -> list[float]:
+    """Of the votes that end by one cause, the share that waits half-way through each bin; `share[bin]` of those at
+    risk end so there, `answered[bin]` by any cause."""
+    still, ended = 1.0, list[float]()
+    for mine, all_causes in zip(share, answered, strict=True):
+        ended.append(still * mine)
+        still *= 1 - all_causes
+    return [1 - (sum(ended[:bin_]) + ended[bin_] / 2) / sum(ended) for bin_ in range(len(share))]
+
+
+@pytest.mark.parametrize("p", [0.6, 0.9])
+def test_a_young_vote_is_no_evidence(p: float) -> None:
+    """At any age the likelihood ratio of a healthy vote is 1 on average, though refusals come sooner than approvals."""
+    yes, no = [0.17, 0.2, 0.2, 0.4, 0.9], [0.07, 0.02, 0.01, 0.0, 0.0]
+    left = survival(np.array([yes, no]).T[None])
+    other, weight = alternatives(np.array([p]))[0], wait_weights(np.array([p]), left)[0]
+    answered = [a + b for a, b in zip(yes, no, strict=True)]
+    for bin_, (approved, refused) in enumerate(zip(waits(yes, answered), waits(no, answered), strict=True)):
+        ratio = other * (1 - approved) + (1 - other) * (1 - refused)
+        ratio += (p * approved + (1 - p) * refused) * np.exp(weight[bin_])
+        np.testing.assert_allclose(ratio, 1.0, atol=0.01, err_msg=f"bin {bin_}")
 
 
 def mean_time_to_alarm(below_null: float) -> tuple[float, float, float]:
