@@ -33,10 +33,12 @@ class Peer:
     low: float
     high: float
     two: float = 0.0
+    due: int = 1
+    """So many times as many alarms are due where its threshold is found: more for the one that comes close."""
 
 
 PEERS = (
-    Peer("river HDDM_W, lambda 0.05", ports.HDDM_W, math.log(1 / 0.001), 1.0, 60.0, 0.05),
+    Peer("river HDDM_W, lambda 0.05", ports.HDDM_W, math.log(1 / 0.001), 1.0, 60.0, 0.05, 4),
     Peer("river HDDM_A", ports.HDDM_A, math.log(1 / 0.001), 1.0, 60.0),
     Peer("river PageHinkley, delta 0.005, alpha 0.9999", ports.PAGE_HINKLEY, 50.0, 2.0, 120.0, 0.9999),
     Peer("river PageHinkley, delta 0.005, alpha 1", ports.PAGE_HINKLEY, 50.0, 2.0, 120.0, 1.0),
@@ -66,7 +68,7 @@ def of_peer(
     peer: Peer, p0: float, p1: float, per_minute: float, runs: int, seed: int, due: int
 ) -> list[dict[str, Any]]:
     """As published, and with its threshold moved."""
-    between = per_minute * YEAR_MIN
+    between, due = per_minute * YEAR_MIN, due * peer.due
     out = [_row(peer.name, False, peer.kind, peer.default, peer.two, 0.0, p0, p1, per_minute, runs, seed, due)]
     if peer.low != peer.high:
         one = threshold(peer, p0, between, seed, due)
