@@ -6,7 +6,7 @@ Under the null M_t − t is a supermartingale, so the mean time to a false alarm
 volume (Pollak 1987; Shin, Ramdas, Rinaldo: E-detectors). Channels of a node, each with up to four alternatives j:
 
     PAGE, TICKET   approved or refused, against a null lowered by z = 3 or 2 (baseline.shift)
-    TECHNICAL      refused for a technical reason or not
+    TECHNICAL      refused for a technical reason or not: a place kept for it, nothing feeds it yet
     SLOW           answers, against those expected of the ages of all that waits (hazard)
     STALL          votes that came, against those expected at this hour and of the peers (arrivals)
 
