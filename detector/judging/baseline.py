@@ -22,6 +22,8 @@ SLOTS = 48
 ROOT_RATE, ROOT_VOTES, PARENT_VOTES, SLOT_VOTES, START_VOTES = 0.9, 10.0, 15.0, 200.0, 10.0
 LEVEL_HALF_LIFE_H, SLOT_HALF_LIFE_DAYS = 72, 14
 TAU_START, TAU_MIN, TAU_LEARNING, HOUR_VOTES_MIN = 0.25, 0.10, 0.01, 20
+TAU_SPREAD = 0.02
+"""How much tau² differs from scope to scope."""
 VOLUME_TAU_MIN, VOLUME_TAU_ONE_WEEK, VOLUME_WEEKS = 0.2, 0.3, 4
 DAY_MIN, DAY_MAX = 0.5, 2.0
 RATE_MIN, RATE_MAX = 0.0005, 0.9995
@@ -38,9 +40,9 @@ class Baseline(NamedTuple):
     came: Float64s  # [2, node]
     level: Float64s  # [node, APPROVED REFUSED]
     slots: Float64s  # [node, slot, APPROVED REFUSED]
-    tau2: Float64s  # [node]
+    tau2: Float64s  # [node]: as found, also below 0 by chance; `pooled_tau` has the floor
     volumes: Float64s  # [node, slot, week]: votes of an hour; -1: not known
-    volume_tau2: Float64s  # [node]
+    volume_tau2: Float64s  # [node]: as found, also below 0 by chance; `pooled_tau` has the floor
     frozen: Bools  # [2, node]: the hour that goes on, or the one before, was not healthy
     usual: Float64s  # [node]: approval rate in the slot that goes on
     votes: Float64s  # [node]: how many votes that rests upon
@@ -144,11 +146,26 @@ def shift(known: Baseline, z: float, taus: Floats) -> Floats:
 
 
 def pooled_tau(known: Baseline, parents: Int32s) -> Floats:
-    """A node's tau; its parent's where it has too few votes an hour to know its own."""
-    own = np.sqrt(np.maximum(known.tau2, TAU_MIN**2))
+    """How far each node's rate wanders: its own tau² as far as its hours are large enough to show it, and for the rest
+    that of its siblings, or of its parent where they know nothing either."""
+    pull = _certainty(known)
+    tau2 = known.tau2.copy()
+    tau2[0] = known.tau2[0] if pull[0] > 0 else TAU_START**2
+    for generation in _generations(parents):
+        above, weight = parents[generation], pull[generation]
+        total = np.bincount(above, weight, len(tau2))
+        mean = np.bincount(above, weight * known.tau2[generation], len(tau2)) / np.maximum(total, 1e-12)
+        pool = np.where(total > 0, mean, np.maximum(tau2, TAU_MIN**2))[above]
+        tau2[generation] = weight * known.tau2[generation] + (1 - weight) * pool
+    return np.sqrt(np.maximum(tau2, TAU_MIN**2))
+
+
+def _certainty(known: Baseline) -> Floats:
+    """How much of each tau² is the node's own, 0 to 1: its spread among nodes against the chance in its own hours."""
     hourly = known.level.sum(axis=1) * (1 - 0.5 ** (1 / LEVEL_HALF_LIFE_H))
-    pooled: Floats = np.where(hourly >= HOUR_VOTES_MIN, own, np.maximum(own, own[parents]))
-    return pooled
+    chance = 1 / (np.maximum(hourly, 1e-9) * known.usual * (1 - known.usual))
+    own: Floats = TAU_SPREAD**2 / (TAU_SPREAD**2 + TAU_LEARNING * chance**2)
+    return np.where(hourly >= HOUR_VOTES_MIN, own, 0.0)
 
 
 def learn(known: Baseline, parents: Int32s, ended_ms: int) -> Bools:
@@ -178,13 +195,16 @@ def _learn_rates(known: Baseline, parents: Int32s, slot: int, healthy: Bools) ->
 
 
 def _learn_tau(tau2: Floats, approved: Floats, refused: Floats, usual: Floats, which: Bools) -> None:
-    """tau² moves a hundredth of the way to what the hour showed beyond chance, wild hours capped at three sd."""
-    approved, refused = np.maximum(approved, 0.5), np.maximum(refused, 0.5)
-    chance = 1 / approved + 1 / refused
-    off = np.abs(np.log(approved / refused) - logit(usual))
-    capped = np.minimum(off, 3 * np.sqrt(tau2[which] + chance))
+    """tau² moves a hundredth of the way to what the hour showed beyond chance, wild hours capped at three sd.
+
+    How far the hour is off is linear in its approvals, (yes − n p) ÷ (n p (1 − p)) on the logit: the logit of few
+    refusals is skewed, and would be taken for wandering.
+    """
+    votes = approved + refused
+    chance = 1 / (votes * usual * (1 - usual))
+    off = np.abs(approved - votes * usual) * chance
+    capped = np.minimum(off, 3 * np.sqrt(np.maximum(tau2[which], TAU_MIN**2) + chance))
     tau2[which] += TAU_LEARNING * (capped**2 - chance - tau2[which])
-    np.maximum(tau2, TAU_MIN**2, out=tau2)
 
 
 def _learn_volumes(known: Baseline, slot: int, healthy: Bools) -> None:

@@ -3,7 +3,7 @@
     R_j ← (R_j + dt) · exp(llr_j),   M = mean_j R_j,   page when M ≥ A      (Shiryaev-Roberts e-detector, clock time)
 
 Under the null M_t − t is a supermartingale, so the mean time to a false alarm is at least A seconds, whatever the
-volume (Pollak 1987; Shin, Ramdas, Rinaldo: E-detectors). Channels of a node, each with up to four alternatives j:
+volume (Pollak 1987; Shin, Ramdas, Rinaldo: E-detectors). Channels of a node, each with a few alternatives j:
 
     PAGE, TICKET   approved or refused, against a null lowered by z = 3 or 2 (baseline.shift)
     TECHNICAL      refused for a technical reason or not: a place kept for it, nothing feeds it yet
@@ -35,11 +35,12 @@ from detector.judging.flow import GONE, NO, YES, Flow
 
 PAGE, TICKET, TECHNICAL, SLOW, STALL = range(5)
 CHANNELS = 5
-ALTERNATIVES = 4
-COUNTS = (4, 4, 4, 3, 2)
+ALTERNATIVES = 6
+COUNTS = (ALTERNATIVES, ALTERNATIVES, ALTERNATIVES, 3, 2)
 """How many alternatives each channel has."""
-WORSE = (1.0, 2.0, 3.5)
-"""Alternatives of the approval rate, in logits below the null; the fourth is DEAD."""
+WORSE = (1.0, 1.4, 1.8, 2.5, 3.5)
+"""Alternatives of the approval rate, in logits below the null; the last is DEAD. So near each other that a drop
+between two of them, seen from a null that lies low itself, is found hardly later than by one made for it."""
 DEAD = 0.02
 SLOWER = np.array([0.02, 0.25, 0.5])
 FEWER = np.array([0.02, 0.25])

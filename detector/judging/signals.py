@@ -21,6 +21,7 @@ from detector.judging.aging import grow_older
 from detector.judging.baseline import HOUR_MS, Baseline, make_baseline
 from detector.judging.evidence import (
     CHANNELS,
+    COUNTS,
     FEWER,
     PAGE,
     SLOW,
@@ -297,10 +298,8 @@ def move_nodes(known: Baseline, evidence: Evidence, recovery: Recovery, due: Due
             if volume > 0.0:
                 count_llr(evidence.llr[node, STALL], evidence.came[node], volume, FEWER)
             due.pace[node] = _PEERS_KEEP * due.pace[node] + (1.0 - _PEERS_KEEP) * evidence.came[node] / dt_s
-        accumulate(evidence, node, PAGE, 4, time_ms, dt_s)
-        accumulate(evidence, node, TICKET, 4, time_ms, dt_s)
-        accumulate(evidence, node, SLOW, 3, time_ms, dt_s)
-        accumulate(evidence, node, STALL, 2, time_ms, dt_s)
+        for channel in (PAGE, TICKET, SLOW, STALL):
+            accumulate(evidence, node, channel, COUNTS[channel], time_ms, dt_s)
         if recovery.watched[node] == RATE:
             look(recovery, node, evidence.votes[node, YES], evidence.votes[node, NO], time_ms)
         elif recovery.watched[node] == SLOW_COUNT:

@@ -118,7 +118,8 @@ class Reference:
         self.world = world
         self.votes: list[Vote] = []
         nodes = len(world.nodes.scopes)
-        self.r = {(n, c, j): 0.0 for n in range(nodes) for c in (PAGE, TICKET, SLOW) for j in range(4)}
+        counts = {PAGE: 6, TICKET: 6, SLOW: 3}
+        self.r = {(n, c, j): 0.0 for n in range(nodes) for c, count in counts.items() for j in range(count)}
         self.sums, self.onset = dict.fromkeys(self.r, 0.0), dict.fromkeys(self.r, -1)
         self.unsure: set[tuple[int, int, int]] = set()
         """Whose sum was so near 0 that rounding says whether its case began anew."""
@@ -132,7 +133,7 @@ class Reference:
     def weight(self, vote: Vote, node: int, channel: int, j: int) -> float:
         """Nats of a vote as it stands."""
         p = self.null(vote.leaf, node, channel)
-        other = min(0.02, p / 2) if j == 3 else share(log_odds(p) - (1, 2, 3.5)[j])
+        other = min(0.02, p / 2) if j == 5 else share(log_odds(p) - (1, 1.4, 1.8, 2.5, 3.5)[j])
         if vote.status == APPROVED:
             return math.log(other / p)
         if vote.status == DECLINED:
@@ -160,7 +161,7 @@ class Reference:
             vote.has_just_ended = any(vote is one for one in answered)
             for node in self.world.nodes.scopes_of(vote.leaf):
                 for channel in (PAGE, TICKET):
-                    for j in range(4):
+                    for j in range(6):
                         now = self.weight(vote, node, channel, j)
                         llr[node, channel, j] += now - vote.weights.get((node, channel, j), 0.0)
                         vote.weights[node, channel, j] = now
