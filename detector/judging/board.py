@@ -52,11 +52,15 @@ class Board:
         self._tells = True
 
     @property
+    def open_ms(self) -> int:
+        """How long a pane is open after its end."""
+        return self.policy.horizon_ms + self.policy.grace_ms
+
+    @property
     def moment(self) -> streak.Moment:
         """The boundary, for the loops."""
         policy = self.policy
-        closing_ms = policy.horizon_ms + policy.grace_ms
-        return streak.Moment(self.boundary_ms, self.oldest, policy.pane_ms, closing_ms, policy.ring_ms, self.now)
+        return streak.Moment(self.boundary_ms, self.oldest, policy.pane_ms, self.open_ms, policy.ring_ms, self.now)
 
     def pane_of(self, at_ms: int) -> int:
         """The pane a time lies in."""
@@ -93,9 +97,7 @@ class Board:
     @property
     def _news(self) -> tuple[int, int]:
         """The boundary that counts come in for, END where they are no news, and how long a pane is open."""
-        policy = self.policy
-        at_ms = self.boundary_ms if self._tells and self.has_evidence else END
-        return at_ms, policy.horizon_ms + policy.grace_ms
+        return self.boundary_ms if self._tells and self.has_evidence else END, self.open_ms
 
     def _numbers(self, cells: Cells) -> Int32s:
         known = len(self.nodes.leaves)

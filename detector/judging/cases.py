@@ -5,16 +5,16 @@ Stands between the lifecycle and the board's signals; does not decide who is nam
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import numpy as np
 
 from detector.counting.columns import Int64s
-from detector.counting.tally import Details, Source
 from detector.judging import shops
 from detector.judging.board import Board
 from detector.judging.evidence import PAGE, SLOW, forget
 from detector.judging.finding import Finding, find
+from detector.judging.lately import Lately
 from detector.judging.outage import Outage
 from detector.judging.recovery import CALM, RATE, SLOW_COUNT, STALL_COUNT, is_over, watch
 
@@ -25,18 +25,24 @@ AGAIN_MS = 5_000
 class Cases:
     """What the evidence says of a board's outages."""
 
-    def __init__(self, board: Board, details: Mapping[Source, Details]) -> None:
+    def __init__(self, board: Board, lately: Lately) -> None:
         self.board = board
-        self.details = details
+        self.lately = lately
 
-    def findings(self) -> list[Finding]:
-        """What the evidence names now; nothing between two askings."""
+    def findings(self, outages: Iterable[Outage]) -> list[Finding]:
+        """What the evidence names now, beside the open outages; nothing between two askings."""
         board = self.board
         if not board.has_evidence or not board.signals.flags.any():
             return []
         if not board.signals.changed and board.boundary_ms % AGAIN_MS:
             return []
-        return find(board, self.details.values())
+        blamed = {merchant for outage in outages if (merchant := outage.scope.value("merchant")) is not None}
+        found = find(board, self.lately, blamed)
+        for finding in found:
+            if finding.scope.value("merchant") is not None:
+                # What one shop showed is accounted for: what the others show begins anew.
+                self._forget(self._nodes_of(finding.cells))
+        return found
 
     def next_due_ms(self, never: int) -> int:
         """When to ask again."""
@@ -62,7 +68,8 @@ class Cases:
         """A shop is well once its payments have been approved again for as long as a scope's."""
         board = self.board
         leaves = {board.nodes.leaves[leaf] for leaf in outage.cells}
-        if not shops.is_well(self.details.values(), leaves, merchant, outage.rate or 1.0):
+        counts = self.lately.since(board.boundary_ms - board.policy.evidence.recovery_hold_ms, leaves, board.open_ms)
+        if not shops.is_well(counts, merchant, outage.rate or 1.0):
             outage.hold_ms = None
         elif outage.hold_ms is None:
             outage.hold_ms = board.boundary_ms
@@ -82,17 +89,25 @@ class Cases:
         if self.board.has_evidence:
             self.board.signals.recovery.watched[outage.node] = CALM
             if recovered:
-                nodes = self._touching(outage)
-                forget(self.board.signals.evidence, nodes)
-                self.board.signals.flags[nodes] = 0
+                self._forget(self._touching(outage))
 
     def freeze(self, outages: Iterable[Outage]) -> None:
-        """Nothing that an open outage touches is learned as usual."""
+        """Nothing within an open outage is learned as usual. What lies above it is frozen by its own evidence alone:
+        else one small bank that is down for long would keep the platform from learning."""
         if self.board.has_evidence:
+            own = self.board.nodes.own_nodes()
             for outage in outages:
-                self.board.signals.baseline.frozen[0, self._touching(outage)] = True
+                leaves = np.union1d(self.board.nodes.leaves_of(outage.node), sorted(outage.cells)).astype(np.int64)
+                self.board.signals.baseline.frozen[0, [outage.node, *own[leaves]]] = True
 
     def _touching(self, outage: Outage) -> Int64s:
-        leaves = np.union1d(self.board.nodes.leaves_of(outage.node), sorted(outage.cells)).astype(np.int64)
-        nodes = np.unique(self.board.nodes.leaf_nodes[leaves])
+        return self._nodes_of(np.union1d(self.board.nodes.leaves_of(outage.node), sorted(outage.cells)))
+
+    def _nodes_of(self, leaves: Iterable[int]) -> Int64s:
+        """All nodes above some leaves."""
+        nodes = np.unique(self.board.nodes.leaf_nodes[np.array(sorted(leaves), np.int64)])
         return nodes[nodes >= 0].astype(np.int64)
+
+    def _forget(self, nodes: Int64s) -> None:
+        forget(self.board.signals.evidence, nodes)
+        self.board.signals.flags[nodes] = 0

@@ -18,12 +18,12 @@ import numpy as np
 from detector.compiled import allocating
 from detector.contracts.scope import Scope
 from detector.counting.columns import Bools, Float64s, Int32s, Int64s
-from detector.counting.tally import Details
 from detector.judging import shops
 from detector.judging.board import Board
 from detector.judging.evidence import FEWER, PAGE, SLOW, SLOWER, STALL, TICKET, best_onset
 from detector.judging.flow import EDGES, NO, YES, age_bin
 from detector.judging.hazard import WIDTH_S
+from detector.judging.lately import Lately
 from detector.judging.localise import Cause, Table, localise
 from detector.judging.outage import Kind
 from detector.judging.ring import APPROVED, DECLINED, END, ERROR, PENDING, Rows
@@ -55,26 +55,28 @@ class Finding:
     """Yes and no, or seen and due, since the onset."""
 
 
-def find(board: Board, details: Collection[Details]) -> list[Finding]:
-    """What the evidence names at the board's boundary; `details` are those of the sources."""
+def find(board: Board, lately: Lately, blamed: Collection[str]) -> list[Finding]:
+    """What the evidence names at the board's boundary; `lately` says what each merchant did, `blamed` who is to blame
+    already."""
     explained = np.zeros(len(board.nodes.leaves), np.bool_)
     found: list[Finding] = []
     for channel, bits in _CHANNELS:
         flagged = np.flatnonzero(board.signals.flags & bits)
         if len(flagged):
             found += _in_channel(board, channel, flagged, explained)
-    named = (_past_gate(board, details, finding) for finding in found)
+    named = (_past_gate(board, lately, blamed, finding) for finding in found)
     return [finding for finding in named if finding is not None]
 
 
-def _past_gate(board: Board, details: Collection[Details], finding: Finding) -> Finding | None:
+def _past_gate(board: Board, lately: Lately, blamed: Collection[str], finding: Finding) -> Finding | None:
     """The finding, or that one merchant is to blame; None where merchants have no names and could be one."""
     if finding.channel != PAGE:
         return finding
     leaves = {board.nodes.leaves[leaf] for leaf in finding.cells}
     cells = sorted(finding.cells)
     weight = board.signals.weights.answer[TICKET, 0, cells].mean(axis=0)
-    merchant = shops.suspect(details, leaves, *finding.down, weight[:, YES], weight[:, NO])
+    counts = lately.since(finding.onset_ms, leaves, board.open_ms)
+    merchant = shops.suspect(counts, *finding.down, weight[:, YES], weight[:, NO], blamed)
     if merchant is None or board.policy.rules(finding.scope).min_merchants <= 1:
         return finding
     if shops.is_nameless(merchant):

@@ -137,7 +137,7 @@ class Judge:
         self.board.put(mine.number, tally.cells, first)
         self.newest_start_ms = max(self.newest_start_ms, min(tally.newest_start_ms, tally.boundary_ms))
         if tally.details is not None:
-            self.report.details[tally.source] = tally.details
+            self.report.lately.note(tally.source, tally.boundary_ms, tally.details)
 
     def _age(self) -> None:
         """Pendings age up to the newest start on the platform, those of a source that is away up to where it was."""

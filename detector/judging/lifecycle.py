@@ -35,7 +35,7 @@ class Lifecycle:
         self.waiting: dict[int, int] = {}  # node -> boundary (ms) since which its breach waits
         self.ordinals: dict[str, int] = {}  # scope key -> ordinal of its last outage
         self.catching_up = False
-        self.cases = Cases(board, report.details)
+        self.cases = Cases(board, report.lately)
         self.rule = ResolveRule(board)
 
     # ── at a boundary ──
@@ -43,14 +43,14 @@ class Lifecycle:
     def judge(self, breaches: int) -> list[Change]:
         """What changes at the board's boundary, which has this many nodes in breach."""
         self.maintenances.move_to(self.board.boundary_ms, self.open.values())
-        findings = self.cases.findings()
+        findings = self.cases.findings(self.open.values())
         if not (breaches or self.open or self.waiting or findings):
             return []
         self.rule.note_usual_rates(self.open.values())
         self.cases.freeze(self.open.values())
         resolved = list(self._look_at_open())
         if resolved:
-            breaches, findings = self.board.evaluate(), self.cases.findings()
+            breaches, findings = self.board.evaluate(), self.cases.findings(self.open.values())
         changes = resolved + (list(self._look_at_breaches()) if breaches else self._nothing_waits())
         changes += self._look_at_findings(findings)
         return changes + list(self._look_at_maintenances())

@@ -11,15 +11,14 @@ from detector.contracts.codes import label
 from detector.contracts.models import CodeCount, Evidence, Input, OutageData, ScopeFields, Window
 from detector.contracts.scope import Scope
 from detector.counting.columns import Int64s
-from detector.counting.tally import Details, Source
 from detector.judging.board import Board
 from detector.judging.circumstances import bad_merchants, top_codes
 from detector.judging.explain import Facts, explain
+from detector.judging.lately import Lately, counts_of
 from detector.judging.maintenance import Maintenances
 from detector.judging.outage import Outage
 from detector.judging.recent import nothing
 from detector.judging.ring import CANCELLED_LATE, DECLINED, END, ERROR, PENDING
-from detector.judging.shops import counts_of
 from detector.judging.sources import Sources
 
 WORKING_WINDOW_MS = 300_000
@@ -30,13 +29,13 @@ _VOTES, _FIRST_PENDING = 6, 7
 
 
 class Report:
-    """Values for outage events; `details` holds what each source said last."""
+    """Values for outage events; `lately` holds what each source said last."""
 
     def __init__(self, board: Board, sources: Sources, maintenances: Maintenances) -> None:
         self.board = board
         self.sources = sources
         self.maintenances = maintenances
-        self.details: dict[Source, Details] = {}
+        self.lately = Lately()
 
     def data(self, outage: Outage, others: Iterable[Outage], usual: float | None, reason: str | None,
              ended_ms: int | None, parent_id: str | None) -> OutageData:  # fmt: skip
@@ -45,7 +44,7 @@ class Report:
         leaves = {board.nodes.leaves[leaf] for leaf in board.nodes.leaves_of(outage.node).tolist()}
         evidence = self._evidence(outage, leaves, usual)
         # The details reach back to before it began: without a red in it their codes are of other payments.
-        codes = top_codes(self.details.values(), leaves) if evidence.declined + evidence.error else []
+        codes = top_codes(self.lately.newest.values(), leaves) if evidence.declined + evidence.error else []
         elsewhere = [other for other in others if other.node != outage.node]
         return OutageData(
             outage_id=outage.outage_id, sequence=outage.sequence, scope=ScopeFields.of(outage.scope),
@@ -72,7 +71,7 @@ class Report:
             payments=int(counts[:6].sum()), approved=int(counts[_APPROVED]), declined=int(counts[DECLINED]),
             error=int(counts[ERROR]), pending=int(counts[PENDING]),
             oldest_pending_s=None if age_ms is None else age_ms / 1000, votes=int(counts[_VOTES]),
-            merchants=max(bad_merchants(self.details.values(), leaves), int(board.found.merchants[outage.node])),
+            merchants=max(bad_merchants(self.lately.newest.values(), leaves), int(board.found.merchants[outage.node])),
             baseline_rate=usual, return_period_s=outage.return_period_s, lower_bound=outage.lower_bound,
         )  # fmt: skip
 
@@ -85,7 +84,7 @@ class Report:
         """What the details hold of a merchant now: the open panes' payments."""
         leaves = {self.board.nodes.leaves[leaf] for leaf in outage.cells}
         counts = nothing()
-        counts[[_APPROVED, DECLINED]] = counts_of(self.details.values(), leaves).get(merchant, (0, 0))
+        counts[[_APPROVED, DECLINED]] = counts_of(self.lately.newest.values(), leaves).get(merchant, (0, 0))
         return counts
 
     def _explanation(self, outage: Outage, elsewhere: list[Outage], evidence: Evidence,

@@ -1,7 +1,7 @@
 """Three traps that strike: one merchant's bug, cards tested at one merchant, a surge of volume.
 
 The gate is asked as the Judge asks it, every five seconds while the bar is passed: with the votes since the onset, and
-merchants by their shares of the open panes. A page is one for the bank; that a merchant is blamed is no page.
+merchants by what the details said lately. A page is one for the bank; that a merchant is blamed is no page.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from detector.counting.columns import Float64s, Int32s
-from detector.counting.tally import Details
+from detector.counting.tally import Details, Source
 from detector.judging import shops as gate
-from detector.judging.evidence import NO, PAGE, TICKET, YES, best_onset
+from detector.judging.evidence import NO, PAGE, TICKET, YES, best_onset, forget
+from detector.judging.lately import Lately, counts_of
 from tests.benchmarks.detection import shops_play, surge
 from tests.benchmarks.detection.engine import HISTORY_DAYS, Fleet
 from tests.benchmarks.detection.shops_play import MERCHANTS, PANE_S, Shops, make_shops
@@ -24,6 +25,7 @@ HEALTHY_S = 900
 OPEN_PANES = 132
 """Of 660 s: what details hold."""
 POINTS_MIN, LOST_MIN = 0.05, 5.0
+SOURCE = Source("default", 0)
 
 
 def run(quick: bool, seed: int) -> Iterator[list[dict[str, Any]]]:
@@ -70,6 +72,7 @@ def _episode(trap: str, per_minute: float, minutes: int, seed: int, exact: bool)
     panes = (HEALTHY_S + minutes * 60) // PANE_S
     made, start_s = make_shops(KEYS, panes, struck), fleet.signals.time_ms // 1_000
     pages, blames = np.full(KEYS, -1.0), np.full(KEYS, -1.0)
+    lately = [Lately() for _ in range(KEYS)]
     for pane in range(panes):
         second = pane * PANE_S - HEALTHY_S
         if second == 0:
@@ -80,13 +83,23 @@ def _episode(trap: str, per_minute: float, minutes: int, seed: int, exact: bool)
         fleet.signals.time_ms += PANE_S * 1_000
         if fleet.signals.time_ms % 3_600_000 == 0:
             fleet.learn()
-        _ask(fleet, made, pane, start_s, second + PANE_S, exact, pages, blames)
+        _tell(fleet, made, pane, lately)
+        _ask(fleet, made, pane, start_s, second + PANE_S, exact, lately, pages, blames)
     return pages, blames
 
 
+def _tell(fleet: Fleet, made: Shops, pane: int, lately: list[Lately]) -> None:
+    """Every key's source tells what its open panes hold."""
+    shown = made.counts[:, max(0, pane + 1 - OPEN_PANES) : pane + 1].sum(axis=1)
+    for key in range(KEYS):
+        told = details(fleet.nodes.leaves[key], shown[key])
+        lately[key].note(SOURCE, fleet.signals.time_ms, told)
+
+
 def _ask(
-    fleet: Fleet, made: Shops, pane: int, start_s: int, second: int, exact: bool, pages: Float64s, blames: Float64s
-) -> None:
+    fleet: Fleet, made: Shops, pane: int, start_s: int, second: int, exact: bool, lately: list[Lately],
+    pages: Float64s, blames: Float64s,
+) -> None:  # fmt: skip
     """Ask the gate about every key past the bar that has no page yet."""
     for key in np.flatnonzero((fleet.signals.flags[fleet.own] & (1 << PAGE)) > 0):
         if pages[key] >= 0 or second < 0:
@@ -95,15 +108,20 @@ def _ask(
         since = made.counts[key, max(0, (onset_ms // 1_000 - start_s) // PANE_S) : pane + 1].sum(axis=0)
         yes, no = (float(count) for count in since.sum(axis=0))
         weight = fleet.signals.weights.answer[TICKET, 0, [key]].mean(axis=0)
-        shown = since if exact else made.counts[key, max(0, pane + 1 - OPEN_PANES) : pane + 1].sum(axis=0)
-        told = details(fleet.nodes.leaves[key], shown)
-        suspect = gate.suspect([told], {fleet.nodes.leaves[key]}, yes, no, weight[:, YES], weight[:, NO])
+        if exact:
+            told = counts_of([details(fleet.nodes.leaves[key], since)], {fleet.nodes.leaves[key]})
+            counts = {merchant: one.astype(np.float64) for merchant, one in told.items()}
+        else:
+            counts = lately[key].since(onset_ms, {fleet.nodes.leaves[key]}, OPEN_PANES * PANE_S * 1_000)
+        blamed = {f"shop-{made.struck[key]}"} if blames[key] >= 0 else set()
+        suspect = gate.suspect(counts, yes, no, weight[:, YES], weight[:, NO], blamed)
         usual = float(fleet.signals.baseline.usual[fleet.own[key]])
         matters = usual * (yes + no) - yes >= LOST_MIN and usual - yes / max(yes + no, 1.0) >= POINTS_MIN
         if suspect is None and matters:
             pages[key] = second
-        elif suspect is not None and blames[key] < 0:
-            blames[key] = second
+        elif suspect is not None:
+            blames[key] = second if blames[key] < 0 else blames[key]
+            forget(fleet.signals.evidence, fleet.own[key : key + 1].astype(np.int64))
 
 
 def details(leaf: tuple[str, ...], counts: Int32s) -> Details:

@@ -1,0 +1,126 @@
+"""What each merchant did lately: the sources' details as they were told over the last hour, to be compared.
+
+Details say what the open panes hold at a moment, and a payment is held for as long as its pane is open. So what is held
+now came within that time, what was held so long ago came in the time before, and so on; of what was held at the onset,
+the part that is left of that last time came before it:
+
+    came(onset, now) = held(now) + held(now − open) + … − held(onset) · (1 − (rest ÷ open))
+
+Does not know who is to blame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+
+from detector.contracts.scope import Leaf
+from detector.counting.columns import Float64s, Int32s, Int64s
+from detector.counting.tally import Details, Source
+from detector.judging.circumstances import rows_of
+
+APPROVED, RED = 1, 2
+"""Columns of `Details.merchant_counts`."""
+SPAN_MS = 3_600_000
+FINE_MS, STEP_MS = 60_000, 30_000
+"""All that was told in the last minute is kept, of the time before the last in each half."""
+NAMES_MAX = 65_536
+
+
+class Held(NamedTuple):
+    """What a source held at a moment, row by row; leaves and merchants by number."""
+
+    at_ms: int
+    leaf: Int32s
+    merchant: Int32s
+    counts: Int32s  # [row, approved red]
+
+
+class Lately:
+    """Of every source what it told; `newest` is the last of it as it came."""
+
+    def __init__(self) -> None:
+        self.newest: dict[Source, Details] = {}
+        self._told: dict[Source, list[Held]] = {}
+        self._leaves: dict[Leaf, int] = {}
+        self._merchants: dict[str, int] = {}
+
+    def note(self, source: Source, boundary_ms: int, details: Details) -> None:
+        """A source tells its details anew."""
+        self.newest[source] = details
+        if len(self._merchants) > NAMES_MAX:
+            self._forget_names()
+        leaves = _numbered(self._leaves, details.leaves)
+        merchants = _numbered(self._merchants, details.merchants)
+        held = Held(
+            boundary_ms, leaves[details.merchant_leaf], merchants[details.merchant],
+            details.merchant_counts[:, [APPROVED, RED]],
+        )  # fmt: skip
+        told = [*self._told.get(source, []), held]
+        kept = [one for one, following in pairwise(told) if _is_kept(one.at_ms, following.at_ms, boundary_ms)]
+        self._told[source] = [*kept, held]
+
+    def since(self, onset_ms: int, leaves: Collection[Leaf], open_ms: int) -> Mapping[str, Float64s]:
+        """Approved and refused payments of each merchant in the leaves since about `onset_ms`, by name."""
+        wanted = np.zeros(len(self._leaves) + 1, np.bool_)
+        wanted[[self._leaves[leaf] for leaf in leaves if leaf in self._leaves]] = True
+        came = np.zeros((len(self._merchants), 2))
+        for told in self._told.values():
+            for held, weight in _weighted(told, onset_ms, open_ms):
+                rows = wanted[held.leaf]
+                np.add.at(came, held.merchant[rows], weight * held.counts[rows])
+        came = np.maximum(came, 0.0)
+        some = sorted(name for name, number in self._merchants.items() if came[number].any())
+        return {name: came[self._merchants[name]] for name in some}
+
+    def _forget_names(self) -> None:
+        """Only those that are still held keep a number."""
+        used = {n for told in self._told.values() for held in told for n in held.merchant.tolist()}
+        names = [name for name, number in self._merchants.items() if number in used]
+        moved = np.zeros(len(self._merchants), np.int32)
+        moved[[self._merchants[name] for name in names]] = np.arange(len(names))
+        self._merchants = {name: number for number, name in enumerate(names)}
+        for source, told in self._told.items():
+            self._told[source] = [held._replace(merchant=moved[held.merchant]) for held in told]
+
+
+def counts_of(details: Iterable[Details], leaves: Collection[Leaf]) -> Mapping[str, Int64s]:
+    """Approved and refused payments of each merchant in the leaves that are held now, by name."""
+    found: dict[str, Int64s] = {}
+    for one in details:
+        rows = np.flatnonzero(rows_of(one.leaves, one.merchant_leaf, leaves))
+        for merchant, counts in zip(one.merchant[rows].tolist(), one.merchant_counts[rows], strict=True):
+            pair = found.setdefault(one.merchants[merchant], np.zeros(2, np.int64))
+            pair += counts[[APPROVED, RED]]
+    return dict(sorted(found.items()))
+
+
+def _weighted(told: list[Held], onset_ms: int, open_ms: int) -> Iterator[tuple[Held, float]]:
+    """How often what was held at each moment counts in what came since the onset."""
+    end = told[-1]
+    yield end, 1.0
+    while (earlier := _held_at(told, end.at_ms - open_ms)) is not None and earlier.at_ms > onset_ms:
+        end = earlier
+        yield end, 1.0
+    onset = _held_at(told, onset_ms)
+    if onset is not None and end.at_ms - onset.at_ms < open_ms:
+        yield onset, (end.at_ms - onset.at_ms) / open_ms - 1.0
+
+
+def _held_at(told: list[Held], at_ms: int) -> Held | None:
+    """What was told last by then."""
+    return next((held for held in reversed(told) if held.at_ms <= at_ms), None)
+
+
+def _is_kept(at_ms: int, following_ms: int, now_ms: int) -> bool:
+    """Whether what was told is still needed."""
+    is_last = at_ms // STEP_MS != following_ms // STEP_MS
+    return at_ms > now_ms - FINE_MS or (is_last and following_ms > now_ms - SPAN_MS)
+
+
+def _numbered(known: dict[Leaf, int] | dict[str, int], names: Iterable[Leaf] | Iterable[str]) -> Int32s:
+    """The numbers of names; new ones get the next."""
+    return np.array([known.setdefault(name, len(known)) for name in names] or [0], np.int32)  # type: ignore[arg-type]  # both are of one kind
