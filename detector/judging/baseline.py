@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from detector.compiled import compiled
 from detector.counting.columns import Bools, Float64s, Int32s, Int64s
 
 HOUR_MS = 3_600_000
@@ -25,6 +26,8 @@ TAU_START, TAU_MIN, TAU_LEARNING, HOUR_VOTES_MIN = 0.25, 0.10, 0.01, 20
 TAU_SPREAD = 0.02
 """How much tau² differs from scope to scope."""
 VOLUME_TAU_MIN, VOLUME_TAU_ONE_WEEK, VOLUME_WEEKS = 0.2, 0.3, 4
+WINDOW_MS, WINDOW_VOTES_MIN, WINDOW_PRIOR_H = 120_000, 8.0, 4.0
+"""How far volume wanders within an hour is seen in windows of two minutes, of hours with so many votes in each."""
 DAY_MIN, DAY_MAX = 0.5, 2.0
 RATE_MIN, RATE_MAX = 0.0005, 0.9995
 LATEST, BEFORE = range(2)
@@ -42,7 +45,10 @@ class Baseline(NamedTuple):
     slots: Float64s  # [node, slot, APPROVED REFUSED]
     tau2: Float64s  # [node]: as found, also below 0 by chance; `pooled_tau` has the floor
     volumes: Float64s  # [node, slot, week]: votes of an hour; -1: not known
-    volume_tau2: Float64s  # [node]: as found, also below 0 by chance; `pooled_tau` has the floor
+    volume_tau2: Float64s  # [node]: from hour to hour
+    window: Float64s  # [node]: votes of the two minutes that go on
+    windows: Float64s  # [2, node, COUNT SUM SQUARES]: of the logs of such windows, `hours` alike
+    bursts: Float64s  # [node, 2]: variance of the log within hours, summed over hours, and how many these are
     frozen: Bools  # [2, node]: the hour that goes on, or the one before, was not healthy
     usual: Float64s  # [node]: approval rate in the slot that goes on
     votes: Float64s  # [node]: how many votes that rests upon
@@ -55,7 +61,8 @@ def make_baseline(nodes: int) -> Baseline:
     return Baseline(
         np.zeros((2, nodes, 2)), np.zeros((2, nodes)), np.zeros((nodes, 2)), np.zeros((nodes, SLOTS, 2)),
         np.full(nodes, TAU_START**2), np.full((nodes, SLOTS, VOLUME_WEEKS), -1.0),
-        np.full(nodes, VOLUME_TAU_MIN**2), np.zeros((2, nodes), np.bool_), np.full(nodes, ROOT_RATE),
+        np.full(nodes, VOLUME_TAU_MIN**2), np.zeros(nodes), np.zeros((2, nodes, 3)), np.zeros((nodes, 2)),
+        np.zeros((2, nodes), np.bool_), np.full(nodes, ROOT_RATE),
         np.full(nodes, START_VOTES), np.full(nodes, -1.0), np.ones(nodes),
     )  # fmt: skip
 
@@ -110,10 +117,9 @@ def refresh(known: Baseline, parents: Int32s, at_ms: int) -> None:
 
 
 def _volume(known: Baseline, slot: int) -> Floats:
-    """Votes a second: the least of the hours around, so that the hour's change is none, times the day's factor."""
-    near = [_expected(known, slot // 24 * 24 + (slot + step) % 24) for step in (-1, 0, 1)]
-    least = np.minimum(np.minimum(near[0], near[1]), near[2])
-    return np.where(least >= 0, least * known.day / 3600, -1.0)
+    """Votes a second: the hour's, times the day's factor."""
+    expected = _expected(known, slot)
+    return np.where(expected >= 0, expected * known.day / 3600, -1.0)
 
 
 def _expected(known: Baseline, slot: int) -> Floats:
@@ -122,11 +128,24 @@ def _expected(known: Baseline, slot: int) -> Floats:
     return np.where(own >= 0, own, other)
 
 
-def volume_tau(known: Baseline) -> Floats:
-    """How far an hour's volume wanders, on the log; more where few weeks are known."""
+def volume_tau(known: Baseline, parents: Int32s) -> Floats:
+    """How far volume wanders, on the log: from hour to hour, within one, and more where few weeks are known."""
     weeks = np.maximum(1, (known.volumes >= 0).sum(axis=2).max(axis=1))
-    tau: Floats = np.sqrt(known.volume_tau2 + VOLUME_TAU_ONE_WEEK**2 / weeks)
+    variance, hours = known.bursts[:, 0], known.bursts[:, 1]
+    found = variance / np.maximum(hours, 1e-9)
+    within = np.maximum(0.0, _pooled(found, hours / (hours + WINDOW_PRIOR_H), VOLUME_TAU_MIN**2, parents))
+    tau: Floats = np.sqrt(known.volume_tau2 + VOLUME_TAU_ONE_WEEK**2 / weeks + within)
     return tau
+
+
+@compiled
+def note_window(known: Baseline, node: int) -> None:
+    """Two minutes are over."""
+    log = np.log(known.window[node] + 0.5)
+    known.windows[LATEST, node, 0] += 1.0
+    known.windows[LATEST, node, 1] += log
+    known.windows[LATEST, node, 2] += log * log
+    known.window[node] = 0.0
 
 
 def _median(history: Floats) -> Floats:
@@ -148,16 +167,21 @@ def shift(known: Baseline, z: float, taus: Floats) -> Floats:
 def pooled_tau(known: Baseline, parents: Int32s) -> Floats:
     """How far each node's rate wanders: its own tau² as far as its hours are large enough to show it, and for the rest
     that of its siblings, or of its parent where they know nothing either."""
-    pull = _certainty(known)
-    tau2 = known.tau2.copy()
-    tau2[0] = known.tau2[0] if pull[0] > 0 else TAU_START**2
-    for generation in _generations(parents):
-        above, weight = parents[generation], pull[generation]
-        total = np.bincount(above, weight, len(tau2))
-        mean = np.bincount(above, weight * known.tau2[generation], len(tau2)) / np.maximum(total, 1e-12)
-        pool = np.where(total > 0, mean, np.maximum(tau2, TAU_MIN**2))[above]
-        tau2[generation] = weight * known.tau2[generation] + (1 - weight) * pool
+    tau2 = _pooled(known.tau2, _certainty(known), TAU_START**2, parents)
     return np.sqrt(np.maximum(tau2, TAU_MIN**2))
+
+
+def _pooled(found: Floats, own: Floats, start: float, parents: Int32s) -> Floats:
+    """Each node's value as far as it is its own (`own`, 0 to 1), else its siblings' mean, its parent's, or `start`."""
+    out = found.copy()
+    out[0] = own[0] * found[0] + (1 - own[0]) * start
+    for generation in _generations(parents):
+        above, weight = parents[generation], own[generation]
+        total = np.bincount(above, weight, len(out))
+        mean = np.bincount(above, weight * found[generation], len(out)) / np.maximum(total, 1e-12)
+        pool = np.where(total > 0, mean, out)[above]
+        out[generation] = weight * found[generation] + (1 - weight) * pool
+    return out
 
 
 def _certainty(known: Baseline) -> Floats:
@@ -168,13 +192,16 @@ def _certainty(known: Baseline) -> Floats:
     return np.where(hourly >= HOUR_VOTES_MIN, own, 0.0)
 
 
-def learn(known: Baseline, parents: Int32s, ended_ms: int) -> Bools:
-    """The hour before `ended_ms` is over: learn the one before it, where both were healthy; which nodes did."""
+def learn(known: Baseline, parents: Int32s, ended_ms: int, is_whole: bool = True) -> Bools:
+    """The hour before `ended_ms` is over: learn the one before it, where both were healthy; which nodes did. Of an hour
+    that was not seen as a whole the volume is not known."""
     healthy: Bools = ~(known.frozen[LATEST] | known.frozen[BEFORE])
     slot = slot_of(ended_ms - 2 * HOUR_MS)
     _learn_rates(known, parents, slot, healthy)
-    _learn_volumes(known, slot, healthy)
-    for table in (known.hours, known.came, known.frozen):
+    if is_whole:
+        _learn_volumes(known, slot, healthy)
+        _learn_bursts(known, healthy)
+    for table in (known.hours, known.came, known.windows, known.frozen):
         table[BEFORE] = table[LATEST]
         table[LATEST] = 0
     return healthy
@@ -220,3 +247,13 @@ def _learn_volumes(known: Baseline, slot: int, healthy: Bools) -> None:
     known.day[counts] = (known.day[counts] + ratio[counts]) / 2
     known.volumes[healthy, slot, 1:] = known.volumes[healthy, slot, :-1]
     known.volumes[healthy, slot, 0] = came[healthy]
+
+
+def _learn_bursts(known: Baseline, healthy: Bools) -> None:
+    """What an hour's windows show beyond chance; an hour of few votes shows nothing but chance."""
+    count, total, squares = known.windows[BEFORE].T
+    mean = known.came[BEFORE] / np.maximum(count, 1.0)
+    enough = healthy & (count >= 2) & (mean >= WINDOW_VOTES_MIN)
+    beyond = (squares - total**2 / np.maximum(count, 1.0)) / np.maximum(count - 1, 1.0) - 1 / np.maximum(mean, 1.0)
+    known.bursts[:] *= 0.5 ** (1 / (24 * SLOT_HALF_LIFE_DAYS))
+    known.bursts[enough] += np.stack([beyond[enough], np.ones(int(enough.sum()))], axis=1)

@@ -227,8 +227,10 @@ class Judge:
 
     # ── what is usual ──
 
-    def learned(self) -> Learned:
-        """What the statistics know by now."""
+    def learned(self, ended: bool = False) -> Learned:
+        """What the statistics know by now; `ended`: no more will come, so the last hours are learned too."""
+        if ended:
+            self.board.signals.close()
         return learned_of(self.board.signals.baseline, self.board.signals.hazard, self.board.nodes)
 
     def begin_with(self, learned: Learned) -> None:

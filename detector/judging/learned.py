@@ -17,8 +17,8 @@ from detector.judging.baseline import Baseline
 from detector.judging.hazard import LEARNED, Hazard
 from detector.judging.nodes import Nodes
 
-VERSION = 1
-_OF_NODES = ("level", "slots", "tau2", "volumes", "volume_tau2")
+VERSION = 2
+_OF_NODES = ("level", "slots", "tau2", "volumes", "volume_tau2", "bursts")
 """All but the day's factor, which is of the day."""
 _OF_LEAVES = ("at_risk", "entered", "answers")
 

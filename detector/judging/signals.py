@@ -48,6 +48,10 @@ YEAR_S = 365.25 * 86_400
 MINUTE_MS = 60_000
 _PEERS_KEEP = 0.5 ** (1 / 120)
 """What the peers do now is smoothed with a half-life of two minutes."""
+_OWN_KEEP = 0.5 ** (1 / 1_800)
+"""What a scope does itself, with a half-life of half an hour: a stall is a fall from that too."""
+STALL_DOUBT_S = 86_400.0
+"""From this evidence on it does not count as what the scope does."""
 HOURLY_MIN = 2.0
 """A scope of which fewer votes an hour are expected does not stall alone."""
 
@@ -61,6 +65,8 @@ class Due(NamedTuple):
     volume: Float64s  # votes a second expected at least; 0: not watched
     share: Float64s  # of the peers' votes
     pace: Float64s  # votes a second that come now, smoothed
+    own: Float64s  # votes a second expected at least, by what came within the last hour
+    quiet: Float64s  # of what is usual so much is expected at least
 
 
 class Bars(NamedTuple):
@@ -77,7 +83,7 @@ class Signals:
 
     def __init__(self, policy: Policy, nodes: Nodes) -> None:
         self._policy, self._nodes = policy, nodes
-        self.time_ms = -1
+        self.time_ms = self.began_ms = -1
         self.flow, self.hazard = make_flow(0), make_hazard(0)
         self.baseline, self.evidence, self.recovery = make_baseline(0), make_evidence(0), make_recovery(0)
         self.weights = no_weights(nodes.width)
@@ -101,7 +107,7 @@ class Signals:
             self.flow = _longer(self.flow, make_flow(leaves))
             self.hazard = _longer(self.hazard, make_hazard(leaves), ("at_risk", "entered", "answers"))
         if nodes > len(self.flags):
-            self.baseline = _longer(self.baseline, make_baseline(nodes), ("hours", "came", "frozen"))
+            self.baseline = _longer(self.baseline, make_baseline(nodes), ("hours", "came", "windows", "frozen"))
             self.evidence = _longer(self.evidence, make_evidence(nodes))
             self.recovery = _longer(self.recovery, make_recovery(nodes))
             self.due = Due(*(np.concatenate([old, np.zeros(nodes - len(old))]) for old in self.due))
@@ -126,7 +132,8 @@ class Signals:
     def _refresh_due(self) -> None:
         known = self.baseline
         self.due.slow_keep[:] = np.exp(-3 * usual.TAU_MIN)
-        quiet = np.exp(-3 * usual.volume_tau(known))
+        quiet = self.due.quiet
+        quiet[:] = np.exp(-3 * usual.volume_tau(known, parents_of(self._nodes)))
         watched = known.volume * 3600 >= HOURLY_MIN
         self.due.volume[:] = np.where(watched, known.volume * quiet, 0.0)
         others = known.volume[0] - known.volume
@@ -157,13 +164,14 @@ class Signals:
         groups = {name: getattr(self, name) for name in _KEPT}
         return {
             "time_ms": self.time_ms,
+            "began_ms": self.began_ms,
             "flags": self.flags.tobytes(),
             "arrays": {name: [zlib.compress(array.tobytes(), 1) for array in group] for name, group in groups.items()},
         }
 
     def load(self, state: dict[str, Any]) -> None:
         """Take an `export` back; leaves and nodes are those of then."""
-        self.time_ms = state["time_ms"]
+        self.time_ms, self.began_ms = state["time_ms"], state["began_ms"]
         self.flags[:] = np.frombuffer(state["flags"], np.uint8)
         for name, group in state["arrays"].items():
             for mine, packed in zip(getattr(self, name), group, strict=True):
@@ -188,7 +196,7 @@ class Signals:
     def age(self, rows: Rows, boundary_ms: int) -> None:
         """`boundary_ms` comes next, one step on: what waits is older, and counts may come in."""
         if self.time_ms < 0:
-            self.time_ms = boundary_ms - self._policy.boundary_ms
+            self.time_ms = self.began_ms = boundary_ms - self._policy.boundary_ms
             self.refresh()
         policy = self._policy
         grow_older(rows, self.flow, EDGES, boundary_ms, policy.boundary_ms, policy.pane_ms, self._closing_ms)
@@ -217,9 +225,19 @@ class Signals:
     def _closing_ms(self) -> int:
         return self._policy.horizon_ms + self._policy.grace_ms
 
+    def close(self) -> None:
+        """No more will come: what the last hours still keep on trial is learned too, the last if it is whole."""
+        ended_ms = -(-self.time_ms // HOUR_MS) * HOUR_MS
+        if self.time_ms < 0:
+            return
+        self._learn(ended_ms)
+        if ended_ms - self.time_ms <= 2 * MINUTE_MS:
+            self._learn(ended_ms + HOUR_MS)
+
     def _learn(self, ended_ms: int) -> None:
         parents = parents_of(self._nodes)
-        healthy = usual.learn(self.baseline, parents, ended_ms)
+        is_whole = ended_ms - 2 * HOUR_MS >= self.began_ms - MINUTE_MS
+        healthy = usual.learn(self.baseline, parents, ended_ms, is_whole)
         own = self._nodes.own_nodes()
         learn(self.hazard, healthy[own], self._nodes.groups())
         self.refresh()
@@ -287,17 +305,12 @@ def move_nodes(known: Baseline, evidence: Evidence, recovery: Recovery, due: Due
                sources_away: bool, time_ms: int, dt_s: float) -> bool:  # fmt: skip
     """The recursion for every node and channel; whether a flag changed, or an outage is over."""
     changed = False
-    peers = due.pace[0]
+    peers, is_window = due.pace[0], time_ms % usual.WINDOW_MS == 0
     for node in range(len(flags)):
         slow_due = evidence.slow[node, 1] * due.slow_keep[node]
         if slow_due > 0.0 or evidence.slow[node, 0] != 0.0:
             count_llr(evidence.llr[node, SLOW], evidence.slow[node, 0], slow_due, SLOWER)
-        volume = 0.0
-        if not sources_away:
-            volume = min(due.volume[node], due.share[node] * (peers - due.pace[node])) * dt_s
-            if volume > 0.0:
-                count_llr(evidence.llr[node, STALL], evidence.came[node], volume, FEWER)
-            due.pace[node] = _PEERS_KEEP * due.pace[node] + (1.0 - _PEERS_KEEP) * evidence.came[node] / dt_s
+        volume = 0.0 if sources_away else arrivals(evidence, due, node, peers, dt_s)
         for channel in (PAGE, TICKET, SLOW, STALL):
             accumulate(evidence, node, channel, COUNTS[channel], time_ms, dt_s)
         if recovery.watched[node] == RATE:
@@ -308,10 +321,26 @@ def move_nodes(known: Baseline, evidence: Evidence, recovery: Recovery, due: Due
             look(recovery, node, evidence.came[node], volume, time_ms)
         changed |= recovery.watched[node] != CALM and is_over(recovery, node, time_ms, bars.hold_ms)
         changed |= raise_flags(known, evidence, flags, node, bars)
+        known.window[node] += evidence.came[node]
+        if is_window:
+            usual.note_window(known, node)
         evidence.votes[node] = 0.0
         evidence.slow[node] = 0.0
         evidence.came[node] = 0.0
     return changed
+
+
+@compiled
+def arrivals(evidence: Evidence, due: Due, node: int, peers: float, dt_s: float) -> float:
+    """Votes expected of a node in this boundary, at least: by the hour, its peers and itself; what came is weighed."""
+    came = evidence.came[node]
+    volume = min(due.volume[node], due.share[node] * (peers - due.pace[node]), due.own[node]) * dt_s
+    if volume > 0.0:
+        count_llr(evidence.llr[node, STALL], came, volume, FEWER)
+    due.pace[node] = _PEERS_KEEP * due.pace[node] + (1.0 - _PEERS_KEEP) * came / dt_s
+    if evidence.m[node, STALL] < STALL_DOUBT_S:
+        due.own[node] = _OWN_KEEP * due.own[node] + (1.0 - _OWN_KEEP) * due.quiet[node] * came / dt_s
+    return float(volume)
 
 
 @compiled

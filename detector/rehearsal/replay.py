@@ -114,8 +114,8 @@ class Replay:
         return tuple(self._judge.board.nodes.scopes)
 
     def learned(self) -> Learned:
-        """What is usual, as far as it was learned from what was fed."""
-        return self._judge.learned()
+        """What is usual, as far as it was learned from what was fed; nothing is fed after that."""
+        return self._judge.learned(ended=True)
 
     def feed(self, values: Sequence[bytes]) -> list[Change]:
         """The changes of outages that these lines complete. Any cutting of the same lines gives the same changes."""
