@@ -78,6 +78,7 @@ class TopicNames(BaseModel):
     health: TopicName = "pastille.health"
     dead_letters: TopicName = "pastille.dead-letters"
     maintenances: TopicName = "pastille.maintenances"
+    baselines: TopicName = "pastille.baselines"
 
 
 class Settings(BaseSettings):

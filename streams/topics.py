@@ -107,6 +107,7 @@ def _own_topics(settings: Settings) -> tuple[Topic, ...]:
         Topic(names.health, 1, COMPACTED),
         Topic(names.dead_letters, 1, _kept(14 * DAY_MS)),
         Topic(names.maintenances, 1, COMPACTED),
+        Topic(names.baselines, 1, COMPACTED),
         Topic(changelog_topic(settings), 1, COMPACTED),  # as many partitions as the tallies: the table's source
     )
 

@@ -1,4 +1,4 @@
-"""What is said on the wire, both ways: payment and order events, maintenances, outage events, health, dead letters.
+"""What is said on the wire, both ways: payments, orders, maintenances, lessons, outage events, health, dead letters.
 
 JSON Schemas and the AsyncAPI document are generated from here. Does not know Kafka, nor how an event is judged; the hot
 path reads events with a decoder of its own, which must agree with these models.
@@ -6,9 +6,7 @@ path reads events with a decoder of its own, which must agree with these models.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final, Literal, Self, TypeAlias
 
 from pydantic import (
@@ -25,10 +23,10 @@ from pydantic import (
 )
 
 from detector.contracts.card import card_like
+from detector.contracts.moments import EPOCH_MS_MAX as EPOCH_MS_MAX
+from detector.contracts.moments import epoch_ms as epoch_ms
+from detector.contracts.moments import rfc3339 as rfc3339
 from detector.contracts.scope import Scope, parse_scope
-
-EPOCH_MS_MAX: Final = 253_402_300_799_999
-"""The last ms of the year 9999, which is as far as RFC 3339 goes."""
 
 AMOUNT_MAX: Final = 2**53 - 1
 """The largest whole number that every JSON reader keeps."""
@@ -40,44 +38,6 @@ CLOUD_EVENTS_SOURCE: Final = "/pastille"
 
 SCOPE_DIMENSIONS: Final = ("bank", "method", "psp", "channel", "country", "network", "merchant")
 """Dimensions that a scope may fix, in the order in which its key names them."""
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_RFC3339: Final = re.compile(
-    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:)(\d\d)(?:\.(\d{1,9})\d*)?(?:[Zz]|([+-])([01]\d|2[0-3]):([0-5]\d))", re.ASCII
-)
-
-
-def epoch_ms(value: object) -> int:
-    """A time as integer epoch ms: from itself, or from RFC 3339 text with a zone (what is below a ms is cut off).
-
-    Raises ValueError for anything else.
-    """
-    if isinstance(value, str):
-        value = _text_ms(value)
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= EPOCH_MS_MAX:
-        raise ValueError("a time is integer epoch milliseconds from 1970 to 9999, or RFC 3339 text with a zone")
-    return value
-
-
-def rfc3339(time_ms: int) -> str:
-    """Epoch ms as RFC 3339 text in UTC."""
-    return (_EPOCH + timedelta(milliseconds=time_ms)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _text_ms(text: str) -> int | None:
-    found = _RFC3339.fullmatch(text)
-    if found is None:
-        return None
-    day, clock, second, fraction, sign, hours, minutes = found.groups()
-    try:
-        minute = datetime.fromisoformat(f"{day}T{clock}00+00:00")
-    except ValueError:
-        return None
-    if int(second) > 60:  # 60 is a leap second
-        return None
-    zone = timedelta(hours=int(hours or 0), minutes=int(minutes or 0)) * (-1 if sign == "-" else 1)
-    whole = (minute - _EPOCH - zone) // timedelta(milliseconds=1) + int(second) * 1000
-    return whole + int((fraction or "0").ljust(3, "0")[:3])
 
 
 def _scope_key(key: str) -> str:
@@ -119,6 +79,11 @@ Count: TypeAlias = Annotated[int, Field(strict=True, ge=0)]
 Rate: TypeAlias = Annotated[float, Field(ge=0, le=1)]
 Amount: TypeAlias = Annotated[int, Field(strict=True, ge=0, le=AMOUNT_MAX)]
 Currency: TypeAlias = Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Z]{3}$")]
+
+PackedFloats: TypeAlias = Annotated[
+    str, StringConstraints(strict=True, max_length=4_096, pattern=r"^[A-Za-z0-9+/]*={0,2}$")
+]
+"""64-bit floats, little-endian, deflated, in base64; how many there are follows from their name."""
 
 Kind: TypeAlias = Literal["all_red", "all_pending", "drop", "slow", "stall"]
 Trigger: TypeAlias = Literal["policy", "evidence", "evidence,policy"]
@@ -245,6 +210,29 @@ class Maintenance(Contract):
         if card_like(self.note or "") or card_like(self.maintenance_id):
             raise ValueError("a maintenance's note and id may not look like a card number; write other words")
         return self
+
+
+class Lesson(Contract):
+    """What is usual for a scope, or that it is to be learned anew. Topic `pastille.baselines`, compacted."""
+
+    version: Literal[1] = Field(1, description="Of how the values are packed.")
+    scope: ScopeKey = Field(description="The key of the scope, which is the record's key too; of this scope alone.")
+    said_at: Time = Field(description="When; a Judge takes each word once, from the boundary at which it reads it.")
+    dimensions: Annotated[list[Word], Field(min_length=1, max_length=len(SCOPE_DIMENSIONS))] = Field(
+        description="Those of the policy that it was learned by; a Judge of others passes it over."
+    )
+    policy_version: Word | None = Field(None, description="Hash of the canonical policy that it was learned by.")
+    learned_from: Time | None = Field(None, description="The oldest event it was learned from.")
+    learned_to: Time | None = Field(None, description="The newest event it was learned from.")
+    baseline: dict[Word, PackedFloats] | None = Field(
+        None, description="Its approval rate and volume; null: what was learned is forgotten."
+    )
+    hazard: dict[Word, PackedFloats] | None = Field(None, description="How soon its answers come; of leaves only.")
+
+    @property
+    def forgets(self) -> bool:
+        """Whether the scope begins anew."""
+        return self.baseline is None and self.hazard is None
 
 
 class Window(Contract):
@@ -374,6 +362,7 @@ CONTRACTS: Final[Mapping[str, type[Contract]]] = {
     "payment": PaymentEvent,
     "order": OrderEvent,
     "maintenance": Maintenance,
+    "lesson": Lesson,
     "outage": OutageEvent,
     "health": HealthRecord,
     "dead-letter": DeadLetter,

@@ -61,6 +61,11 @@ EXAMPLES: Final[Mapping[str, Document]] = {
         "ends_at": "2026-05-02T04:00:00Z", "note": "new core banking", "declared_at": "2026-04-30T09:12:00Z",
         "cancelled": False,
     },
+    "lesson": {
+        "version": 1, "scope": "bank:bnp", "said_at": "2026-01-02T07:00:00Z", "dimensions": ["bank", "method"],
+        "policy_version": "54d8dbc7b5e4", "learned_from": "2026-01-01T00:00:00Z", "learned_to": "2026-01-02T00:00:00Z",
+        "baseline": {"level": "eJxjYACCCwcdQBRDQ7cDABWgAx0=", "tau2": "eJw7/FUjpv/QUnsAFZoEcg=="}, "hazard": None,
+    },
     "outage": cloud_event(_OUTAGE, "started", "9c1f4e0a7d2b5563-1", _BEGAN_MS + 300_900),
     "health": {
         "key": "bank:bnp",
@@ -81,6 +86,8 @@ _CHANNELS: Final[tuple[tuple[str, str, str, Literal["receive", "send"], str, Doc
     ("payments", "payments", "payment", "receive", "order_id (murmur2 partitioner)", {}),
     ("orders", "orders", "order", "receive", "order_id (murmur2 partitioner)", {}),
     ("maintenances", "pastille.maintenances", "maintenance", "receive", "maintenance_id",
+     {"partitions": 1, "topicConfiguration": {"cleanup.policy": ["compact"]}}),
+    ("baselines", "pastille.baselines", "lesson", "receive", "the key of the scope",
      {"partitions": 1, "topicConfiguration": {"cleanup.policy": ["compact"]}}),
     ("outages", "pastille.outages", "outage", "send", "outage_id", {"partitions": 1}),
     ("health", "pastille.health", "health", "send", "the key of the scope",

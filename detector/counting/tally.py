@@ -104,9 +104,10 @@ class Marker:
     `catching_up` / `caught_up`: the Judge is / is no longer more than 2 min behind the clock.
     `policy`: `text` is the canonical policy (JSON) that holds from here on.
     `maintenance`: `text` is a maintenance (JSON of the contract), declared or changed.
+    `baseline`: `text` is a lesson (JSON of the contract): what is usual for a scope, or that it begins anew.
     """
 
-    kind: Literal["stuck", "ended", "catching_up", "caught_up", "policy", "maintenance"]
+    kind: Literal["stuck", "ended", "catching_up", "caught_up", "policy", "maintenance", "baseline"]
     source: Source | None = None
     text: str = ""
 

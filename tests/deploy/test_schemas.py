@@ -68,7 +68,7 @@ def test_json_schemas(name: str) -> None:
         ("payment", {"amount": -1}), ("payment", {"currency": "eur"}), ("order", {"status": "paid"}),
         ("outage", {"type": "pastille.outage.started.v2"}), ("outage", {"data": {}}), ("health", {"status": "fine"}),
         ("dead-letter", {"offset": -1}), ("maintenance", {"cancelled": 1}), ("maintenance", {"ends_at": 1.5}),
-        ("maintenance", {"maintenance_id": "a b"}),
+        ("maintenance", {"maintenance_id": "a b"}), ("lesson", {"version": 2}), ("lesson", {"baseline": {"a": "?"}}),
     ],
 )  # fmt: skip
 def test_json_schemas_refuse(name: str, change: dict[str, object]) -> None:
@@ -102,4 +102,4 @@ def test_channels_are_the_default_topics() -> None:
     """The document's channels are the topics of the default settings that others read or write."""
     feed, own = Feed(), TopicNames()
     addresses = {channel["address"] for channel in load(ASYNCAPI_FILE)["channels"].values()}
-    assert addresses == {*feed.topics, own.maintenances, own.outages, own.health, own.dead_letters}
+    assert addresses == {*feed.topics, own.maintenances, own.baselines, own.outages, own.health, own.dead_letters}

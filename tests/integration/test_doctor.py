@@ -27,7 +27,7 @@ pytestmark = pytest.mark.kafka
 
 ORDERS = 80
 SPAN_MS = 300_000
-OWN = ("tallies", "outages", "health", "dead_letters", "maintenances")
+OWN = ("tallies", "outages", "health", "dead_letters", "maintenances", "baselines")
 Json = dict[str, Any]
 
 

@@ -18,7 +18,7 @@ from streams.topics import changelog_topic, check_topics, create_topics, needed_
 pytestmark = pytest.mark.kafka
 
 GONE_S_MAX = 30
-KINDS = ("tallies", "outages", "health", "dead_letters", "maintenances")
+KINDS = ("tallies", "outages", "health", "dead_letters", "maintenances", "baselines")
 
 
 def _names(stem: str) -> dict[str, object]:
@@ -139,5 +139,5 @@ def test_exit_codes_and_json(
         ends.append(end.value.code)
         facts.append(json.loads(capsys.readouterr().out))
     assert ends == [1, 0, 0, 0]
-    assert [len(one["findings"]) for one in facts] == [8, 0, 0, 0]
+    assert [len(one["findings"]) for one in facts] == [9, 0, 0, 0]
     assert [{made["result"] for made in one["topics"]} for one in facts] == [set(), {"created"}, {"exists"}, set()]
