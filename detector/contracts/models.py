@@ -300,7 +300,10 @@ class OutageData(Contract):
     scheduled: bool = Field(False, description="Whether it lies in an announced maintenance.")
     catching_up: bool = Field(False, description="Whether it was judged more than 2 minutes behind the clock.")
     shadow: bool = Field(False, description="Whether [page] mode was shadow: to be looked at, not paged.")
-    reason: str | None = Field(None, description="Why it was resolved: recovered, or superseded by an ancestor.")
+    reason: str | None = Field(
+        None, description="Why it was resolved: recovered, superseded by an ancestor, baseline_reset by a person; or "
+        "why it was updated, like frozen_24h: its usual rate has not been learned for 24 hours."
+    )  # fmt: skip
     window: Window
     evidence: Evidence
     top_codes: list[CodeCount] = Field(default_factory=list, description="The commonest response codes of the reds.")

@@ -84,6 +84,10 @@ class Cases:
             return outage.hold_ms or self.board.boundary_ms
         return int(self.board.signals.recovery.zero_ms[outage.node])
 
+    def is_long_frozen(self, outage: Outage) -> bool:
+        """Whether nothing was learned of its scope for so long that a person is asked."""
+        return self.board.has_evidence and bool(self.board.signals.long_frozen()[outage.node])
+
     def close(self, outage: Outage, recovered: bool) -> None:
         """The outage is resolved; where it recovered, what it shares a leaf with begins anew."""
         if self.board.has_evidence:

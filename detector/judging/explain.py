@@ -5,6 +5,7 @@ Pure words from values; knows no counts but those it is given.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -57,11 +58,20 @@ def explain(facts: Facts) -> str:
     """A few short sentences; the first says what is wrong, or that it is over."""
     if facts.reason == "superseded":
         return f"{_name(facts.scope)}: now part of a wider outage, see its parent."
+    if facts.ended_ms is not None and facts.reason == "baseline_reset":
+        return f"{_name(facts.scope)}: a person had its usual rate forgotten, after {_lasted(facts)} of this outage."
     if facts.ended_ms is not None:
         since = _clock(facts.ended_ms)
         return f"{_name(facts.scope)}: payments are approved again since {since}, after {_lasted(facts)}."
-    tellers = (_what, _announced, _how_many, _usual, _how_rare, _codes, _quiet, _whose, _elsewhere)
+    tellers = (_what, _announced, _how_many, _usual, _how_rare, _codes, _quiet, _whose, _elsewhere, _ask)
     return " ".join(part for tell in tellers if (part := tell(facts)))
+
+
+def _ask(facts: Facts) -> str:
+    if facts.reason != "frozen_24h":
+        return ""
+    command = f"pastille baseline reset {shlex.quote(facts.scope.key)}"
+    return f"Its usual rate has not been learned for 24 hours: if this is its new normal, {command}"
 
 
 def _name(scope: Scope) -> str:

@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from detector.contracts.models import HealthRecord, Maintenance, OutageData
+from detector.contracts.models import HealthRecord, Lesson, Maintenance, OutageData
 from detector.contracts.policy import Policy
 from detector.contracts.scope import Scope
 from detector.counting.tally import Marker, Source, Tally
 from detector.judging.board import Board
 from detector.judging.health import Health
 from detector.judging.learned import Learned, learned_of
+from detector.judging.lessons import Lessons, scope_of
 from detector.judging.lifecycle import Lifecycle
 from detector.judging.maintenance import Maintenances
 from detector.judging.outage import Change, Outage, ordinal_of
@@ -34,6 +35,7 @@ class Judge:
         self.board = Board(policy)
         self.sources = Sources()
         self.maintenances = Maintenances()
+        self.lessons = Lessons(self.board)
         self.report = Report(self.board, self.sources, self.maintenances)
         self.lifecycle = Lifecycle(self.board, self.report)
         self._health = Health(self.board, self.lifecycle, self.report)
@@ -69,7 +71,14 @@ class Judge:
             self.board.obey(Policy.parse(marker.text), self._leaving)
         elif marker.kind == "maintenance":
             self.maintenances.announce(Maintenance.model_validate_json(marker.text), self.policy.maintenances_max)
+        elif marker.kind == "baseline":
+            return self._learn(Lesson.model_validate_json(marker.text))
         return []
+
+    def _learn(self, lesson: Lesson) -> list[Change]:
+        """From here on this is usual. What was found against what was forgotten is not found any more."""
+        taken = self.lessons.take(lesson)
+        return self.lifecycle.begin_anew(scope_of(lesson)) if taken and lesson.forgets else []
 
     def _advance(self) -> list[Change]:
         """Judge as far as every live source has come."""
@@ -159,18 +168,20 @@ class Judge:
             "sources": self.sources.export(),
             "lifecycle": self.lifecycle.export(),
             "maintenances": self.maintenances.export(),
+            "lessons": self.lessons.export(),
             "health": {key: list(value) for key, value in self._health.since.items()},
         }
 
     @classmethod
     def restore(cls, state: dict[str, Any]) -> Judge:
-        """The Judge that wrote `export`; `refill` gives it back its ring."""
+        """The Judge that wrote `export`; `refill` gives it back its ring. Raises `signals.OtherVersion`."""
         judge = cls(Policy.parse(state["policy"]))
         judge.newest_start_ms = state["newest_start_ms"]
         judge.board.load(state["board"])
         judge.sources.load(state["sources"])
         judge.lifecycle.load(state["lifecycle"])
         judge.maintenances.load(state["maintenances"])
+        judge.lessons.load(state["lessons"])
         judge._health.since = {key: (word, since_ms) for key, (word, since_ms) in state["health"].items()}
         return judge
 

@@ -6,21 +6,57 @@ Knows scopes and leaves by name, so that it fits a Judge that numbers them other
 from __future__ import annotations
 
 import base64
+import binascii
 import zlib
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 
 from detector.contracts.scope import Leaf, parse_scope
-from detector.judging.baseline import Baseline
+from detector.judging.baseline import SLOTS, VOLUME_WEEKS, Baseline, make_baseline
+from detector.judging.flow import BINS
 from detector.judging.hazard import LEARNED, Hazard
 from detector.judging.nodes import Nodes
 
-VERSION = 2
-_OF_NODES = ("level", "slots", "tau2", "volumes", "volume_tau2", "bursts")
+VERSION: Final = 2
+MARK: Final = "pastille_baselines"
+"""The first key of a file of baselines; its value is the version of the format."""
+SCOPES_MAX: Final = 250_000
+
+Arrays: TypeAlias = dict[str, np.ndarray[Any, Any]]
+
+
+class _Kind(NamedTuple):
+    """What an array may be: its shape, and between what its values lie."""
+
+    shape: tuple[int, ...]
+    least: float
+    most: float
+
+
+_VOTES_MAX, _TAU2_MAX = 1e12, 25.0
+_OF_NODES: Final = {
+    "level": _Kind((2,), 0, _VOTES_MAX), "slots": _Kind((SLOTS, 2), 0, _VOTES_MAX), "tau2": _Kind((), 0, _TAU2_MAX),
+    "volumes": _Kind((SLOTS, VOLUME_WEEKS), -1, _VOTES_MAX), "volume_tau2": _Kind((), 0, _TAU2_MAX),
+    "bursts": _Kind((2,), -_VOTES_MAX, _VOTES_MAX),
+}  # fmt: skip
 """All but the day's factor, which is of the day."""
-_OF_LEAVES = ("at_risk", "entered", "answers")
+_OF_LEAVES: Final = {
+    "at_risk": _Kind((BINS,), 0, _VOTES_MAX), "entered": _Kind((BINS,), 0, _VOTES_MAX),
+    "answers": _Kind((BINS, 2), 0, _VOTES_MAX),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where it was learned: by which policy, from events of which span, and when that was done; 0 is not known."""
+
+    policy_version: str = ""
+    first_ms: int = 0
+    last_ms: int = 0
+    made_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,64 +64,143 @@ class Learned:
     """`nodes[scope key][array]` and `leaves[leaf][array]`, as `Baseline` and `Hazard` have them."""
 
     dimensions: tuple[str, ...]
-    nodes: dict[str, dict[str, np.ndarray[Any, Any]]]
-    leaves: dict[Leaf, dict[str, np.ndarray[Any, Any]]]
+    nodes: dict[str, Arrays]
+    leaves: dict[Leaf, Arrays]
+    origin: Origin = Origin()
 
 
 def learned_of(known: Baseline, hazard: Hazard, names: Nodes) -> Learned:
-    """What statistics have learned so far; nothing where they are off."""
+    """What statistics have learned so far; nothing where they are off, or of a scope that taught nothing yet."""
     nodes = {
         scope.key: {name: getattr(known, name)[node].copy() for name in _OF_NODES}
         for node, scope in enumerate(names.scopes[: len(known.usual)])
+        if known.level[node].any() or (known.volumes[node] >= 0).any()
     }
     leaves = {
         leaf: {name: getattr(hazard, name)[LEARNED, number].copy() for name in _OF_LEAVES}
         for number, leaf in enumerate(names.leaves[: len(hazard.rate)])
+        if hazard.at_risk[LEARNED, number].any()
     }
     return Learned(names.policy.dimensions, nodes, leaves)
 
 
-def teach(known: Baseline, hazard: Hazard, learned: Learned, names: Nodes, first_leaf: int, first_node: int) -> None:
-    """Give what was learned to the leaves and scopes from these numbers on."""
+def place(known: Baseline, hazard: Hazard, learned: Learned, names: Nodes) -> Learned:
+    """Give what was learned to the scopes and leaves there is room for; what is left waits for its own."""
+    nodes, leaves = dict(learned.nodes), dict(learned.leaves)
+    for key in learned.nodes:
+        node = names.node_number.get(parse_scope(key))
+        if node is not None and node < len(known.usual):
+            _give_node(known, node, nodes.pop(key))
+    for leaf in learned.leaves:
+        number = names.leaf_number.get(leaf)
+        # Past the cap on leaves a leaf has the number of another.
+        if number is not None and number < len(hazard.rate) and names.leaves[number] == leaf:
+            _give_leaf(hazard, number, leaves.pop(leaf))
+    return Learned(learned.dimensions, nodes, leaves)
+
+
+def teach(known: Baseline, hazard: Hazard, waiting: Learned, names: Nodes, first_leaf: int, first_node: int) -> None:
+    """Give what waits to the leaves and scopes from these numbers on."""
     for node, scope in enumerate(names.scopes[first_node:], first_node):
-        for name, values in learned.nodes.get(scope.key, {}).items():
-            getattr(known, name)[node] = values
+        if (arrays := waiting.nodes.pop(scope.key, None)) is not None:
+            _give_node(known, node, arrays)
     for number, leaf in enumerate(names.leaves[first_leaf:], first_leaf):
-        for name, values in learned.leaves.get(leaf, {}).items():
-            getattr(hazard, name)[LEARNED, number] = values
+        if (arrays := waiting.leaves.pop(leaf, None)) is not None:
+            _give_leaf(hazard, number, arrays)
+
+
+def _give_node(known: Baseline, node: int, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
+    """What is not given begins anew."""
+    fresh = make_baseline(1)
+    for name in _OF_NODES:
+        getattr(known, name)[node] = arrays.get(name, getattr(fresh, name)[0])
+
+
+def _give_leaf(hazard: Hazard, leaf: int, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
+    for name in _OF_LEAVES:
+        getattr(hazard, name)[LEARNED, leaf] = arrays.get(name, 0.0)
+
+
+def forget_node(known: Baseline, node: int) -> None:
+    """The scope begins anew, also its hours that go on."""
+    _give_node(known, node, {})
+    known.hours[:, node], known.came[:, node], known.frozen[:, node], known.day[node] = 0.0, 0.0, False, 1.0
+
+
+def forget_leaf(hazard: Hazard, leaf: int) -> None:
+    """How soon the leaf's answers come is not known any more."""
+    for name in _OF_LEAVES:
+        getattr(hazard, name)[:, leaf] = 0.0
+
+
+# ── plain values ──
 
 
 def to_plain(learned: Learned) -> dict[str, Any]:
     """For a JSON file."""
     return {
-        "version": VERSION,
+        MARK: VERSION,
+        **asdict(learned.origin),
         "dimensions": list(learned.dimensions),
-        "nodes": {key: _packed(arrays) for key, arrays in sorted(learned.nodes.items())},
-        "leaves": [[list(leaf), _packed(arrays)] for leaf, arrays in sorted(learned.leaves.items())],
+        "nodes": {key: packed(arrays) for key, arrays in sorted(learned.nodes.items())},
+        "leaves": [[list(leaf), packed(arrays)] for leaf, arrays in sorted(learned.leaves.items())],
     }
 
 
 def from_plain(plain: Any) -> Learned:
     """Read `to_plain` again. Raises ValueError where it is something else."""
     try:
-        if plain["version"] != VERSION:
-            raise ValueError(f"learned baselines have version {VERSION}; got {plain['version']}; learn them again")
-        nodes = {parse_scope(key).key: _unpacked(arrays) for key, arrays in plain["nodes"].items()}
-        leaves = {tuple(leaf): _unpacked(arrays) for leaf, arrays in plain["leaves"]}
-        return Learned(tuple(plain["dimensions"]), nodes, leaves)
-    except (KeyError, TypeError, AttributeError, zlib.error) as error:
+        if plain[MARK] != VERSION:
+            raise ValueError(f"learned baselines have version {VERSION}; got {plain[MARK]}; learn them again")
+        if len(plain["nodes"]) > SCOPES_MAX or len(plain["leaves"]) > SCOPES_MAX:
+            raise ValueError(f"learned baselines have at most {SCOPES_MAX} scopes; got more; learn them again")
+        dimensions = tuple(map(str, plain["dimensions"]))
+        nodes = {parse_scope(key).key: nodes_unpacked(arrays) for key, arrays in plain["nodes"].items()}
+        leaves = {_leaf(leaf, dimensions): leaves_unpacked(arrays) for leaf, arrays in plain["leaves"]}
+        times = {name: int(plain[name]) for name in ("first_ms", "last_ms", "made_ms")}
+        return Learned(dimensions, nodes, leaves, Origin(str(plain["policy_version"]), **times))
+    except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"these are no learned baselines; got {error!r}; make them with baseline learn") from None
 
 
-def _packed(arrays: dict[str, np.ndarray[Any, Any]]) -> dict[str, list[Any]]:
+def _leaf(values: Any, dimensions: tuple[str, ...]) -> Leaf:
+    leaf = tuple(map(str, values))
+    if len(leaf) != len(dimensions):
+        raise ValueError(f"a leaf has a value for each of {', '.join(dimensions)}; got {leaf}; learn them again")
+    return leaf
+
+
+def packed(arrays: Mapping[str, np.ndarray[Any, Any]]) -> dict[str, str]:
+    """Arrays as texts; their shapes follow from their names."""
     return {
-        name: [list(array.shape), base64.b64encode(zlib.compress(array.astype(np.float64).tobytes())).decode()]
-        for name, array in arrays.items()
+        name: base64.b64encode(zlib.compress(array.astype("<f8").tobytes())).decode() for name, array in arrays.items()
     }
 
 
-def _unpacked(arrays: dict[str, list[Any]]) -> dict[str, np.ndarray[Any, Any]]:
-    return {
-        name: np.frombuffer(zlib.decompress(base64.b64decode(data)), np.float64).reshape(shape)
-        for name, (shape, data) in arrays.items()
-    }
+def nodes_unpacked(texts: Mapping[str, str]) -> Arrays:
+    """The arrays of a scope. Raises ValueError where they are something else."""
+    return {name: _unpacked(name, text, _OF_NODES) for name, text in texts.items()}
+
+
+def leaves_unpacked(texts: Mapping[str, str]) -> Arrays:
+    """The arrays of a leaf. Raises ValueError where they are something else."""
+    return {name: _unpacked(name, text, _OF_LEAVES) for name, text in texts.items()}
+
+
+def _unpacked(name: str, text: str, kinds: Mapping[str, _Kind]) -> np.ndarray[Any, Any]:
+    """No more is inflated than the array holds, whatever the text claims to."""
+    kind = kinds.get(name)
+    if kind is None:
+        raise ValueError(f"a learned baseline has {', '.join(kinds)}; got {name!r}; learn it again")
+    size = 8 * int(np.prod(kind.shape, dtype=np.int64))
+    try:
+        inflating = zlib.decompressobj()
+        data = inflating.decompress(base64.b64decode(text, validate=True), size + 1)
+    except (binascii.Error, zlib.error, ValueError) as error:
+        raise ValueError(f"{name} is no packed array; got {error}; learn it again") from None
+    if len(data) != size or not inflating.eof:
+        raise ValueError(f"{name} has {size} bytes; got {len(data)} or more; learn it again")
+    values = np.frombuffer(data, "<f8").reshape(kind.shape)
+    if not ((values >= kind.least) & (values <= kind.most)).all():
+        raise ValueError(f"{name} lies between {kind.least:g} and {kind.most:g}; got other values; learn it again")
+    return values

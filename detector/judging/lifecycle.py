@@ -13,6 +13,7 @@ import numpy as np
 
 from detector.contracts.models import Severity, Trigger
 from detector.contracts.scope import Scope
+from detector.judging.baseline import HOUR_MS
 from detector.judging.board import Board
 from detector.judging.cases import Cases
 from detector.judging.finding import Finding
@@ -53,7 +54,7 @@ class Lifecycle:
             breaches, findings = self.board.evaluate(), self.cases.findings(self.open.values())
         changes = resolved + (list(self._look_at_breaches()) if breaches else self._nothing_waits())
         changes += self._look_at_findings(findings)
-        return changes + list(self._look_at_maintenances())
+        return changes + list(self._look_at_maintenances()) + list(self._look_at_frozen())
 
     def keep(self, pane: int) -> None:
         """A pane leaves the ring: the open outages keep what they still need of it."""
@@ -76,6 +77,8 @@ class Lifecycle:
                 dues.append(max(self.rule.quiet_from_ms(outage), boundary_ms + policy.boundary_ms))
             if not outage.rate_is_final:
                 dues.append(self.rule.closes_ms(outage))
+            if self.board.has_evidence:  # each hour of it is kept from being learned
+                dues.append((boundary_ms // HOUR_MS + 1) * HOUR_MS)
         return min(due for due in dues if due > boundary_ms)
 
     # ── what is open ──
@@ -98,6 +101,14 @@ class Lifecycle:
             outage = self.open[node]
             if (reason := self._mark(outage)) is not None:
                 yield self._change("updated", outage, reason)
+
+    def _look_at_frozen(self) -> Iterator[Change]:
+        """Once for each outage: so long unlike the usual may be a new normal, and only a person can say so."""
+        for node in sorted(self.open, key=self._rank):
+            outage = self.open[node]
+            if not outage.asked and self.cases.is_long_frozen(outage):
+                outage.asked = True
+                yield self._change("updated", outage, "frozen_24h")
 
     def _mark(self, outage: Outage) -> str | None:
         return self.maintenances.mark(outage, self._is_muted, self.catching_up)
@@ -271,6 +282,17 @@ class Lifecycle:
         self._mark(outage)
         return outage
 
+    def begin_anew(self, scope: Scope) -> list[Change]:
+        """A person had what is usual of a scope forgotten: evidence speaks no more for its outage."""
+        outage = next((one for one in self.open.values() if one.scope == scope and one.by_evidence), None)
+        if outage is None:
+            return []
+        if not outage.by_policy:
+            return [self._resolve(outage, "baseline_reset", self.board.boundary_ms)]
+        self.cases.close(outage, True)
+        outage.trigger = "policy"
+        return [self._change("updated", outage, "baseline_reset")]
+
     # ── what a clock decided ──
 
     @property
@@ -300,7 +322,7 @@ class Lifecycle:
 
     def _resolve(self, outage: Outage, reason: str, ended_ms: int, parent_id: str | None = None) -> Change:
         del self.open[outage.node]
-        self.cases.close(outage, reason == "recovered")
+        self.cases.close(outage, reason != "superseded")
         return self._change("resolved", outage, reason, ended_ms, parent_id)
 
     def _change(self, type_: Literal["started", "updated", "resolved"], outage: Outage, reason: str | None,

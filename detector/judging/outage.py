@@ -78,6 +78,8 @@ class Outage:
     """The maintenance that covers it, or was the last to."""
     announced_ms: int | None = None
     """Until when one covers it."""
+    asked: bool = False
+    """Whether a person was asked if this is the scope's new normal."""
 
     def leave(self, counts: Int64s) -> None:
         """These totals of its panes leave the ring."""

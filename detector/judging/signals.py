@@ -15,8 +15,10 @@ import numpy as np
 
 from detector.compiled import compiled
 from detector.contracts.policy import Policy
-from detector.counting.columns import Float64s, Int32s, UInt8s
+from detector.contracts.scope import Leaf, Scope
+from detector.counting.columns import Bools, Float64s, Int32s, UInt8s
 from detector.judging import baseline as usual
+from detector.judging import frozen
 from detector.judging.aging import grow_older
 from detector.judging.baseline import HOUR_MS, Baseline, make_baseline
 from detector.judging.evidence import (
@@ -33,16 +35,18 @@ from detector.judging.evidence import (
     accumulate,
     add_leaf,
     count_llr,
+    forget,
     make_evidence,
     no_weights,
     weigh,
 )  # fmt: skip
 from detector.judging.flow import EDGES, NO, YES, Flow, forget_changes, leak, make_flow
 from detector.judging.hazard import Hazard, expect, learn, make_hazard, make_rates, spread_late
-from detector.judging.learned import Learned, teach
+from detector.judging.learned import Learned, forget_leaf, forget_node, place, teach
 from detector.judging.nodes import Nodes
 from detector.judging.recovery import CALM, RATE, SLOW_COUNT, STALL_COUNT, Recovery, is_over, look, make_recovery
 from detector.judging.ring import Rows
+from detector.judging.room import longer
 
 YEAR_S = 365.25 * 86_400
 MINUTE_MS = 60_000
@@ -56,6 +60,12 @@ HOURLY_MIN = 2.0
 """A scope of which fewer votes an hour are expected does not stall alone."""
 
 _KEPT = ("flow", "hazard", "baseline", "evidence", "recovery", "due")
+VERSION = 2
+"""Of what a snapshot keeps of the statistics. Raise it with every change of an array, or of what one means."""
+
+
+class OtherVersion(ValueError):
+    """A snapshot was written by another version of Pastille, whose statistics are others."""
 
 
 class Due(NamedTuple):
@@ -90,7 +100,9 @@ class Signals:
         self.due = Due(*(np.zeros(0) for _ in Due._fields))
         self.flags: UInt8s = np.zeros(0, np.uint8)
         self.shifts: list[usual.Floats] = []
-        self.learned: Learned | None = None
+        self.waiting = Learned(policy.dimensions, {}, {})  # what was learned of scopes that are not known yet
+        self.frozen_ms = frozen.none_frozen(0)
+        self._is_stale = False
         self.sources_away = False
         self.changed = False
         self.grow()
@@ -104,16 +116,17 @@ class Signals:
         leaves, nodes = len(self._nodes.leaves), len(self._nodes.scopes)
         known = len(self.flow.came), len(self.flags)
         if leaves > len(self.flow.came):
-            self.flow = _longer(self.flow, make_flow(leaves))
-            self.hazard = _longer(self.hazard, make_hazard(leaves), ("at_risk", "entered", "answers"))
+            self.flow = longer(self.flow, make_flow(leaves))
+            self.hazard = longer(self.hazard, make_hazard(leaves), ("at_risk", "entered", "answers"))
         if nodes > len(self.flags):
-            self.baseline = _longer(self.baseline, make_baseline(nodes), ("hours", "came", "windows", "frozen"))
-            self.evidence = _longer(self.evidence, make_evidence(nodes))
-            self.recovery = _longer(self.recovery, make_recovery(nodes))
+            self.baseline = longer(self.baseline, make_baseline(nodes), ("hours", "came", "windows", "frozen"))
+            self.evidence = longer(self.evidence, make_evidence(nodes))
+            self.recovery = longer(self.recovery, make_recovery(nodes))
             self.due = Due(*(np.concatenate([old, np.zeros(nodes - len(old))]) for old in self.due))
+            self.frozen_ms = np.concatenate([self.frozen_ms, frozen.none_frozen(nodes - len(self.flags))])
             self.flags = np.concatenate([self.flags, np.zeros(nodes - len(self.flags), np.uint8)])
-        if self.learned is not None:
-            teach(self.baseline, self.hazard, self.learned, self._nodes, *known)
+        if self.waiting.nodes or self.waiting.leaves:
+            teach(self.baseline, self.hazard, self.waiting, self._nodes, *known)
             make_rates(self.hazard, self._nodes.groups())
         self.refresh()
 
@@ -141,16 +154,42 @@ class Signals:
             self.due.share[:] = np.where(watched & (others > 0), known.volume * quiet / others, np.inf)
         self.due.share[0] = np.inf
 
-    # ── a new policy, a new owner ──
+    # ── what was learned elsewhere ──
 
     def begin_with(self, learned: Learned) -> None:
         """Take what was learned elsewhere for what is known here, and for what will be."""
-        self.learned = learned
-        if self._policy.evidence.mode == "off":
-            return
-        teach(self.baseline, self.hazard, learned, self._nodes, 0, 0)
-        make_rates(self.hazard, self._nodes.groups())
-        self.refresh()
+        self.learn_from(learned)
+        self._renew()
+
+    def learn_from(self, learned: Learned) -> None:
+        """As `begin_with`, but what follows from it is worked out at the next boundary: there may be more to come."""
+        left = place(self.baseline, self.hazard, learned, self._nodes)
+        self.waiting.nodes.update(left.nodes)
+        self.waiting.leaves.update(left.leaves)
+        self._is_stale = self._policy.evidence.mode != "off"
+
+    def forget(self, scope: Scope, leaf: Leaf | None) -> None:
+        """What was learned of a scope is forgotten, and what its evidence says: it was weighed by that."""
+        self.waiting.nodes.pop(scope.key, None)
+        node = self._nodes.node_number.get(scope)
+        if node is not None and node < len(self.flags):
+            forget_node(self.baseline, node)
+            forget(self.evidence, np.array([node]))
+            self.flags[node], self.frozen_ms[node] = 0, frozen.NOT
+        if leaf is not None:
+            self.waiting.leaves.pop(leaf, None)
+            number = self._nodes.leaf_number.get(leaf)
+            if number is not None and number < len(self.hazard.rate) and self._nodes.leaves[number] == leaf:
+                forget_leaf(self.hazard, number)
+        self._is_stale = self._policy.evidence.mode != "off"
+
+    def _renew(self) -> None:
+        if self._is_stale:
+            self._is_stale = False
+            make_rates(self.hazard, self._nodes.groups())
+            self.refresh()
+
+    # ── a new policy, a new owner ──
 
     def obey(self, policy: Policy) -> None:
         """A new policy holds. Statistics that were off begin anew."""
@@ -161,16 +200,22 @@ class Signals:
 
     def export(self) -> dict[str, Any]:
         """What a snapshot keeps: everything, packed, for most of it is 0."""
+        self._renew()
         groups = {name: getattr(self, name) for name in _KEPT}
         return {
+            "version": VERSION,
             "time_ms": self.time_ms,
             "began_ms": self.began_ms,
+            "frozen_ms": self.frozen_ms.tobytes(),
             "flags": self.flags.tobytes(),
             "arrays": {name: [zlib.compress(array.tobytes(), 1) for array in group] for name, group in groups.items()},
         }
 
     def load(self, state: dict[str, Any]) -> None:
-        """Take an `export` back; leaves and nodes are those of then."""
+        """Take an `export` back; leaves and nodes are those of then. Raises OtherVersion."""
+        if (version := state.get("version", 1)) != VERSION:
+            raise OtherVersion(f"a snapshot's statistics have version {VERSION}; got {version}")
+        self.frozen_ms = np.frombuffer(state["frozen_ms"], np.int64).copy()
         self.time_ms, self.began_ms = state["time_ms"], state["began_ms"]
         self.flags[:] = np.frombuffer(state["flags"], np.uint8)
         for name, group in state["arrays"].items():
@@ -184,6 +229,7 @@ class Signals:
         """Move on without counts up to `until_ms`, or to the first boundary at which a flag changes; (the boundary,
         whether one did)."""
         self.changed = False
+        self._renew()
         while 0 <= self.time_ms < until_ms:
             hour_ms = (self.time_ms // HOUR_MS + 1) * HOUR_MS
             reached = self._run(rows, min(until_ms, hour_ms), True)
@@ -198,6 +244,7 @@ class Signals:
         if self.time_ms < 0:
             self.time_ms = self.began_ms = boundary_ms - self._policy.boundary_ms
             self.refresh()
+        self._renew()
         policy = self._policy
         grow_older(rows, self.flow, EDGES, boundary_ms, policy.boundary_ms, policy.pane_ms, self._closing_ms)
 
@@ -207,6 +254,10 @@ class Signals:
         if boundary_ms % HOUR_MS == 0:
             self._learn(boundary_ms)
         return self.changed
+
+    def long_frozen(self) -> Bools:
+        """The nodes of which nothing was learned for so long that a person is asked."""
+        return frozen.asks(self.frozen_ms, max(self.time_ms, 0))
 
     def _run(self, rows: Rows, until_ms: int, ages: bool) -> int:
         policy, rules = self._policy, self._policy.evidence
@@ -238,6 +289,7 @@ class Signals:
         parents = parents_of(self._nodes)
         is_whole = ended_ms - 2 * HOUR_MS >= self.began_ms - MINUTE_MS
         healthy = usual.learn(self.baseline, parents, ended_ms, is_whole)
+        self.frozen_ms = frozen.after_hour(self.frozen_ms, healthy, ended_ms)
         own = self._nodes.own_nodes()
         learn(self.hazard, healthy[own], self._nodes.groups())
         self.refresh()
@@ -356,17 +408,3 @@ def raise_flags(known: Baseline, evidence: Evidence, flags: UInt8s, node: int, b
     changed = now != flags[node]
     flags[node] = now
     return bool(changed)
-
-
-# ── room ──
-
-
-def _longer(old: Any, empty: Any, second: tuple[str, ...] = ()) -> Any:
-    """`empty` with the beginnings of its arrays taken from `old`; those named have nodes or leaves on their second
-    axis, and what is no array of nodes or leaves keeps its length."""
-    for name, before, after in zip(empty._fields, old, empty, strict=True):
-        if name in second:
-            after[:, : before.shape[1]] = before
-        else:
-            after[: len(before)] = before
-    return empty
