@@ -5,7 +5,7 @@ Pure words from values; knows no counts but those it is given.
 
 from __future__ import annotations
 
-import shlex
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -70,8 +70,11 @@ def explain(facts: Facts) -> str:
 def _ask(facts: Facts) -> str:
     if facts.reason != "frozen_24h":
         return ""
-    command = f"pastille baseline reset {shlex.quote(facts.scope.key)}"
-    return f"Its usual rate has not been learned for 24 hours: if this is its new normal, {command}"
+    key = facts.scope.key
+    word = key if re.fullmatch(r"[\w:,.%+-]+", key) else "'" + key.replace("'", "'\\''") + "'"
+    return (
+        "Its usual rate has not been learned for 24 hours: if this is its new normal, pastille baseline reset " + word
+    )
 
 
 def _name(scope: Scope) -> str:

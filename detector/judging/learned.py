@@ -6,7 +6,6 @@ Knows scopes and leaves by name, so that it fits a Judge that numbers them other
 from __future__ import annotations
 
 import base64
-import binascii
 import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -196,7 +195,7 @@ def _unpacked(name: str, text: str, kinds: Mapping[str, _Kind]) -> np.ndarray[An
     try:
         inflating = zlib.decompressobj()
         data = inflating.decompress(base64.b64decode(text, validate=True), size + 1)
-    except (binascii.Error, zlib.error, ValueError) as error:
+    except (zlib.error, ValueError) as error:
         raise ValueError(f"{name} is no packed array; got {error}; learn it again") from None
     if len(data) != size or not inflating.eof:
         raise ValueError(f"{name} has {size} bytes; got {len(data)} or more; learn it again")

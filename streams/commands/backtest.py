@@ -26,11 +26,12 @@ from streams.backtest.report import as_json as json_of
 from streams.backtest.report import print_score
 from streams.commands import Exit
 from streams.errors import UserError
+from streams.learning import trained
 from streams.policy_file import read_policy
 from streams.recording import played
 from streams.settings import load_settings
 
-__all__ = ["learned_from", "register"]
+__all__ = ["register"]
 
 _EXAMPLE = "Example: pastille backtest monday.jsonl.gz --incidents incidents.csv --plot monday.png"
 
@@ -49,7 +50,7 @@ def _backtest(
         str | None, typer.Option(help="Whose rows of --incidents; else the file's name up to the first dot.")
     ] = None,
     train: Annotated[
-        str | None, typer.Option(help="Another recorded file, from which is learned first what is usual.")
+        str | None, typer.Option(help="Another recorded file, or one of `baseline learn --out`: what is usual.")
     ] = None,
     policy: Annotated[Path | None, typer.Option(help="A policy file; else PASTILLE_POLICY, else the defaults.")] = None,
     sources: Annotated[int, typer.Option(help="Count as a topic with this many partitions is counted.")] = 1,
@@ -65,7 +66,7 @@ def _backtest(
         check_plot(plot)
     known = [] if incidents is None else read_incidents(incidents, dataset or dataset_of(file), dataset is not None)
     rules = read_policy(policy or load_settings().policy)
-    learned = None if train is None else learned_from(train, rules)
+    learned = None if train is None else trained(train, rules)
     panes, day, outages = _played(file, rules, sources, learned)
     _check_incidents(known, panes, day)
     result = score(known, outages, day)
@@ -77,19 +78,6 @@ def _backtest(
         _print(Console(), file, result)
     if not result.passed:
         raise typer.Exit(Exit.FOUND)
-
-
-def learned_from(file: str, policy: Policy) -> Learned:
-    """The baselines that a recorded file teaches under a policy."""
-    if policy.evidence.mode == "off":
-        raise UserError(
-            f'--train {file} needs statistics that learn; got [evidence] mode = "off"; set it to "shadow" or "live" '
-            "in the policy"
-        )
-    replay = Replay(policy)
-    for _ in played([file], replay):
-        pass  # what it raises is not what is scored
-    return replay.learned()
 
 
 def _played(file: str, policy: Policy, sources: int, learned: Learned | None) -> tuple[Panes, Day, list[Raised]]:

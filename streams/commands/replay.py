@@ -21,6 +21,7 @@ from detector.contracts.models import cloud_event, rfc3339
 from detector.judging.outage import Change
 from detector.rehearsal.replay import Replay, Seen
 from streams.errors import UserError
+from streams.learning import trained
 from streams.maintenances import read_file
 from streams.policy_file import read_policy
 from streams.recording import played
@@ -42,6 +43,9 @@ def _replay(
     policy: Annotated[Path | None, typer.Option(help="A policy file; else PASTILLE_POLICY, else the defaults.")] = None,
     rejects: Annotated[Path | None, typer.Option(help="Write bad lines' numbers and reasons to this file.")] = None,
     maintenances: Annotated[Path | None, typer.Option(help="Announced maintenances, JSON lines.")] = None,
+    train: Annotated[
+        str | None, typer.Option(help="Another recorded file, or one of `baseline learn --out`: what is usual.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The summary on stderr as JSON.")] = False,
 ) -> None:
     """Play recorded events through the detector in event time: outage events come out on stdout, one a line.
@@ -53,7 +57,9 @@ def _replay(
     """
     try:
         announced = [] if maintenances is None else read_file(maintenances)
-        replay = Replay(read_policy(policy or load_settings().policy), sources, maintenances=announced)
+        rules = read_policy(policy or load_settings().policy)
+        learned = None if train is None else trained(train, rules)
+        replay = Replay(rules, sources, maintenances=announced, learned=learned)
     except ValueError as error:
         raise UserError(str(error)) from None
     began = time.monotonic()

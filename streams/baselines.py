@@ -1,0 +1,145 @@
+"""What is usual, as it is written down: a file of all scopes, records of a topic of one each.
+
+Knows the bytes, Kafka's clients and a person's mistakes; not how anything is learned.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from kafka import KafkaProducer
+from pydantic import ValidationError
+
+from detector.contracts.models import Lesson
+from detector.judging.learned import MARK, Learned, from_plain, to_plain
+from detector.judging.lessons import learned_by, scope_of
+from streams.errors import UserError
+from streams.reading import CONNECT_MS, RECORDS_MAX, Record, open_reader, worded_errors
+from streams.settings import Settings
+
+__all__ = ["fold", "is_learned_file", "parse", "read_file", "read_topic", "write", "write_file"]
+
+FILE_BYTES_MAX: Final = 512 * 1024 * 1024
+SEND_S: Final = 60.0
+LINGER_MS: Final = 20
+
+
+# A file
+
+
+def is_learned_file(file: str) -> bool:
+    """Whether a file begins as one of baselines; standard input, and what cannot be read, does not."""
+    if file == "-":
+        return False
+    try:
+        with _opened(file) as source:
+            return bool(source.read(len(MARK) + 16).lstrip().startswith(b'{"' + MARK.encode() + b'"'))
+    except (OSError, EOFError, zlib.error):
+        return False
+
+
+def read_file(file: str) -> Learned:
+    """The baselines of a file. Raises UserError where it is none, or cannot be read."""
+    try:
+        with _opened(file) as source:
+            data = source.read(FILE_BYTES_MAX + 1)
+        if len(data) > FILE_BYTES_MAX:
+            raise UserError(f"a file of baselines has at most {FILE_BYTES_MAX} bytes; {file} has more; learn it again")
+        return from_plain(json.loads(data))
+    except (OSError, EOFError, zlib.error) as error:
+        raise UserError(f"the baselines cannot be read; got {file}: {error}; give a readable file") from None
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{file}: {error}") from None
+
+
+def write_file(path: Path, learned: Learned) -> None:
+    """Write the baselines whole or not at all. Raises UserError where they cannot be."""
+    beside = path.with_name(f"{path.name}.part")
+    text = json.dumps(to_plain(learned), separators=(",", ":")).encode()
+    try:
+        beside.write_bytes(gzip.compress(text, 6) if path.suffix == ".gz" else text)
+        os.replace(beside, path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        reason = f"got {path}: {error.strerror}"
+        raise UserError(f"the baselines cannot be written; {reason}; choose another --out") from None
+
+
+def _opened(file: str) -> Any:
+    return gzip.open(file, "rb") if file.endswith(".gz") else open(file, "rb")
+
+
+# The topic
+
+
+def parse(value: bytes) -> Lesson:
+    """One record. Raises ValueError with what is wrong, also with the values that are packed in it."""
+    try:
+        lesson = Lesson.model_validate_json(value)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ValueError(f"{where}: " * bool(where) + first["msg"].removeprefix("Value error, ")) from None
+    scope_of(lesson)
+    learned_by(lesson)
+    return lesson
+
+
+def fold(known: dict[str, Lesson], key: bytes | None, value: bytes | None) -> None:
+    """Take a record of the topic: the newest word of a scope counts, without a value there is none.
+
+    Raises ValueError for a record that is no lesson, or whose key is not its scope's.
+    """
+    name = (key or b"").decode("utf-8", "replace")
+    if value is None:
+        known.pop(name, None)
+        return
+    said = parse(value)
+    if name != said.scope:
+        raise ValueError(f"the key is the scope's; got {name!r} and {said.scope!r}")
+    known[name] = said
+
+
+def read_topic(settings: Settings) -> dict[str, Lesson]:
+    """The newest word of every scope. Raises UserError where the topic cannot be read."""
+    topic = settings.topics.baselines
+    with open_reader(settings) as reader:
+        if topic not in reader.partitions():
+            raise UserError(f"the topic of baselines does not exist; got no {topic}; run `pastille topics create`")
+        newest = reader.newest([topic], RECORDS_MAX)
+    if newest.cut_short:
+        raise UserError(f"{topic} could not be read to its end in time; got a part; try again")
+    return _folded(newest.records[topic])
+
+
+def _folded(records: Sequence[Record]) -> dict[str, Lesson]:
+    known: dict[str, Lesson] = {}
+    for record in records:
+        try:
+            fold(known, record.key, record.value)
+        except ValueError:
+            continue  # the worker's log says so
+    return known
+
+
+def write(settings: Settings, lessons: Sequence[Lesson]) -> None:
+    """Write all of them in as few requests as Kafka takes, acknowledged by every copy. Raises UserError."""
+    topic = settings.topics.baselines
+    with worded_errors(settings):
+        producer = KafkaProducer(
+            **settings.kafka_python(), acks="all", bootstrap_timeout_ms=CONNECT_MS, linger_ms=LINGER_MS
+        )
+        try:
+            sent = [producer.send(topic, one.model_dump_json().encode(), one.scope.encode(), partition=0)
+                    for one in lessons]  # fmt: skip
+            producer.flush(timeout=SEND_S)
+            for future in sent:
+                future.get(timeout=SEND_S)
+        finally:
+            producer.close(timeout=SEND_S)
