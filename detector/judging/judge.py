@@ -181,7 +181,8 @@ class Judge:
         judge.sources.load(state["sources"])
         judge.lifecycle.load(state["lifecycle"])
         judge.maintenances.load(state["maintenances"])
-        judge.lessons.load(state["lessons"])
+        if "lessons" in state:  # a snapshot without evidence may be older than they are
+            judge.lessons.load(state["lessons"])
         judge._health.since = {key: (word, since_ms) for key, (word, since_ms) in state["health"].items()}
         return judge
 
@@ -252,6 +253,11 @@ class Judge:
                 f"{learned.dimensions}; learn them with this policy"
             )
         self.board.signals.begin_with(learned)
+
+    def long_frozen(self) -> list[Scope]:
+        """The scopes of which nothing was learned for 24 hours: a new normal, or an outage that lasts."""
+        nodes = self.board.signals.long_frozen().nonzero()[0].tolist()
+        return [self.board.nodes.scopes[node] for node in nodes]
 
     # ── questions ──
 

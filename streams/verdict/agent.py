@@ -19,6 +19,7 @@ from faust.types import TP
 
 from detector.contracts.policy import Policy
 from detector.counting.tally import Marker
+from detector.judging.judge import Judge
 from streams.settings import Settings
 from streams.tallylog import TallyLog
 from streams.topics import changelog_topic
@@ -37,6 +38,7 @@ SESSION_S = 10.0
 HEARTBEAT_S = 3.0
 SNAPSHOT_S = 60.0
 WATCH_S = 1.0
+FROZEN_SHOWN = 10
 FETCH_BYTES = 4 * 1024 * 1024
 TABLE = "snapshots"
 """With the app's id in front, the table's changelog is the topic that `pastille topics` makes."""
@@ -76,6 +78,7 @@ class Verdict:
         self.failed: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
         self.started: Count[tuple[str, ...]] = Count()
         self.refused_maintenances = 0
+        self.refused_lessons = 0
         self.holds_seat = False
         self.recovered = False
         self._settings, self._policy, self._wall_ms = settings, policy, wall_ms
@@ -85,6 +88,7 @@ class Verdict:
         self._watch = Watch(0.0)
         self._announcements: Announcements | None = None
         self._snapshot_s = 0.0
+        self._frozen: set[str] = set()
         self._at = TP(settings.topics.tallies, 0)
         topic = app.topic(
             settings.topics.tallies, value_type=bytes, value_serializer="raw", key_type=bytes, key_serializer="raw",
@@ -147,14 +151,28 @@ class Verdict:
             await self._log.send([marker])
 
     async def _announce(self) -> None:
-        """Maintenances of the topic that the Judge does not know as they stand there."""
+        """What people say on their topics and the Judge does not know as it stands there."""
         if self.tenure is None or self._announcements is None:
             return
         if await self._announcements.poll():  # what was not read yet is not what was taken back
             notices = self._announcements.notices
             found = notices.markers(self.tenure.judge, self._wall_ms(), time.monotonic())
             self.refused_maintenances = notices.refused
+            found += self._announcements.lessons.markers(self.tenure.judge, time.monotonic())
+            self.refused_lessons = self._announcements.lessons.refused
             await self._log.send(found)
+            self._tell_frozen(self.tenure.judge)
+
+    def _tell_frozen(self, judge: Judge) -> None:
+        """Each scope that a person is asked about, once; there need be no outage that does."""
+        frozen = {scope.key for scope in judge.long_frozen()}
+        news = sorted(frozen - self._frozen)
+        for key in news[:FROZEN_SHOWN]:
+            log.warning("verdict: nothing was learned of %s for 24 hours; if it is now as usual: "
+                        "pastille baseline reset '%s'", key, key)  # fmt: skip
+        if len(news) > FROZEN_SHOWN:
+            log.warning("verdict: so it is of %d more scopes, see pastille baseline show", len(news) - FROZEN_SHOWN)
+        self._frozen = frozen
 
     # The partition comes and goes
 

@@ -6,6 +6,7 @@ off. Does not know what a maintenance does to an outage.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Iterator, Mapping
 from typing import Final
@@ -18,6 +19,7 @@ from detector.judging.judge import Judge
 from detector.judging.maintenance import is_forgotten
 from streams.maintenances import fold
 from streams.settings import Settings
+from streams.verdict.lessons import Schoolbook
 
 __all__ = ["Announcements", "Notices", "news"]
 
@@ -26,6 +28,8 @@ log = logging.getLogger(__name__)
 REPEAT_S: Final = 60.0
 """A marker that was written and not read back yet, because the Judge is behind, is not written again so soon."""
 BATCH_MAX: Final = 500
+BATCHES_MAX: Final = 20
+"""Of one poll; between two of them the loop does other things."""
 KNOWN_MAX: Final = 100_000
 """Of the topic; those of the Judge are far fewer, by the policy's limit."""
 
@@ -80,13 +84,17 @@ class Notices:
 
 
 class Announcements:
-    """Follows the topic from its beginning."""
+    """Follows what people say, from the beginning of its two topics: maintenances, and what is usual."""
 
     def __init__(self, settings: Settings) -> None:
         self.notices = Notices(settings.clock == "wall")
+        self.lessons = Schoolbook()
+        self._takers = {
+            TopicPartition(settings.topics.maintenances, 0): self.notices.take,
+            TopicPartition(settings.topics.baselines, 0): self.lessons.take,
+        }
         self._is_read = False
-        self._end = 0
-        self._at = TopicPartition(settings.topics.maintenances, 0)
+        self._ends: dict[TopicPartition, int] = {}
         self._consumer = AIOKafkaConsumer(
             **settings.aiokafka(), enable_auto_commit=False, auto_offset_reset="earliest"
         )
@@ -94,9 +102,9 @@ class Announcements:
     async def start(self) -> None:
         """Connect. Raises aiokafka's KafkaError where no broker answers."""
         await self._consumer.start()
-        self._consumer.assign([self._at])
-        self._end = int((await self._consumer.end_offsets([self._at]))[self._at])
-        await self._consumer.seek_to_beginning(self._at)
+        self._consumer.assign(list(self._takers))
+        self._ends = await self._consumer.end_offsets(list(self._takers))
+        await self._consumer.seek_to_beginning(*self._takers)
 
     async def stop(self) -> None:
         """Disconnect."""
@@ -104,10 +112,19 @@ class Announcements:
 
     async def poll(self) -> bool:
         """Take what has come since; whether all is read that was there at the start."""
-        for record in (await self._consumer.getmany(self._at, max_records=BATCH_MAX)).get(self._at, ()):
-            self.notices.take(record.key, record.value, record.offset)
-        self._is_read = self._is_read or await self._consumer.position(self._at) >= self._end
+        for _ in range(BATCHES_MAX):
+            batches = await self._consumer.getmany(max_records=BATCH_MAX)
+            for at, records in batches.items():
+                for record in records:
+                    self._takers[at](record.key, record.value, record.offset)
+            if not batches:
+                break
+            await asyncio.sleep(0)
+        self._is_read = self._is_read or await self._has_reached(self._ends)
         return self._is_read
+
+    async def _has_reached(self, ends: Mapping[TopicPartition, int]) -> bool:
+        return all([await self._consumer.position(at) >= end for at, end in ends.items()])
 
 
 def news(topic: Mapping[str, Maintenance], judge: Judge, at_ms: int) -> Iterator[Maintenance]:

@@ -20,6 +20,7 @@ from detector.contracts.scope import Scope
 from detector.counting.tally import Marker, Source, Tally
 from detector.judging.judge import Judge
 from detector.judging.outage import Change, Outage
+from detector.judging.signals import OtherVersion
 from detector.judging.sources import State
 from streams.settings import Settings
 from streams.verdict.outbox import Outbox
@@ -40,13 +41,15 @@ CHANGES_MAX = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What metrics tell of a Judge; see its methods of the same names. `maintained`: scopes in a maintenance now."""
+    """What metrics tell of a Judge; see its methods of the same names. `maintained`: scopes in a maintenance now;
+    `frozen`: those of which nothing was learned for 24 hours."""
 
     time_ms: int = -1
     rates: Sequence[tuple[Scope, dict[int, list[int]]]] = ()
     open_outages: Sequence[Outage] = ()
     blocked: Mapping[str, int] = field(default_factory=dict)
     maintained: Sequence[Scope] = ()
+    frozen: Sequence[Scope] = ()
 
 
 class Tenure:
@@ -77,8 +80,9 @@ class Tenure:
             try:
                 judge = self.judge
                 self._facts = Facts(
-                    judge.time_ms, judge.rates(), judge.open_outages(), judge.blocked(), judge.maintenances.running()
-                )
+                    judge.time_ms, judge.rates(), judge.open_outages(), judge.blocked(), judge.maintenances.running(),
+                    judge.long_frozen(),
+                )  # fmt: skip
             finally:
                 self._guard.release()
         return self._facts
@@ -134,17 +138,29 @@ async def begin_tenure(
         raise
 
 
+def _restored(snapshot: Snapshot | None) -> Judge | None:
+    """The snapshot's Judge; None where there is none that this version of Pastille understands."""
+    if snapshot is None:
+        return None
+    try:
+        return Judge.restore(msgspec.msgpack.decode(snapshot.state))
+    except OtherVersion as error:
+        log.warning("verdict: %s; it is left, and all of the tallies log is judged anew, which takes minutes", error)
+        return None
+
+
 async def _rebuilt(
     reader: TallyReader, policy: Policy, kept: Snapshot | None, outbox: Outbox, wall_ms: Callable[[], int]
 ) -> Tenure:
-    if kept is None:
+    # Also after a snapshot that is left the epoch goes on, or what is written next would be taken for older.
+    epoch, judge = (1 if kept is None else kept.epoch + 1), _restored(kept)
+    if kept is None or judge is None:
         first = await reader.beginning()
-        tenure = Tenure(Judge(policy), outbox, 1, first, wall_ms)
+        tenure = Tenure(Judge(policy), outbox, epoch, first, wall_ms)
         tenure.judge.adopt(outbox.written.newest.values())
     else:
         first = min(kept.offset, await reader.first_since(kept.time_ms - HOUR_BEFORE_MS))
-        judge = Judge.restore(msgspec.msgpack.decode(kept.state))
-        tenure = Tenure(judge, outbox, kept.epoch + 1, kept.offset, wall_ms)
+        tenure = Tenure(judge, outbox, epoch, kept.offset, wall_ms)
         await _refill(reader, judge, first, kept.offset)
         judge.adopt(outbox.written.newest.values())
     async for batch in reader.between(tenure.next, await reader.end()):

@@ -34,6 +34,8 @@ PROMISED = {
     "pastille_policy_blocked_total": {"reason"},
     "pastille_maintenance_active": {"dimension", "bank", "method"},
     "pastille_maintenances_refused": set(),
+    "pastille_baseline_frozen_scopes": set(),
+    "pastille_baselines_refused": set(),
     "pastille_ingest_lag_events": {"source"},
     "pastille_watermark_age_seconds": {"source"},
     "pastille_boundary_seconds": set(),
@@ -67,7 +69,8 @@ def scraped(facts: Facts | None) -> dict[tuple[str, frozenset[tuple[str, str]]],
     """The samples of a worker with these facts of its Judge; None: it does not judge."""
     judge = SimpleNamespace(policy=Policy(children_max=2))
     tenure = None if facts is None else SimpleNamespace(facts=lambda: facts, judge=judge)
-    verdict = SimpleNamespace(tenure=tenure, started=Count({("all_red", "policy"): 1}), refused_maintenances=2)
+    verdict = SimpleNamespace(tenure=tenure, started=Count({("all_red", "policy"): 1}), refused_maintenances=2,
+                              refused_lessons=3)  # fmt: skip
     worker: Any = SimpleNamespace(intake=FakeIntake(), verdict=verdict, wall_ms=lambda: NOW_MS)
     text = generate_latest(new_registry(worker)).decode()
     return {(s.name, frozenset(s.labels.items())): s.value
@@ -86,7 +89,7 @@ def judged() -> Facts:
         (PLATFORM, {60_000: [1, 6, 2, 1, 0, 0]}), (BNP, {60_000: [4, 0, 0, 0, 0, 0]}),
         (PIX, {60_000: [0, 3, 1, 0, 0, 0]}), (PIX_TWO, {60_000: [0, 1, 0, 0, 0, 0]}),
     ]  # fmt: skip
-    return Facts(NOW_MS - 1_000, rates, [outage], {"min_merchants": 4}, [BNP])
+    return Facts(NOW_MS - 1_000, rates, [outage], {"min_merchants": 4}, [BNP], [BNP, PIX])
 
 
 def test_every_promised_metric_is_in_the_list_with_its_labels() -> None:
@@ -133,6 +136,13 @@ def test_maintenances_are_told() -> None:
     found = scraped(judged())
     assert found["pastille_maintenance_active", labels(dimension="bank", bank="bnp", method="")] == 1
     assert found["pastille_maintenances_refused", labels()] == 2
+
+
+def test_what_is_not_learned_is_told() -> None:
+    """How many scopes a person is asked about, and how many lessons there was no room for."""
+    found = scraped(judged())
+    assert found["pastille_baseline_frozen_scopes", labels()] == 2
+    assert found["pastille_baselines_refused", labels()] == 3
 
 
 def test_who_does_not_judge_tells_no_outage() -> None:
