@@ -73,7 +73,7 @@ def learned_of(known: Baseline, hazard: Hazard, names: Nodes) -> Learned:
     nodes = {
         scope.key: {name: getattr(known, name)[node].copy() for name in _OF_NODES}
         for node, scope in enumerate(names.scopes[: len(known.usual)])
-        if known.level[node].any() or (known.volumes[node] >= 0).any()
+        if known.level[node].any() or (known.volumes[node] > 0).any()
     }
     leaves = {
         leaf: {name: getattr(hazard, name)[LEARNED, number].copy() for name in _OF_LEAVES}

@@ -24,7 +24,7 @@ __all__ = ["MODULES", "Exit", "UserError", "app_for", "main"]
 
 MODULES: Final = (
     "demo", "kafka", "worker", "console", "pager", "replay", "backtest", "simulate",
-    "topics", "policy", "maintenance", "deadletters", "doctor",
+    "topics", "policy", "maintenance", "baseline", "deadletters", "doctor",
 )  # fmt: skip
 
 

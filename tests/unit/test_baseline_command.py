@@ -1,0 +1,138 @@
+"""`pastille baseline` without a broker: learned into a file, shown from it, and used by replay and backtest."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from detector.judging.learned import MARK, from_plain
+from detector.rehearsal.line import Lines
+from detector.rehearsal.shops import Shops
+from detector.rehearsal.simulate import simulate
+from streams.baselines import is_learned_file, read_file, write_file
+from streams.commands import app_for
+from streams.errors import UserError
+
+HOUR_MS = 3_600_000
+SHOPS = Shops(rate=1.0, banks=3, merchants=20, swing=0.0)
+LIVE = '[evidence]\nmode = "live"\n'
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with five hours of a made day, an hour of it, a policy, and what the five hours taught."""
+    path, lines = tmp_path_factory.mktemp("baseline"), Lines(SHOPS)
+    day = [line for events in simulate(SHOPS, 5 * HOUR_MS) for line in lines.values(events)]
+    with gzip.open(path / "day.jsonl.gz", "wt", encoding="utf-8") as out:
+        out.write("\n".join(day) + "\n")
+    (path / "hour.jsonl").write_text("\n".join(day[: len(day) // 5]) + "\n", encoding="utf-8")
+    (path / "policy.toml").write_text(LIVE, encoding="utf-8")
+    said = run("learn", str(path / "day.jsonl.gz"), "--out", str(path / "learned.json"), "--json")
+    assert said.exit_code == 0, said.output
+    (path / "said.json").write_text(said.stdout)
+    return path
+
+
+def run(*arguments: str) -> Any:
+    """The command."""
+    return CliRunner().invoke(app_for(["baseline"]), ["baseline", *arguments])
+
+
+def test_what_a_day_teaches_is_a_file_that_says_whence(folder: Path) -> None:
+    """Version, dimensions, policy, span and moment are in it; evidence need not be on in the policy."""
+    said = json.loads((folder / "said.json").read_text())
+    plain = json.loads((folder / "learned.json").read_text())
+    assert next(iter(plain)) == MARK
+    assert (plain["dimensions"], plain["policy_version"]) == (["bank", "method"], said["policy_version"])
+    assert 4.9 < (plain["last_ms"] - plain["first_ms"]) / HOUR_MS < 5.1
+    assert plain["made_ms"] > 0
+    learned = from_plain(plain)
+    assert (len(learned.nodes), len(learned.leaves)) == (said["scopes"], said["leaves"])
+    assert learned.nodes["platform"]["level"].sum() > 5_000
+
+
+def test_it_is_shown_from_the_file(folder: Path) -> None:
+    """All scopes as a table or JSON, and one by the hour: rate, bar, votes, tau and volume."""
+    plain = json.loads(run("show", "--file", str(folder / "learned.json"), "--json").stdout)
+    by_scope = {one["scope"]: one for one in plain["scopes"]}
+    assert "slots" not in by_scope["platform"]
+    [one] = json.loads(run("show", "bank:bnp", "--file", str(folder / "learned.json"), "--json").stdout)["scopes"]
+    assert {name: value for name, value in one.items() if name != "slots"} == by_scope["bank:bnp"]
+    assert 0 < one["bar"] < one["rate"] < 1
+    assert one["own_votes"] > 1_000
+    assert (len(one["slots"]), one["frozen_since"]) == (48, None)
+    text = run("show", "--file", str(folder / "learned.json")).output
+    assert "bank:bnp,method:card" in text
+    assert f"{len(by_scope)} scopes" in text
+    text = run("show", "bank:bnp", "--file", str(folder / "learned.json")).output
+    assert "working day" in text
+    assert "resting on" in text
+
+
+def test_a_learned_file_trains_as_the_recording_does(folder: Path) -> None:
+    """`--train` of replay and backtest takes either, and a file that was learned is learned again as it is."""
+    for command in ("replay", "backtest"):
+        outputs = set()
+        for train in ("learned.json", "day.jsonl.gz"):
+            arguments = [command, str(folder / "hour.jsonl"), "--policy", str(folder / "policy.toml"), "--train"]
+            found = CliRunner().invoke(app_for([command]), [*arguments, str(folder / train)])
+            assert found.exit_code == 0, found.output
+            outputs.add(found.stdout)
+        assert len(outputs) == 1
+    run("learn", str(folder / "learned.json"), "--out", str(folder / "again.json.gz"))
+    assert is_learned_file(str(folder / "again.json.gz"))
+    assert not is_learned_file(str(folder / "day.jsonl.gz"))
+    again, first = read_file(str(folder / "again.json.gz")), read_file(str(folder / "learned.json"))
+    assert (again.origin, again.nodes.keys()) == (first.origin, first.nodes.keys())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (("learn", "hour.jsonl", "--out", "x.json"), "but the last two"), (("learn", "absent", "--out", "x"), "absent"),
+        (("learn", "day.jsonl.gz", "--out", "x", "--broker", "a:1"), "leave one out"),
+        (("show", "bank:bpn", "--file", "learned.json"), "nothing is known of bank:bpn"),
+        (("show", "bpn", "--file", "learned.json"), "a scope is"), (("show", "--file", "policy.toml"), "policy.toml"),
+        (("show", "--file", "hour.jsonl"), "hour.jsonl"), (("reset",), "got neither"),
+        (("reset", "bank:bnp", "--all"), "got both"),
+    ],
+)  # fmt: skip
+def test_wrong_usage_is_said(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], word: str
+) -> None:
+    """What, what it got, what to do."""
+    monkeypatch.chdir(folder)
+    found = run(*arguments)
+    assert isinstance(found.exception, UserError)
+    assert word in str(found.exception)
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({MARK: 2}, "have version 1; got 2"), ({"nodes": []}, "no learned baselines"), ({"nodes": None}, "no learned"),
+        ({"leaves": [[["bnp"], {}]]}, "a value for each"), ({"nodes": {"x": {}}}, "a scope is"),
+        ({"nodes": {"platform": {"level": 3}}}, "no learned|no packed"), ({"dimensions": 3}, "no learned baselines"),
+    ],
+)  # fmt: skip
+def test_a_file_that_is_something_else(folder: Path, tmp_path: Path, change: dict[str, Any], word: str) -> None:
+    """With its name and with what is wrong in it."""
+    plain = json.loads((folder / "learned.json").read_text()) | change
+    bad = tmp_path / "bad.json"
+    bad.write_text(json.dumps(plain))
+    with pytest.raises(UserError, match=word) as raised:
+        read_file(str(bad))
+    assert "bad.json" in str(raised.value)
+
+
+def test_a_file_is_written_whole_or_not_at_all(folder: Path, tmp_path: Path) -> None:
+    """A folder that is not there is an error of one line, and nothing is left."""
+    learned = read_file(str(folder / "learned.json"))
+    with pytest.raises(UserError, match="choose another --out"):
+        write_file(tmp_path / "absent" / "x.json", learned)
+    assert list(tmp_path.iterdir()) == []
