@@ -10,12 +10,17 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from detector.contracts.models import Lesson
+from detector.contracts.policy import EvidenceRules, Policy
+from detector.judging.judge import Judge
 from detector.judging.learned import MARK, from_plain
+from detector.judging.lessons import lessons_of
 from detector.rehearsal.line import Lines
 from detector.rehearsal.shops import Shops
 from detector.rehearsal.simulate import simulate
+from streams import baselines
 from streams.baselines import is_learned_file, read_file, write_file
-from streams.commands import app_for
+from streams.commands import app_for, baseline
 from streams.errors import UserError
 
 HOUR_MS = 3_600_000
@@ -136,3 +141,63 @@ def test_a_file_is_written_whole_or_not_at_all(folder: Path, tmp_path: Path) -> 
     with pytest.raises(UserError, match="choose another --out"):
         write_file(tmp_path / "absent" / "x.json", learned)
     assert list(tmp_path.iterdir()) == []
+
+
+# ── what a Judge has learned ──
+
+
+@pytest.fixture
+def said(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[Lesson]:
+    """What is written to the topic, beside a Judge that was taught; the broker is not asked."""
+    judge, written = Judge(Policy(evidence=EvidenceRules("live"))), list[Lesson]()
+    learned = read_file(str(folder / "learned.json"))
+    judge.board.nodes.numbers(tuple(learned.leaves))
+    judge.board.signals.grow()
+    for lesson in lessons_of(learned, 1):
+        judge.lessons.take(lesson)
+    judge.board.signals.refresh()
+    monkeypatch.setattr(baseline, "newest_judge", lambda _: judge)
+    monkeypatch.setattr(baselines, "read_topic", lambda _: {})
+    monkeypatch.setattr(baselines, "write", lambda _, lessons: written.extend(lessons))
+    return written
+
+
+def test_a_scope_is_forgotten_with_what_lies_below_it(said: list[Lesson]) -> None:
+    """The bank and its leaves, in whatever order a person names the dimensions; never what is wider."""
+    assert run("reset", "bank:bnp", "--yes").stdout.splitlines()[0] == "bank:bnp: forgotten, it begins anew"
+    assert {lesson.scope for lesson in said if "," not in lesson.scope} == {"bank:bnp"}
+    assert {lesson.scope for lesson in said} > {"bank:bnp", "bank:bnp,method:card"}
+    assert all(lesson.forgets for lesson in said)
+    said.clear()
+    assert json.loads(run("reset", "method:card,bank:bnp", "--yes", "--json").stdout)["scopes"] == [
+        "bank:bnp,method:card"
+    ]
+    said.clear()
+    every = json.loads(run("reset", "--all", "--yes", "--json").stdout)["scopes"]
+    assert (every[0], len(every)) == ("platform", len(said))
+
+
+def test_nothing_is_forgotten_unasked(said: list[Lesson]) -> None:
+    """Without a terminal to ask at --yes is needed, and a slip of the pen is no scope."""
+    for arguments, word in ((("reset", "bank:bnp"), "give --yes"), (("reset", "bank:x", "--yes"), "nothing is known")):
+        found = run(*arguments)
+        assert isinstance(found.exception, UserError)
+        assert word in str(found.exception)
+    assert said == []
+
+
+def test_a_judge_is_shown_as_its_snapshot_has_it(said: list[Lesson], folder: Path) -> None:
+    """What was learned from a file is what the Judge that took it shows; nothing is said to anybody by looking."""
+    shown = {one["scope"]: one for one in json.loads(run("show", "--json").stdout)["scopes"]}
+    of_file = json.loads(run("show", "--file", str(folder / "learned.json"), "--json").stdout)["scopes"]
+    assert {one["scope"]: one["own_votes"] for one in of_file} == {key: one["own_votes"] for key, one in shown.items()}
+    assert said == []
+
+
+@pytest.mark.parametrize(("judge", "word"), [(None, "written no snapshot"), (Judge(Policy()), "nothing is learned")])
+def test_where_there_is_nothing_to_show(monkeypatch: pytest.MonkeyPatch, judge: Judge | None, word: str) -> None:
+    """No snapshot yet, or statistics that are off: what, and what to do."""
+    monkeypatch.setattr(baseline, "newest_judge", lambda _: judge)
+    found = run("show")
+    assert isinstance(found.exception, UserError)
+    assert word in str(found.exception)

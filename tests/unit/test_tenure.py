@@ -1,0 +1,70 @@
+"""How a Judge is put together again: from its snapshot, or from the log where the snapshot is not understood."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+import pytest
+
+from detector.contracts.policy import EvidenceRules, Policy
+from detector.judging.judge import Judge
+from streams.verdict import tenure
+from streams.verdict.outbox import Written
+from streams.verdict.snapshot import Snapshot
+from streams.verdict.tallyreader import Logged
+from tests.unit.test_judge import tally
+
+LIVE = Policy(evidence=EvidenceRules("live"))
+LOG = [tally(at_s, approved=1) for at_s in range(5, 60, 5)]
+HALF = 6
+
+
+class FakeReader:
+    """The tallies log, a record an offset."""
+
+    async def beginning(self) -> int:
+        return 0
+
+    async def end(self) -> int:
+        return len(LOG)
+
+    async def first_since(self, _time_ms: int) -> int:
+        return 0
+
+    async def between(self, start: int, stop: int) -> AsyncIterator[list[Logged]]:
+        yield [Logged(offset, offset, [LOG[offset]]) for offset in range(start, stop)]
+
+
+def rebuilt(version: int | None) -> tuple[tenure.Tenure, Judge]:
+    """A tenure that begins with a snapshot of half of the log, whose statistics claim a version; and its Judge."""
+    judge = Judge(LIVE)
+    for record in LOG[:HALF]:
+        judge.take(record)
+    state = judge.export()
+    if version is not None:
+        state["board"]["signals"]["version"] = version
+    kept = Snapshot(7, HALF, 0, judge.time_ms, msgspec.msgpack.encode(state))
+    outbox: Any = SimpleNamespace(written=Written(), write=_write)
+    reader: Any = FakeReader()
+    return asyncio.run(tenure._rebuilt(reader, LIVE, kept, outbox, lambda: 0)), judge
+
+
+async def _write(*_: object) -> list[object]:
+    return []
+
+
+@pytest.mark.parametrize(("version", "is_left"), [(None, False), (99, True)])
+def test_a_snapshot_of_other_statistics_is_left(
+    version: int | None, is_left: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log is judged from its beginning instead, with a line that says so; what is written next is the newer."""
+    found, judge = rebuilt(version)
+    for record in LOG[HALF:]:
+        judge.take(record)
+    assert ("all of the tallies log is judged anew" in caplog.text) == is_left
+    assert (found.epoch, found.next) == (8, len(LOG))
+    assert found.judge.board.signals.export() == judge.board.signals.export()
