@@ -49,8 +49,8 @@ class Known:
 
 def known_of(signals: Signals, nodes: Nodes) -> list[Known]:
     """Every scope that statistics are kept of, the platform first."""
-    slots = _slots(signals, nodes)
-    return [_known(signals, node, nodes.scopes[node], slots) for node in range(len(signals.flags))]
+    slots, taus = _slots(signals, nodes), usual.pooled_tau(signals.baseline, parents_of(nodes))
+    return [_known(signals, node, nodes.scopes[node], float(taus[node]), slots) for node in range(len(signals.flags))]
 
 
 def signals_of(policy: Policy, learned: Learned, at_ms: int) -> tuple[Signals, Nodes]:
@@ -65,13 +65,14 @@ def signals_of(policy: Policy, learned: Learned, at_ms: int) -> tuple[Signals, N
     return signals, nodes
 
 
-def _known(signals: Signals, node: int, scope: Scope, slots: list[tuple[usual.Floats, ...]]) -> Known:
+def _known(signals: Signals, node: int, scope: Scope, tau: float,
+           slots: list[tuple[usual.Floats, ...]]) -> Known:  # fmt: skip
     known, rate = signals.baseline, float(signals.baseline.usual[node])
     lowered = np.log(rate / (1 - rate)) - float(signals.shifts[0][node])
     since_ms = int(signals.frozen_ms[node])
     return Known(
         scope, usual.slot_of(max(signals.time_ms, 0)), rate, float(known.votes[node]), float(known.level[node].sum()),
-        float(np.sqrt(known.tau2[node])), float(1 / (1 + np.exp(-lowered))), _hourly(float(known.volume[node])),
+        tau, float(1 / (1 + np.exp(-lowered))), _hourly(float(known.volume[node])),
         None if since_ms == frozen.NOT else since_ms,
         tuple(Slot(float(rates[node]), float(votes[node]), _hourly(float(volume[node])))
               for rates, votes, volume in slots),

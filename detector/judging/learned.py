@@ -37,8 +37,9 @@ class _Kind(NamedTuple):
 
 _VOTES_MAX, _TAU2_MAX = 1e12, 25.0
 _OF_NODES: Final = {
-    "level": _Kind((2,), 0, _VOTES_MAX), "slots": _Kind((SLOTS, 2), 0, _VOTES_MAX), "tau2": _Kind((), 0, _TAU2_MAX),
-    "volumes": _Kind((SLOTS, VOLUME_WEEKS), -1, _VOTES_MAX), "volume_tau2": _Kind((), 0, _TAU2_MAX),
+    "level": _Kind((2,), 0, _VOTES_MAX), "slots": _Kind((SLOTS, 2), 0, _VOTES_MAX),
+    "volumes": _Kind((SLOTS, VOLUME_WEEKS), -1, _VOTES_MAX),
+    "tau2": _Kind((), -_TAU2_MAX, _TAU2_MAX), "volume_tau2": _Kind((), -_TAU2_MAX, _TAU2_MAX),
     "bursts": _Kind((2,), -_VOTES_MAX, _VOTES_MAX),
 }  # fmt: skip
 """All but the day's factor, which is of the day."""

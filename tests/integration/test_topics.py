@@ -71,7 +71,7 @@ def test_feeds_get_the_partitions_asked_for(settings: Settings) -> None:
     with admin_client(settings) as admin:
         described = admin.describe_topics(list(wanted))
     assert {topic["name"]: len(topic["partitions"]) for topic in described} == wanted
-    assert sorted(wanted.values()) == [1, 1, 1, 1, 1, 1, 3, 3]
+    assert sorted(wanted.values()) == [1, 1, 1, 1, 1, 1, 1, 3, 3]
 
 
 def test_a_dry_run_changes_nothing(settings: Settings) -> None:

@@ -238,7 +238,7 @@ def test_what_is_no_lesson(change: dict[str, Any], word: str) -> None:
 def test_a_lesson_is_small() -> None:
     """One record a scope, none of them more than a few kilobytes, also where every slot is known."""
     rng = np.random.default_rng(1)
-    full = {"level": rng.random(2), "slots": rng.random((48, 2)), "tau2": rng.random(()),
+    full = {"level": rng.random(2), "slots": rng.random((48, 2)), "tau2": -rng.random(()),
             "volumes": rng.random((48, 4)), "volume_tau2": rng.random(())}  # fmt: skip
     leaf = {"at_risk": rng.random(41), "entered": rng.random(41), "answers": rng.random((41, 2))}
     learned = Learned(("bank", "method"), {"bank:bnp,method:card": full}, {("bnp", "card"): leaf})
