@@ -36,6 +36,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with gzip.open(path / "day.jsonl.gz", "wt", encoding="utf-8") as out:
         out.write("\n".join(day) + "\n")
     (path / "hour.jsonl").write_text("\n".join(day[: len(day) // 5]) + "\n", encoding="utf-8")
+    (path / "part.jsonl").write_text("\n".join(day[: len(day) // 10]) + "\n", encoding="utf-8")
     (path / "policy.toml").write_text(LIVE, encoding="utf-8")
     said = run("learn", str(path / "day.jsonl.gz"), "--out", str(path / "learned.json"), "--json")
     assert said.exit_code == 0, said.output
@@ -99,7 +100,7 @@ def test_a_learned_file_trains_as_the_recording_does(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [
-        (("learn", "hour.jsonl", "--out", "x.json"), "but the last two"), (("learn", "absent", "--out", "x"), "absent"),
+        (("learn", "part.jsonl", "--out", "x.json"), "full hours"), (("learn", "absent", "--out", "x"), "absent"),
         (("learn", "day.jsonl.gz", "--out", "x", "--broker", "a:1"), "leave one out"),
         (("show", "bank:bpn", "--file", "learned.json"), "nothing is known of bank:bpn"),
         (("show", "bpn", "--file", "learned.json"), "a scope is"), (("show", "--file", "policy.toml"), "policy.toml"),
