@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from detector.contracts.models import rfc3339
+from detector.contracts.moments import rfc3339
 from detector.judging.baseline import SLOTS
 from detector.judging.known import Known, Slot
 

@@ -16,7 +16,7 @@ from typing import BinaryIO, cast
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn
 
-from detector.contracts.models import rfc3339
+from detector.contracts.moments import rfc3339
 from detector.counting.packed import Packed
 from detector.judging.outage import Change
 from detector.rehearsal.replay import Replay

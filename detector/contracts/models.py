@@ -12,24 +12,18 @@ from typing import Annotated, Any, Final, Literal, Self, TypeAlias
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     StringConstraints,
     ValidationInfo,
-    WithJsonSchema,
     field_validator,
     model_validator,
 )
 
 from detector.contracts.card import card_like
-from detector.contracts.moments import EPOCH_MS_MAX as EPOCH_MS_MAX
-from detector.contracts.moments import epoch_ms as epoch_ms
-from detector.contracts.moments import rfc3339 as rfc3339
+from detector.contracts.moments import rfc3339
 from detector.contracts.scope import Scope, parse_scope
-
-AMOUNT_MAX: Final = 2**53 - 1
-"""The largest whole number that every JSON reader keeps."""
+from detector.contracts.words import Amount, Count, Currency, Ms, PackedFloats, Rate, Time, Word
 
 MAINTENANCE_MS_MAX: Final = 31 * 86_400_000
 """A longer one is a slip of the pen, and would keep a bank that is really down from being paged."""
@@ -52,38 +46,6 @@ ScopeKey: TypeAlias = Annotated[
     str, StringConstraints(strict=True, min_length=1, max_length=1_024), AfterValidator(_scope_key)
 ]
 """A scope in one line, like `bank:bnp,method:card`."""
-
-Word: TypeAlias = Annotated[
-    str, StringConstraints(strict=True, min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")
-]
-"""1-128 characters without control characters."""
-
-Time: TypeAlias = Annotated[
-    int,
-    BeforeValidator(epoch_ms),
-    WithJsonSchema(
-        {
-            "oneOf": [
-                {"type": "integer", "minimum": 0, "maximum": EPOCH_MS_MAX},
-                {"type": "string", "format": "date-time"},
-            ]
-        }
-    ),
-]
-"""Integer epoch ms, or RFC 3339 text with a zone; integer ms inside."""
-
-Ms: TypeAlias = Annotated[int, Field(strict=True, ge=0, le=EPOCH_MS_MAX)]
-"""Integer epoch ms, which is how Pastille writes times."""
-
-Count: TypeAlias = Annotated[int, Field(strict=True, ge=0)]
-Rate: TypeAlias = Annotated[float, Field(ge=0, le=1)]
-Amount: TypeAlias = Annotated[int, Field(strict=True, ge=0, le=AMOUNT_MAX)]
-Currency: TypeAlias = Annotated[str, StringConstraints(strict=True, pattern=r"^[A-Z]{3}$")]
-
-PackedFloats: TypeAlias = Annotated[
-    str, StringConstraints(strict=True, max_length=4_096, pattern=r"^[A-Za-z0-9+/]*={0,2}$")
-]
-"""64-bit floats, little-endian, deflated, in base64; how many there are follows from their name."""
 
 Kind: TypeAlias = Literal["all_red", "all_pending", "drop", "slow", "stall"]
 Trigger: TypeAlias = Literal["policy", "evidence", "evidence,policy"]

@@ -18,8 +18,10 @@ import numpy as np
 from pydantic import ValidationError
 
 from detector.contracts.card import card_like
-from detector.contracts.models import AMOUNT_MAX, OrderEvent, PaymentEvent, epoch_ms
+from detector.contracts.models import OrderEvent, PaymentEvent
+from detector.contracts.moments import epoch_ms
 from detector.contracts.policy import IGNORE, Policy
+from detector.contracts.words import AMOUNT_MAX
 from detector.counting.columns import (
     CONFIRMED,
     NONE,

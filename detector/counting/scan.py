@@ -13,7 +13,8 @@ from __future__ import annotations
 import numpy as np
 
 from detector.compiled import allocating, compiled, inlined
-from detector.contracts.models import AMOUNT_MAX, EPOCH_MS_MAX
+from detector.contracts.moments import EPOCH_MS_MAX
+from detector.contracts.words import AMOUNT_MAX
 from detector.counting.columns import NONE, PAYMENT, PENDING, Int32s, Int64s, UInt8s, UInt64s
 from detector.counting.fields import (
     AMOUNT,

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, cast, get_args
 
-from detector.contracts.models import Kind, epoch_ms
+from detector.contracts.models import Kind
+from detector.contracts.moments import epoch_ms
 from detector.contracts.scope import Scope
 from detector.rehearsal.score import Incident
 from streams.errors import UserError

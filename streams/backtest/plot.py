@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
-from detector.contracts.models import rfc3339
+from detector.contracts.moments import rfc3339
 from detector.contracts.scope import PLATFORM, Scope
 from detector.counting.columns import Float64s, Int64s
 from detector.rehearsal.panes import MINUTE_MS, Panes, approval_rate

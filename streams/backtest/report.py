@@ -14,7 +14,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from detector.contracts.models import Severity, rfc3339
+from detector.contracts.models import Severity
+from detector.contracts.moments import rfc3339
 from detector.contracts.scope import Scope
 from detector.rehearsal.raised import Raised
 from detector.rehearsal.score import Frequency, Incident, Outcome, Score, Verdict

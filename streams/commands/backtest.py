@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from detector.contracts.models import rfc3339
+from detector.contracts.moments import rfc3339
 from detector.contracts.policy import Policy
 from detector.judging.learned import Learned
 from detector.rehearsal.panes import Panes

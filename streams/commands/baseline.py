@@ -15,7 +15,8 @@ from typing import Annotated, Any, Final
 import typer
 from rich.console import Console
 
-from detector.contracts.models import Lesson, rfc3339
+from detector.contracts.models import Lesson
+from detector.contracts.moments import rfc3339
 from detector.contracts.scope import Scope, parse_scope
 from detector.judging.judge import Judge
 from detector.judging.known import Known, known_of, signals_of

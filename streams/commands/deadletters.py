@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from detector.contracts.models import epoch_ms, rfc3339
+from detector.contracts.moments import epoch_ms, rfc3339
 from streams.commands import Exit
 from streams.deadletters import holds_card_like
 from streams.errors import UserError

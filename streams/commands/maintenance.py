@@ -17,7 +17,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from detector.contracts.models import Maintenance, epoch_ms, rfc3339
+from detector.contracts.models import Maintenance
+from detector.contracts.moments import epoch_ms, rfc3339
 from detector.rehearsal.fault import parse_duration
 from streams.errors import UserError
 from streams.noticeboard import is_seen, read_topic, write

@@ -17,7 +17,8 @@ from typing import Annotated, Any, TextIO, cast
 
 import typer
 
-from detector.contracts.models import cloud_event, rfc3339
+from detector.contracts.models import cloud_event
+from detector.contracts.moments import rfc3339
 from detector.judging.outage import Change
 from detector.rehearsal.replay import Replay, Seen
 from streams.errors import UserError

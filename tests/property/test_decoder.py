@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from detector.contracts.card import card_like
-from detector.contracts.models import epoch_ms
+from detector.contracts.moments import epoch_ms
 from detector.contracts.policy import DEFAULT, Policy, load_policy
 from detector.counting.columns import NONE, Columns
 from detector.counting.decoder import Decoder

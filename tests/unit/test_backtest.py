@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from detector.contracts.models import rfc3339
+from detector.contracts.moments import rfc3339
 from detector.rehearsal.fault import parse_fault
 from detector.rehearsal.line import Lines
 from detector.rehearsal.shops import Shops

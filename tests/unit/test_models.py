@@ -16,9 +16,8 @@ from detector.contracts.models import (
     PaymentEvent,
     ScopeFields,
     cloud_event,
-    epoch_ms,
-    rfc3339,
 )
+from detector.contracts.moments import epoch_ms, rfc3339
 from detector.contracts.policy import DEFAULT
 from detector.contracts.policy_keys import DIMENSIONS, FIVE
 from detector.contracts.schemas import EXAMPLES
