@@ -263,14 +263,19 @@ class OutageData(Contract):
     catching_up: bool = Field(False, description="Whether it was judged more than 2 minutes behind the clock.")
     shadow: bool = Field(False, description="Whether [page] mode was shadow: to be looked at, not paged.")
     reason: str | None = Field(
-        None, description="Why it was resolved: recovered, superseded by an ancestor, baseline_reset by a person; or "
-        "why it was updated, like frozen_24h: its usual rate has not been learned for 24 hours."
+        None, description="Why this event: recovered, superseded by an ancestor or baseline_reset by a person where it "
+        "is resolved, reopened where it starts again; of an update what changed: partly_recovered, worse, more_scopes, "
+        "no_traffic, frozen_24h, …"
     )  # fmt: skip
     window: Window
     evidence: Evidence
     top_codes: list[CodeCount] = Field(default_factory=list, description="The commonest response codes of the reds.")
     impact: Impact | None = None
     parent_id: str | None = Field(None, description="The outage that took this one over.")
+    continues_id: str | None = Field(
+        None, description="The outage that this one goes on with: it recovered a short while ago, and the trouble is "
+        "back. It pages only if that one did not, or was narrower."
+    )  # fmt: skip
     children: list[str] = Field(default_factory=list, description="Keys of the scopes below it that broke their rule.")
     children_left_out: Count = Field(0, description="How many more there are than the policy's children_max.")
     maintenance_id: str | None = None

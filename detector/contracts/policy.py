@@ -98,6 +98,8 @@ class EvidenceRules:
     votes_min: int = 200
     """Usual votes below which evidence warns and only the policy pages."""
     recovery_hold_ms: int = 120_000
+    reopen_min: int = 30
+    """What is found again so soon after it recovered is the same trouble."""
 
 
 _STATUSES = {

@@ -168,6 +168,7 @@ EVIDENCE: Final[Mapping[str, Kind]] = {
     "ticket_z": Number(0, 10),
     "votes_min": Count(1, 1_000_000),
     "recovery_hold_s": Seconds(0, 3_600),
+    "reopen_min": Count(0, 1_440),
 }
 LIMITS: Final[Mapping[str, Kind]] = {
     "leaves_max": Count(1, 100_000),

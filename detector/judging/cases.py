@@ -12,6 +12,7 @@ import numpy as np
 from detector.counting.columns import Int64s
 from detector.judging import shops
 from detector.judging.board import Board
+from detector.judging.course import Course
 from detector.judging.evidence import PAGE, SLOW, forget
 from detector.judging.finding import Finding, find
 from detector.judging.lately import Lately
@@ -28,6 +29,7 @@ class Cases:
     def __init__(self, board: Board, lately: Lately) -> None:
         self.board = board
         self.lately = lately
+        self._course = Course(board)
 
     def findings(self, outages: Iterable[Outage]) -> list[Finding]:
         """What the evidence names now, beside the open outages; nothing between two askings."""
@@ -44,10 +46,10 @@ class Cases:
                 self._forget(self._nodes_of(finding.cells))
         return found
 
-    def next_due_ms(self, never: int) -> int:
-        """When to ask again."""
+    def next_due_ms(self, never: int, is_open: bool) -> int:
+        """When to ask again; `is_open`: evidence speaks for an outage."""
         boundary_ms = self.board.boundary_ms
-        asks = self.board.has_evidence and self.board.signals.flags.any()
+        asks = self.board.has_evidence and (is_open or self.board.signals.flags.any())
         return (boundary_ms // AGAIN_MS + 1) * AGAIN_MS if asks else never
 
     def watch(self, outage: Outage, finding: Finding) -> None:
@@ -55,7 +57,19 @@ class Cases:
         signals = self.board.signals
         what = RATE if finding.channel == PAGE else SLOW_COUNT if finding.channel == SLOW else STALL_COUNT
         usual = float(signals.baseline.usual[outage.node])
-        watch(signals.recovery, outage.node, what, usual, finding.down, self.board.boundary_ms)
+        lowered = usual / (1 - usual) * np.exp(-signals.shifts[0][outage.node])
+        bar = float(lowered / (1 + lowered))
+        watch(signals.recovery, outage.node, what, usual, finding.down, self.board.boundary_ms, bar, outage.times)
+
+    def speaks_for(self, outage: Outage) -> bool:
+        """Whether the evidence has a say in when it is over: statistics that are off have none."""
+        return outage.by_evidence and self.board.has_evidence
+
+    def turn(self, outage: Outage) -> str | None:
+        """The reason of an update, where its kind or severity is not what it was."""
+        if self.board.boundary_ms % AGAIN_MS or not self.speaks_for(outage):
+            return None
+        return self._course.look(outage) if outage.scope.value("merchant") is None else None
 
     def is_over(self, outage: Outage) -> bool:
         """Whether the evidence calls it over."""

@@ -52,6 +52,10 @@ class Facts:
     return_period_s: float | None = None
     detected_ms: int = 0
     by_evidence: bool = False
+    well_ms: int | None = None
+    """How long the outage that this one continues was over."""
+    is_silent: bool = False
+    rate_now: float | None = None
 
 
 def explain(facts: Facts) -> str:
@@ -62,8 +66,9 @@ def explain(facts: Facts) -> str:
         return f"{_name(facts.scope)}: a person had its usual rate forgotten, after {_lasted(facts)} of this outage."
     if facts.ended_ms is not None:
         since = _clock(facts.ended_ms)
-        return f"{_name(facts.scope)}: payments are approved again since {since}, after {_lasted(facts)}."
-    tellers = (_what, _announced, _how_many, _usual, _how_rare, _codes, _quiet, _whose, _elsewhere, _ask)
+        does = "arrive" if facts.kind == "stall" else "are approved"
+        return f"{_name(facts.scope)}: payments {does} again since {since}, after {_lasted(facts)}."
+    tellers = (_what, _again, _turn, _announced, _how_many, _usual, _how_rare, _codes, _quiet, _whose, _elsewhere, _ask)
     return " ".join(part for tell in tellers if (part := tell(facts)))
 
 
@@ -91,7 +96,11 @@ def _clock(at_ms: int) -> str:
 
 
 def _lasted(facts: Facts) -> str:
-    seconds = ((facts.ended_ms or 0) - facts.began_ms) // 1000
+    return _length((facts.ended_ms or 0) - facts.began_ms)
+
+
+def _length(length_ms: int) -> str:
+    seconds = length_ms // 1000
     return f"{seconds // 60} min {seconds % 60} s" if seconds >= 60 else f"{seconds} s"
 
 
@@ -101,6 +110,20 @@ def _what(facts: Facts) -> str:
         shows = "payments are refused or hang without an answer"
     about = "about " if facts.by_evidence else ""
     return f"{_name(facts.scope)}: {shows} since {about}{_clock(facts.began_ms)}."
+
+
+def _again(facts: Facts) -> str:
+    if facts.well_ms is None:
+        return ""
+    told = " Nobody is called again for it." if facts.is_silent else ""
+    return f"It is the trouble of before, which was over for {_length(facts.well_ms)}.{told}"
+
+
+def _turn(facts: Facts) -> str:
+    lately = "" if facts.rate_now is None else f": {100 * facts.rate_now:.0f} % are approved lately"
+    turns = {"partly_recovered": "It has recovered in part", "worse": "It is worse than it was"}
+    turn = turns.get(facts.reason or "")
+    return f"{turn}{lately}." if turn else ""
 
 
 def _announced(facts: Facts) -> str:
@@ -161,7 +184,9 @@ def _codes(facts: Facts) -> str:
 
 
 def _quiet(facts: Facts) -> str:
-    return "No payment has been tried lately, so recovery cannot be seen." if facts.reason == "no_traffic" else ""
+    if facts.reason != "no_traffic":
+        return ""
+    return "No payment has been tried lately, so recovery cannot be seen: send 1 to 5 % of the usual ones there."
 
 
 def _elsewhere(facts: Facts) -> str:

@@ -19,6 +19,7 @@ from detector.judging.cases import Cases
 from detector.judging.finding import Finding
 from detector.judging.naming import Cells, is_below, is_below_by_name, may_be_named, rank
 from detector.judging.outage import Change, Kind, Outage, outage_id
+from detector.judging.relapse import Relapses
 from detector.judging.report import Report
 from detector.judging.resolve import ResolveRule
 from detector.judging.ring import END
@@ -37,6 +38,7 @@ class Lifecycle:
         self.ordinals: dict[str, int] = {}  # scope key -> ordinal of its last outage
         self.catching_up = False
         self.cases = Cases(board, report.lately)
+        self.relapses = Relapses()
         self.rule = ResolveRule(board)
 
     # ── at a boundary ──
@@ -64,7 +66,8 @@ class Lifecycle:
         """When the life of an outage can change next without news."""
         boundary_ms, policy = self.board.boundary_ms, self.board.policy
         dues = [
-            int(NEVER), self.cases.next_due_ms(int(NEVER)),
+            int(NEVER),
+            self.cases.next_due_ms(int(NEVER), any(outage.by_evidence for outage in self.open.values())),
             max(self.maintenances.due_ms, boundary_ms + policy.boundary_ms),
         ]  # fmt: skip
         if self.waiting:
@@ -86,7 +89,7 @@ class Lifecycle:
     def _look_at_open(self) -> Iterator[Change]:
         for node in sorted(self.open, key=self._rank):
             outage = self.open[node]
-            if outage.by_policy and self.board.has_news(node):
+            if self._by_rule(outage) and self.board.has_news(node):
                 self.rule.look(outage)
             if (over_ms := self._over_since_ms(outage)) is not None:
                 yield self._resolve(outage, "recovered", over_ms)
@@ -94,6 +97,13 @@ class Lifecycle:
             elif outage.quiet != (self.board.boundary_ms >= self.rule.quiet_from_ms(outage)):
                 outage.quiet = not outage.quiet
                 yield self._change("updated", outage, "no_traffic" if outage.quiet else "traffic_again")
+            elif (reason := self.cases.turn(outage)) is not None:
+                outage.severity = self._severity_of(outage)
+                yield self._change("updated", outage, reason)
+
+    def _by_rule(self, outage: Outage) -> bool:
+        """Whether the operator's rule has a say in when it is over; where the statistics are off it has the only."""
+        return outage.by_policy or not self.cases.speaks_for(outage)
 
     def _look_at_maintenances(self) -> Iterator[Change]:
         """Last at a boundary: what is over, or taken over, at the end of its maintenance pages nobody any more."""
@@ -116,11 +126,11 @@ class Lifecycle:
     def _over_since_ms(self, outage: Outage) -> int | None:
         """When the recovery began of an outage that is over: every rule that speaks for it says so."""
         hold_ms, over_ms = outage.hold_ms, outage.began_ms
-        if outage.by_policy:
+        if self._by_rule(outage):
             if hold_ms is None or self.board.boundary_ms - hold_ms < self.board.policy.resolve.hold_ms:
                 return None
             over_ms = hold_ms
-        if outage.by_evidence:
+        if self.cases.speaks_for(outage):
             if not self.cases.is_over(outage):
                 return None
             over_ms = max(over_ms, self.cases.over_since_ms(outage))
@@ -169,7 +179,7 @@ class Lifecycle:
         for node in sorted(grown & self.open.keys()):
             yield self._change("updated", self.open[node], "more_scopes")
         for outage in started:
-            yield self._change("started", outage, None)
+            yield self._started(outage)
 
     def _look_at_findings(self, findings: list[Finding]) -> Iterator[Change]:
         """What the evidence names: it joins an open outage, becomes a child of one, or starts one."""
@@ -190,7 +200,7 @@ class Lifecycle:
 
     def _join(self, outage: Outage, finding: Finding) -> Iterator[Change]:
         outage.return_period_s = max(outage.return_period_s or 0.0, finding.return_period_s)
-        outage.lower_bound = finding.lower_bound
+        outage.lower_bound = finding.lower_bound or outage.lower_bound
         if not outage.by_evidence:
             self.cases.watch(outage, finding)
         live = self.board.policy.evidence.mode == "live"
@@ -199,12 +209,15 @@ class Lifecycle:
     def _speak_for(self, outage: Outage, trigger: Trigger, pages: bool) -> Iterator[Change]:
         """Another rule speaks for an open outage, or the same one louder."""
         is_new = not (outage.by_policy if trigger == "policy" else outage.by_evidence)
-        is_louder = pages and not outage.pages
         if is_new:
             outage.trigger = "evidence,policy"
+        was_loud = outage.is_loud
+        outage.pages = outage.pages or pages
+        if trigger == "policy":  # the operator's rule always calls
+            outage.silent = outage.eased = False
+        is_louder = outage.is_loud and not was_loud
         if is_louder:
-            outage.pages = True
-            outage.severity = self._loud if outage.announced_ms is None else "warning"
+            outage.severity = self._severity_of(outage)
         if is_new or is_louder:
             yield self._change("updated", outage, trigger if is_new else "worse")
 
@@ -216,10 +229,12 @@ class Lifecycle:
         gap_ms = int((board.boundary_ms - finding.onset_ms) / max(1.0, sum(finding.down)))
         outage = Outage(
             outage_id(finding.scope, ordinal), ordinal, node, finding.scope, finding.kind,
-            board.pane_of(finding.onset_ms), finding.onset_ms, board.boundary_ms, self._loud if pages else "warning",
+            board.pane_of(finding.onset_ms), finding.onset_ms, board.boundary_ms, "warning",
             self.catching_up, finding.cells, gap_ms, rate=finding.baseline_rate, rate_is_final=True,
             trigger="evidence", return_period_s=finding.return_period_s, lower_bound=finding.lower_bound, pages=pages,
         )  # fmt: skip
+        self.relapses.link(outage, board.policy.evidence.reopen_min * 60_000)
+        outage.severity = self._severity_of(outage)
         self._mark(outage)
         return outage
 
@@ -262,7 +277,7 @@ class Lifecycle:
             outage.children += [key for key in (other.scope.key, *other.children) if key not in outage.children]
             if other in started:
                 started.remove(other)
-                yield self._change("started", other, None)
+                yield self._started(other)
             yield self._resolve(other, "superseded", self.board.boundary_ms, outage.outage_id)
         self.open[outage.node] = outage
         started.append(outage)
@@ -300,6 +315,9 @@ class Lifecycle:
         """What pages, if anything may."""
         return "warning" if self._is_muted else "critical"
 
+    def _severity_of(self, outage: Outage) -> Severity:
+        return self._loud if outage.is_loud and outage.announced_ms is None else "warning"
+
     @property
     def _is_muted(self) -> bool:
         return self.catching_up or self.board.policy.page_mode == "shadow"
@@ -314,7 +332,7 @@ class Lifecycle:
             outage = self.open[node]
             if outage.catching_up:
                 outage.catching_up = False
-                outage.severity = "critical" if outage.announced_ms is None and outage.pages else "warning"
+                outage.severity = self._severity_of(outage)
                 changes.append(self._change("updated", outage, "caught_up"))
         return changes
 
@@ -323,11 +341,17 @@ class Lifecycle:
     def _resolve(self, outage: Outage, reason: str, ended_ms: int, parent_id: str | None = None) -> Change:
         del self.open[outage.node]
         self.cases.close(outage, reason != "superseded")
+        if reason == "recovered" and outage.by_evidence:
+            self.relapses.remember(outage, ended_ms)
         return self._change("resolved", outage, reason, ended_ms, parent_id)
+
+    def _started(self, outage: Outage) -> Change:
+        return self._change("started", outage, "reopened" if outage.continues_id else None)
 
     def _change(self, type_: Literal["started", "updated", "resolved"], outage: Outage, reason: str | None,
                 ended_ms: int | None = None, parent_id: str | None = None) -> Change:  # fmt: skip
         outage.sequence += 1
+        outage.called = outage.called or outage.severity == "critical"
         usual = self.rule.usual_rate(outage)
         data = self.report.data(outage, self.open.values(), usual, reason, ended_ms, parent_id)
         return Change(type_, data)
@@ -349,6 +373,7 @@ class Lifecycle:
             "waiting": list(self.waiting.items()),
             "ordinals": dict(self.ordinals),
             "catching_up": self.catching_up,
+            "relapses": self.relapses.export(),
         }
 
     def load(self, state: dict[str, Any]) -> None:
@@ -357,3 +382,4 @@ class Lifecycle:
         self.waiting = dict(tuple(pair) for pair in state["waiting"])
         self.ordinals = dict(state["ordinals"])
         self.catching_up = state["catching_up"]
+        self.relapses.load(state["relapses"])

@@ -111,7 +111,7 @@ class Maintenances:
             if outage.announced_ms is None:
                 return None
             outage.announced_ms = None
-            outage.severity = "critical" if outage.pages and not is_muted else "warning"
+            outage.severity = "critical" if outage.is_loud and not is_muted else "warning"
             outage.catching_up = outage.catching_up or catching_up
             return OVER
         if (outage.maintenance_id, outage.announced_ms) == (found.maintenance_id, found.ends_at):

@@ -69,7 +69,28 @@ class Outage:
     return_period_s: float | None = None
     lower_bound: float | None = None
     pages: bool = True
-    """Whether it is critical where nothing keeps it from paging."""
+    """Whether it is worth a page."""
+    silent: bool = False
+    """Whether somebody was called for the outage that it continues."""
+    eased: bool = False
+    """Whether so little is lost by now that it is worth none."""
+    called: bool = False
+    """Whether it has been critical."""
+    continues_id: str | None = None
+    well_ms: int = 0
+    """How long the outage that it continues was over."""
+    times: int = 0
+    """How often the trouble had come back when it began."""
+    rate_now: float | None = None
+    """What is approved of late, where that was looked at."""
+    turn: tuple[Kind, bool] | None = None
+    turn_ms: int | None = None
+    """Kind and `eased` as they seem to be now, and since when."""
+    turned_ms: int = 0
+    """When they last changed."""
+    grown_ms: int = 0
+    grows: bool = False
+    """When more scopes were last told of, and whether there are others since."""
     quiet: bool = False
     kept: list[KeptPane] = field(default_factory=list)
     left: list[int] = field(default_factory=lambda: nothing().tolist())
@@ -88,6 +109,11 @@ class Outage:
     def since_it_began(self, counts: Int64s) -> Int64s:
         """Totals of its panes in the ring, and of those that left it."""
         return joined(np.array(self.left, np.int64), counts)
+
+    @property
+    def is_loud(self) -> bool:
+        """Whether it is critical where nothing keeps it from paging."""
+        return self.pages and not self.silent and not self.eased
 
     def left_out(self, children_max: int) -> int:
         """How many of its children an event does not list."""
@@ -111,7 +137,9 @@ class Outage:
     def load(cls, state: dict[str, Any]) -> Outage:
         """Take an `export` back."""
         kept = [KeptPane(**pane) for pane in state["kept"]]
-        return cls(**{**state, "scope": parse_scope(state["scope"]), "cells": frozenset(state["cells"]), "kept": kept})
+        turn = None if state["turn"] is None else tuple(state["turn"])
+        scope, cells = parse_scope(state["scope"]), frozenset(state["cells"])
+        return cls(**{**state, "scope": scope, "cells": cells, "kept": kept, "turn": turn})
 
 
 def outage_id(scope: Scope, ordinal: int) -> str:

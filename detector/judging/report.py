@@ -55,7 +55,7 @@ class Report:
             catching_up=outage.catching_up, shadow=board.policy.page_mode == "shadow", reason=reason,
             window=Window(start=outage.began_ms, end=board.boundary_ms), evidence=evidence,
             top_codes=[CodeCount(code=code, count=count) for code, count in codes], parent_id=parent_id,
-            children=outage.children[: board.policy.children_max],
+            continues_id=outage.continues_id, children=outage.children[: board.policy.children_max],
             children_left_out=outage.left_out(board.policy.children_max), policy_version=board.policy.version,
             input=Input(sources=self.sources.offsets(), boundary=board.boundary_ms, without=self.sources.without()),
             explanation=self._explanation(outage, elsewhere, evidence, codes, reason, ended_ms),
@@ -98,7 +98,8 @@ class Report:
             working=self.working(outage, elsewhere), also_down=len(elsewhere), reason=reason, ended_ms=ended_ms,
             announced_ms=outage.announced_ms, note=self.maintenances.note(outage),
             lower_bound=outage.lower_bound, return_period_s=outage.return_period_s, detected_ms=outage.detected_ms,
-            by_evidence=outage.by_evidence,
+            by_evidence=outage.by_evidence, well_ms=outage.well_ms if outage.continues_id else None,
+            is_silent=outage.silent, rate_now=outage.rate_now,
         ))  # fmt: skip
 
     def working(self, outage: Outage, elsewhere: Iterable[Outage]) -> list[str]:

@@ -365,12 +365,13 @@ def move_nodes(known: Baseline, evidence: Evidence, recovery: Recovery, due: Due
         volume = 0.0 if sources_away else arrivals(evidence, due, node, peers, dt_s)
         for channel in (PAGE, TICKET, SLOW, STALL):
             accumulate(evidence, node, channel, COUNTS[channel], time_ms, dt_s)
+        votes = evidence.votes[node]
         if recovery.watched[node] == RATE:
-            look(recovery, node, evidence.votes[node, YES], evidence.votes[node, NO], time_ms)
+            look(recovery, node, votes[YES], votes[NO], votes, time_ms)
         elif recovery.watched[node] == SLOW_COUNT:
-            look(recovery, node, evidence.slow[node, 0], slow_due, time_ms)
+            look(recovery, node, evidence.slow[node, 0], slow_due, votes, time_ms)
         elif recovery.watched[node] == STALL_COUNT:
-            look(recovery, node, evidence.came[node], volume, time_ms)
+            look(recovery, node, evidence.came[node], volume, votes, time_ms)
         changed |= recovery.watched[node] != CALM and is_over(recovery, node, time_ms, bars.hold_ms)
         changed |= raise_flags(known, evidence, flags, node, bars)
         known.window[node] += evidence.came[node]

@@ -17,7 +17,8 @@ from detector.judging.outage import Change
 class Raised:
     """One outage from its start to its end; times are epoch ms, `ended_ms` is None while it is open.
 
-    `severity` is the worst it had; `pages`: how often it became critical, by starting so or later.
+    `severity` is the worst it had; `pages`: how often it became critical, by starting so or later; `continues_id`: the
+    outage that it goes on with.
     """
 
     outage_id: str
@@ -29,6 +30,7 @@ class Raised:
     severity: Severity
     pages: int
     scheduled: bool
+    continues_id: str | None = None
 
 
 def raised(changes: Iterable[Change]) -> list[Raised]:
@@ -42,7 +44,7 @@ def raised(changes: Iterable[Change]) -> list[Raised]:
         life = lives.get(key)
         if life is None:
             lives[key] = Raised(key, data.scope.to_scope(), data.kind, data.began_at, data.detected_at, data.ended_at,
-                                data.severity, page, data.scheduled)  # fmt: skip
+                                data.severity, page, data.scheduled, data.continues_id)  # fmt: skip
         else:
             worst: Severity = "critical" if "critical" in (life.severity, data.severity) else "warning"
             lives[key] = replace(life, ended_ms=data.ended_at, severity=worst, pages=life.pages + page)

@@ -92,8 +92,13 @@ class Outcome:
 
     @property
     def duplicates(self) -> int:
-        """How many outages started beyond the one that was needed."""
-        return max(0, len(self.answers) - 1)
+        """How many outages started beyond the one that was needed; one that is linked to it and silent is the same."""
+        return max(0, len(self.answers) - self.reopened - 1)
+
+    @property
+    def reopened(self) -> int:
+        """How many outages only said that the trouble is back."""
+        return sum(outage.continues_id is not None and not outage.pages for outage in self.answers)
 
     @property
     def resolve_ms(self) -> int | None:

@@ -63,7 +63,7 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
         "verdict": outcome.verdict.value, "why": outcome.why,
         "found_by": outcome.first.outage_id if outcome.first else None,
         "delay_s": _s(outcome.delay_ms), "from_onset_s": _s(outcome.from_onset_ms), "resolve_s": _s(outcome.resolve_ms),
-        "pages": outcome.pages, "duplicates": outcome.duplicates,
+        "pages": outcome.pages, "duplicates": outcome.duplicates, "reopened": outcome.reopened,
         "outages": [_raised(outage) for outage in outcome.answers],
     }  # fmt: skip
 
@@ -73,6 +73,7 @@ def _raised(outage: Raised) -> dict[str, Any]:
         "outage_id": outage.outage_id, "scope": outage.scope.key, "kind": outage.kind, "severity": outage.severity,
         "began_at": rfc3339(outage.began_ms), "detected_at": rfc3339(outage.detected_ms),
         "ended_at": None if outage.ended_ms is None else rfc3339(outage.ended_ms), "pages": outage.pages,
+        "continues_id": outage.continues_id,
     }  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """Scoring by hand: which outage answers which incident, delays, duplicates, pages, false outages, excuses."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -207,3 +208,14 @@ def test_a_scheduled_outage_pages_nobody() -> None:
     """What was announced is no page, critical or not."""
     (life,) = raised([change("started", "critical", 10, scheduled=True)])
     assert (life.pages, life.ended_ms) == (0, None)
+
+
+def test_a_linked_and_silent_outage_is_no_duplicate() -> None:
+    """What says that the trouble is back, and wakes nobody, is the same outage; one that pages is one more."""
+    known, first = [incident(100, 200)], outage(101, 106, 123)
+    back = replace(outage(130, 131, 150, pages=0), continues_id=first.outage_id)
+    loud = replace(outage(160, 161, 203), continues_id=back.outage_id)
+    silent = only(scored(known, [first, back]))
+    assert (silent.duplicates, silent.reopened, silent.pages) == (0, 1, 1)
+    paged = only(scored(known, [first, back, loud]))
+    assert (paged.duplicates, paged.reopened, paged.pages) == (1, 1, 2)
