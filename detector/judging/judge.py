@@ -14,6 +14,7 @@ from detector.contracts.models import HealthRecord, Lesson, Maintenance, OutageD
 from detector.contracts.policy import Policy
 from detector.contracts.scope import Scope
 from detector.counting.tally import Marker, Source, Tally
+from detector.judging.adoption import finding_as_told, open_as_told, past_as_told
 from detector.judging.board import Board
 from detector.judging.health import Health
 from detector.judging.learned import Learned, learned_of
@@ -156,6 +157,8 @@ class Judge:
             if mine.state is State.STUCK or mine.state is State.BEHIND
         }
         self.board.age(self.newest_start_ms, away, len(self.sources.by_source))
+        # What a source does not tell is missing everywhere: no stall.
+        self.board.signals.sources_away = bool(away)
 
     # ── a new owner ──
 
@@ -225,17 +228,14 @@ class Judge:
         if ordinal <= self.lifecycle.ordinals.get(scope.key, 0):
             return
         self.lifecycle.ordinals[scope.key] = ordinal
-        if data.ended_at is not None or node in self.lifecycle.open or data.kind not in ("all_red", "all_pending"):
-            return
-        gap_ms = (data.window.end - data.began_at) // max(1, data.evidence.payments)
-        self.lifecycle.open[node] = Outage(
-            data.outage_id, ordinal, node, scope, data.kind, self.board.pane_of(data.began_at), data.began_at,
-            data.detected_at, data.severity, data.catching_up, frozenset(self.board.nodes.leaves_of(node).tolist()),
-            gap_ms, sequence=data.sequence, children=list(data.children),
-            rate=data.evidence.baseline_rate, rate_is_final=True, maintenance_id=data.maintenance_id,
-            # Until when is not known here: if nothing covers it any more, the next boundary says so.
-            announced_ms=data.updated_at if data.scheduled else None,
-        )  # fmt: skip
+        if data.ended_at is not None:
+            if data.trigger != "policy" and data.reason == "recovered":
+                self.lifecycle.relapses.past.append(past_as_told(self.board, data))
+        elif node not in self.lifecycle.open:
+            outage = open_as_told(self.board, data, ordinal)
+            self.lifecycle.open[node] = outage
+            if outage.by_evidence and self.board.has_evidence:
+                self.lifecycle.cases.watch(outage, finding_as_told(outage, data))
 
     # ── what is usual ──
 

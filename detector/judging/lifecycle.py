@@ -25,6 +25,8 @@ from detector.judging.resolve import ResolveRule
 from detector.judging.ring import END
 from detector.judging.streak import BREACH, NEVER
 
+GROWTH_APART_MS = 60_000
+
 
 class Lifecycle:
     """The open and the waiting outages of a board."""
@@ -78,6 +80,8 @@ class Lifecycle:
             if not outage.quiet:
                 # One that starts when its last payment is long ago is looked at again at the next boundary.
                 dues.append(max(self.rule.quiet_from_ms(outage), boundary_ms + policy.boundary_ms))
+            if outage.grows:
+                dues.append(max(self._tells_growth_ms(outage), boundary_ms + policy.boundary_ms))
             if not outage.rate_is_final:
                 dues.append(self.rule.closes_ms(outage))
             if self.board.has_evidence:  # each hour of it is kept from being learned
@@ -97,6 +101,8 @@ class Lifecycle:
             elif outage.quiet != (self.board.boundary_ms >= self.rule.quiet_from_ms(outage)):
                 outage.quiet = not outage.quiet
                 yield self._change("updated", outage, "no_traffic" if outage.quiet else "traffic_again")
+            elif self._tells_growth(outage):
+                yield self._grown(outage)
             elif (reason := self.cases.turn(outage)) is not None:
                 outage.severity = self._severity_of(outage)
                 yield self._change("updated", outage, reason)
@@ -177,9 +183,22 @@ class Lifecycle:
 
     def _say(self, grown: set[int], started: list[Outage]) -> Iterator[Change]:
         for node in sorted(grown & self.open.keys()):
-            yield self._change("updated", self.open[node], "more_scopes")
+            self.open[node].grows = True
+            if self._tells_growth(self.open[node]):
+                yield self._grown(self.open[node])
         for outage in started:
             yield self._started(outage)
+
+    def _tells_growth(self, outage: Outage) -> bool:
+        """Evidence names scope after scope while it builds up: once a minute says it all."""
+        return outage.grows and self.board.boundary_ms >= self._tells_growth_ms(outage)
+
+    def _tells_growth_ms(self, outage: Outage) -> int:
+        return max(outage.grown_ms, outage.detected_ms) + GROWTH_APART_MS if outage.by_evidence else 0
+
+    def _grown(self, outage: Outage) -> Change:
+        outage.grows, outage.grown_ms = False, self.board.boundary_ms
+        return self._change("updated", outage, "more_scopes")
 
     def _look_at_findings(self, findings: list[Finding]) -> Iterator[Change]:
         """What the evidence names: it joins an open outage, becomes a child of one, or starts one."""

@@ -5,6 +5,11 @@ from __future__ import annotations
 import json
 from itertools import pairwise
 
+import pytest
+
+from detector.contracts.models import OutageData
+from detector.counting.tally import Tally
+from detector.judging.judge import Judge
 from detector.judging.outage import Change
 from detector.rehearsal.replay import Replay
 from tests.unit.test_evidence_outages import LIVE, START_MS, found, lines, pages, shops, usual
@@ -92,3 +97,49 @@ def test_a_bank_that_is_routed_away_stays_open_and_asks_for_probes() -> None:
     assert (quiet.type, quiet.data.scope.to_scope().key) == ("updated", "bank:bnp")
     assert "send 1 to 5 % of the usual ones there" in quiet.data.explanation
     assert not [change for change in changes if change.type == "resolved"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "kinds"),
+    [
+        ("errors 5m 10m share=0.5", {"drop"}),
+        ("all_pending 5m 10m", {"all_pending", "slow", "drop"}),
+        ("stall 5m 10m", {"all_pending", "stall", "slow", "drop"}),
+    ],
+)
+def test_a_judge_that_lost_everything_goes_on_with_any_kind(fault: str, kinds: set[str]) -> None:
+    """What the topic says is open is taken over, whatever its kind, and resolved when it recovers, under its id."""
+    told: list[Tally] = []
+
+    def through(tally: Tally) -> Tally:
+        told.append(tally)
+        return tally
+
+    replay = Replay(LIVE, through=through, learned=usual())
+    day = lines(shops(f"bank:bnp {fault}"), 15 * 60_000)
+    changes = replay.feed(day) + replay.finish()
+    newest: dict[str, OutageData] = {}
+    lost_ms = START_MS + 8 * 60_000
+    for change in changes:
+        if change.data.updated_at < lost_ms:
+            newest[change.data.outage_id] = change.data
+    [left] = [data for data in newest.values() if data.ended_at is None]
+    assert left.kind in kinds
+    judge = Judge(LIVE)
+    judge.begin_with(usual())
+    judge.adopt(newest.values())
+    after = [change for tally in told if tally.boundary_ms >= lost_ms for change in judge.take(tally)]
+    assert {change.data.outage_id for change in after} == {left.outage_id}
+    assert after[0].data.sequence == left.sequence + 1
+    assert (after[-1].type, after[-1].data.reason) == ("resolved", "recovered")
+    assert judge.open_outages() == []
+
+
+def test_growth_is_told_once_a_minute() -> None:
+    """However many scopes below an outage are named one by one, an update of it comes once a minute at most."""
+    replay = Replay(LIVE, learned=usual())
+    changes = replay.feed(lines(shops("platform all_red 5m 13m"), 14 * 60_000)) + replay.finish()
+    grown = [at_s(change) for change in changes if change.data.reason == "more_scopes"]
+    assert 1 <= len(grown) <= 9
+    assert all(later - earlier >= 60 for earlier, later in pairwise(grown))
+    assert list(pages(changes)) == ["platform"]

@@ -43,7 +43,8 @@ GOLDEN = {
     "no traffic": (
         replace(PENDING, reason="no_traffic"),
         "Bank bnp: payments hang without an answer since 09:40:00 UTC. 0 of 16 payments approved (16 waiting; "
-        "9 shops). The hour before: 91 % approved. No payment has been tried lately, so recovery cannot be seen: send 1 to 5 % of the usual ones there. "
+        "9 shops). The hour before: 91 % approved. No payment has been tried lately, so recovery cannot be seen: "
+        "send 1 to 5 % of the usual ones there. "
         "Still working: bank:bnp,method:pix, method:pix, bank:axa.",
     ),
     "announced": (
