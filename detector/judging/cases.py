@@ -5,19 +5,22 @@ Stands between the lifecycle and the board's signals; does not decide who is nam
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
+from detector.contracts.scope import Scope
 from detector.counting.columns import Int64s
 from detector.judging import shops
+from detector.judging.arrivals import STEP_MS, Arrivals
 from detector.judging.board import Board
 from detector.judging.course import Course
-from detector.judging.evidence import PAGE, SLOW, forget
+from detector.judging.evidence import PAGE, SLOW, STALL, forget
 from detector.judging.finding import Finding, find
 from detector.judging.lately import Lately
 from detector.judging.outage import Outage
 from detector.judging.recovery import CALM, RATE, SLOW_COUNT, STALL_COUNT, is_over, watch
+from detector.judging.signals import YEAR_S
 
 AGAIN_MS = 5_000
 """While a bar is passed the evidence is asked again this often: a scope may turn out wider."""
@@ -30,21 +33,38 @@ class Cases:
         self.board = board
         self.lately = lately
         self._course = Course(board)
+        self.arrivals = Arrivals(round((board.policy.horizon_ms + board.policy.grace_ms) / STEP_MS))
 
     def findings(self, outages: Iterable[Outage]) -> list[Finding]:
         """What the evidence names now, beside the open outages; nothing between two askings."""
         board = self.board
-        if not board.has_evidence or not board.signals.flags.any():
+        if not board.has_evidence:
             return []
-        if not board.signals.changed and board.boundary_ms % AGAIN_MS:
-            return []
-        blamed = {merchant for outage in outages if (merchant := outage.scope.value("merchant")) is not None}
+        stalled = list(self._shops_that_stall()) if self.arrivals.at_ms == board.boundary_ms else []
+        if not board.signals.flags.any() or (not board.signals.changed and board.boundary_ms % AGAIN_MS):
+            return stalled
+        blamed = {merchant for outage in outages
+                  if (merchant := outage.scope.value("merchant")) is not None and outage.kind != "stall"}  # fmt: skip
         found = find(board, self.lately, blamed)
         for finding in found:
             if finding.scope.value("merchant") is not None:
                 # What one shop showed is accounted for: what the others show begins anew.
                 self._forget(self._nodes_of(finding.cells))
-        return found
+        return found + stalled
+
+    def arrive(self, sources: int) -> None:
+        """The details of the boundary have come in, of so many sources as there are; what is not whole says nothing."""
+        board, newest = self.board, self.lately.newest
+        if board.has_evidence and not board.signals.sources_away and len(newest) >= sources:
+            self.arrivals.step(newest.values(), board.boundary_ms, board.policy.merchants_detail_max)
+
+    def _shops_that_stall(self) -> Iterator[Finding]:
+        """They wait for the morning: a shop that is closed looks the same."""
+        every = frozenset(range(len(self.board.nodes.leaves)))
+        for name, shop in self.arrivals.past(self.board.policy.evidence.page_years * YEAR_S).items():
+            onset_ms, down = shop.onset_ms or self.board.boundary_ms, (shop.seen, shop.usual)
+            scope = Scope((("merchant", name),))
+            yield Finding(scope, STALL, "stall", "warning", onset_ms, shop.m, None, None, every, down)
 
     def next_due_ms(self, never: int, is_open: bool) -> int:
         """When to ask again; `is_open`: evidence speaks for an outage."""
@@ -79,11 +99,9 @@ class Cases:
         return bool(is_over(self.board.signals.recovery, outage.node, self.board.boundary_ms, hold_ms))
 
     def _is_well(self, outage: Outage, merchant: str) -> bool:
-        """A shop is well once its payments have been approved again for as long as a scope's."""
+        """A shop is well once its payments have come, or been approved, again for as long as a scope's."""
         board = self.board
-        leaves = {board.nodes.leaves[leaf] for leaf in outage.cells}
-        counts = self.lately.since(board.boundary_ms - board.policy.evidence.recovery_hold_ms, leaves, board.open_ms)
-        if not shops.is_well(counts, merchant, outage.rate or 1.0):
+        if not self._looks_well(outage, merchant):
             outage.hold_ms = None
         elif outage.hold_ms is None:
             outage.hold_ms = board.boundary_ms
@@ -91,6 +109,15 @@ class Cases:
             outage.hold_ms is not None
             and board.boundary_ms - outage.hold_ms >= board.policy.evidence.recovery_hold_ms
         )
+
+    def _looks_well(self, outage: Outage, merchant: str) -> bool:
+        if outage.kind == "stall":
+            shop = self.arrivals.shops.get(merchant)
+            return shop is None or shop.is_well  # one that is forgotten sends nothing as a rule
+        board = self.board
+        leaves = {board.nodes.leaves[leaf] for leaf in outage.cells}
+        counts = self.lately.since(board.boundary_ms - board.policy.evidence.recovery_hold_ms, leaves, board.open_ms)
+        return shops.is_well(counts, merchant, outage.rate or 1.0)
 
     def over_since_ms(self, outage: Outage) -> int:
         """When its recovery began."""
@@ -107,6 +134,8 @@ class Cases:
         if self.board.has_evidence:
             self.board.signals.recovery.watched[outage.node] = CALM
             if recovered:
+                if (shop := self.arrivals.shops.get(outage.scope.value("merchant") or "")) is not None:
+                    shop.forget()
                 self._forget(self._touching(outage))
 
     def freeze(self, outages: Iterable[Outage]) -> None:
@@ -115,11 +144,16 @@ class Cases:
         if self.board.has_evidence:
             own = self.board.nodes.own_nodes()
             for outage in outages:
-                leaves = np.union1d(self.board.nodes.leaves_of(outage.node), sorted(outage.cells)).astype(np.int64)
-                self.board.signals.baseline.frozen[0, [outage.node, *own[leaves]]] = True
+                self.board.signals.baseline.frozen[0, [outage.node, *own[self._leaves_of(outage)]]] = True
 
     def _touching(self, outage: Outage) -> Int64s:
-        return self._nodes_of(np.union1d(self.board.nodes.leaves_of(outage.node), sorted(outage.cells)))
+        return self._nodes_of(self._leaves_of(outage))
+
+    def _leaves_of(self, outage: Outage) -> Int64s:
+        """Those that an outage says something of: a shop that sends nothing says nothing of any bank."""
+        if outage.kind == "stall" and outage.scope.value("merchant") is not None:
+            return np.zeros(0, np.int64)
+        return np.union1d(self.board.nodes.leaves_of(outage.node), sorted(outage.cells)).astype(np.int64)
 
     def _nodes_of(self, leaves: Iterable[int]) -> Int64s:
         """All nodes above some leaves."""

@@ -135,6 +135,8 @@ def _announced(facts: Facts) -> str:
 
 
 def _how_many(facts: Facts) -> str:
+    if facts.kind == "stall" and not facts.payments:
+        return "None came lately."
     counts = [f"{facts.red} refused" if facts.red else "", f"{facts.pending} waiting" if facts.pending else ""]
     seen = ", ".join(part for part in counts if part)
     shops = "1 shop" if facts.merchants == 1 else f"{facts.merchants} shops"

@@ -24,7 +24,7 @@ from detector.judging.evidence import FEWER, PAGE, SLOW, SLOWER, STALL, TICKET, 
 from detector.judging.flow import EDGES, NO, YES, age_bin
 from detector.judging.hazard import WIDTH_S
 from detector.judging.lately import Lately
-from detector.judging.localise import Cause, Table, localise
+from detector.judging.localise import Cause, Table, levels, localise
 from detector.judging.outage import Kind
 from detector.judging.ring import APPROVED, DECLINED, END, ERROR, PENDING, Rows
 
@@ -98,7 +98,9 @@ def _in_channel(board: Board, channel: int, flagged: Int64s, explained: Bools) -
     llr = _llr(board, channel, seen, onset_ms)[leaves]
     values = board.nodes.leaf_nodes[leaves, 1 : 1 + len(board.policy.dimensions)]
     table = Table(board.policy.dimensions, values, llr)
-    for cause in localise(table, causes_max=CAUSES_MAX):
+    # Only those that are nodes: what is named must be watched, too.
+    named = tuple(level for level in levels(table.dimensions) if len(level) in (0, 1, len(table.dimensions)))
+    for cause in localise(table, causes_max=CAUSES_MAX, levels=named):
         cells = leaves[cause.cells]
         explained[cells] = True
         finding = _finding(board, channel, cause, cells, seen, onset_ms, flagged)

@@ -101,6 +101,7 @@ class Judge:
         self._age()
         if is_next:
             self.board.weigh()
+            self.lifecycle.cases.arrive(len(self.sources.by_source))
         return self._judge() if boundary_ms == self.time_ms else []
 
     def _coast(self, until_ms: int) -> list[Change]:

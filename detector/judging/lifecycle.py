@@ -393,6 +393,7 @@ class Lifecycle:
             "ordinals": dict(self.ordinals),
             "catching_up": self.catching_up,
             "relapses": self.relapses.export(),
+            "arrivals": self.cases.arrivals.export(),
         }
 
     def load(self, state: dict[str, Any]) -> None:
@@ -402,3 +403,4 @@ class Lifecycle:
         self.ordinals = dict(state["ordinals"])
         self.catching_up = state["catching_up"]
         self.relapses.load(state["relapses"])
+        self.cases.arrivals.load(state["arrivals"])

@@ -14,6 +14,7 @@ from detector.judging.board import Board
 from detector.judging.outage import KeptPane, Outage
 from detector.judging.recent import nothing, totals
 from detector.judging.ring import CANCELLED, DECLINED, ERROR, PENDING
+from detector.judging.streak import NEVER
 
 QUIET_GAPS = 5
 """A scope is without traffic after so many of its mean gaps between payments, and T at the least."""
@@ -101,7 +102,12 @@ class ResolveRule:
         return (outage.began + 1) * moment.pane_ms + moment.closing_ms
 
     def quiet_from_ms(self, outage: Outage) -> int:
-        """When the scope will have had no payment for T, or for several of its usual gaps if these are longer."""
+        """When the scope will have had no payment for T, or for several of its usual gaps if these are longer.
+
+        Of a shop nobody counts them: never.
+        """
+        if outage.scope.value("merchant") is not None:
+            return int(NEVER)
         rules = self.board.policy.rules(outage.scope)
         rule = rules.all_red if outage.kind in ("all_red", "drop") else rules.all_pending
         newest = max(int(self.board.marks.newest[outage.node]), outage.began)
