@@ -34,6 +34,8 @@ STALL_MIN_MS = 90_000
 """Silence shorter than this is no stall, however many payments were due: platforms pause for a minute, and go on."""
 POINTS_MIN, LOST_MIN = 0.05, 5.0
 CAUSES_MAX = 16
+CASE_MIN = 5.0
+"""Nats of its own that a scope needs to be named."""
 _CHANNELS = ((STALL, 1 << STALL), (SLOW, 1 << SLOW), (PAGE, 1 << PAGE | 1 << TICKET))
 _YES, _NO, _WAITS, _DUE = range(4)
 
@@ -137,11 +139,12 @@ def _count_llr(seen: Float64s, due: Float64s, shares: Float64s) -> Float64s:
 
 def _finding(board: Board, channel: int, cause: Cause, cells: Int64s, seen: Float64s, onset_ms: int,
              flagged: Int64s) -> Finding | None:  # fmt: skip
-    """What a cause is as a finding; None where no node past its bar shares a leaf with it."""
+    """What a cause is as a finding; None where no node past its bar shares a leaf with it, or it has no case itself:
+    one that recovered since another's onset is not named again for what it showed before."""
     scope = Scope(tuple(board.nodes.scopes[number].values[0] for _, number in cause.fixed))
     node = board.node_of(scope)
     near = [other for other in flagged.tolist() if np.isin(board.nodes.leaves_of(other), cells).any()]
-    if not near:
+    if not near or not _speaks(board, channel, node):
         return None
     page = board.signals.evidence.m[:, channel]
     m = np.maximum(page, board.signals.evidence.m[:, TICKET]) if channel == PAGE else page
@@ -155,6 +158,11 @@ def _finding(board: Board, channel: int, cause: Cause, cells: Int64s, seen: Floa
         usual if channel == PAGE else None, bound if channel == PAGE else None, frozenset(cells.tolist()),
         _down(board, channel, node, totals, onset_ms),
     )  # fmt: skip
+
+
+def _speaks(board: Board, channel: int, node: int) -> bool:
+    sums = board.signals.evidence.sums[node]
+    return bool(max(sums[channel].max(), sums[TICKET].max() if channel == PAGE else 0.0) >= CASE_MIN)
 
 
 def _rates(board: Board, node: int) -> tuple[float, float]:

@@ -4,6 +4,8 @@
 
     policy                                             TOML, as in a policy file (optional)
         min_merchants = 1
+    learned                                            bank method rate outcome [, option value] (optional)
+        bnp card  12/min  92% approved else declined 51
     traffic                                            bank method rate outcome span [, option value]
         bnp card  12/min  approved     0:00 - 1:00:00
         bnp card   6/h    declined 51  0:20:00 - 0:40:00, shops 1
@@ -14,8 +16,11 @@
         nothing more
 
 Outcomes: `approved`, `declined CODE`, `error CODE`, `pending`, `gives up after 3m`, `60% approved else declined 05`,
-`placed` (orders alone). Options: `shops N` (default 20), `shoppers N` (default: every payment another), `answer 2s`.
+`placed` (orders alone). Options: `shops N` (default 20), `shop NAME`, `shoppers N` (default: every payment another),
+`answer 2s` and `refused 1s` (how long it takes; refusals as approvals if not said), `retries N` (a refused shopper
+tries again so often, every five seconds), `clusters N` (so many at once).
 Payments lie evenly in their span; the story has no chance in it. A `method` or bank may be a list: `a|b|c`.
+`learned` is what the same hours were like the day before, from two hours earlier on: what the statistics know.
 Of a maintenance: `declared WHEN` (default: at once), `note WORD`, `cancelled True`; a later line of a scope changes it.
 """
 
@@ -29,6 +34,7 @@ from pathlib import Path
 
 from detector.contracts.models import Maintenance
 from detector.contracts.policy import Policy, load_policy
+from detector.judging.learned import Learned
 from detector.judging.outage import Change
 from detector.rehearsal.replay import Replay
 
@@ -38,6 +44,8 @@ _GOLDEN = 0.6180339887498949
 _LINE = re.compile(r"(?P<bank>\S+)\s+(?P<method>\S+)\s+(?P<count>\d+)/(?P<per>min|h|s)\s+(?P<outcome>.+?)\s+"
                    r"(?P<begin>[\d:]+)\s*-\s*(?P<end>[\d:]+)(?P<options>(?:,\s*\w+ \w+)*)$")  # fmt: skip
 _MAINTENANCE = re.compile(r"(?P<scope>\S+)\s+(?P<begin>[\d:]+)\s*-\s*(?P<end>[\d:]+)(?P<options>(?:,\s*\w+ \S+)*)$")
+_LEARNED_MS = (-26 * 3_600_000, -19 * 3_600_000)
+"""The hours that are learned; an hour is learned an hour late."""
 _PER_MS = {"s": 1_000, "min": 60_000, "h": 3_600_000}
 
 
@@ -59,6 +67,7 @@ class Scene:
     name: str
     story: str = ""
     policy_text: str = ""
+    learned: list[str] = field(default_factory=list)
     traffic: list[str] = field(default_factory=list)
     maintenances: list[Maintenance] = field(default_factory=list)
     expect: list[Expected] = field(default_factory=list)
@@ -74,7 +83,7 @@ def read(path: Path) -> Scene:
     scene, part = Scene(path.stem), "story"
     for number, raw in enumerate(path.read_text().splitlines(), 1):
         line = raw.split("#")[0].rstrip() if part != "story" else raw.rstrip()
-        if line in ("policy", "traffic", "maintenance", "expect"):
+        if line in ("policy", "learned", "traffic", "maintenance", "expect"):
             part = line
         elif not line:
             continue
@@ -82,6 +91,10 @@ def read(path: Path) -> Scene:
             scene.story += line + " "
         elif part == "policy":
             scene.policy_text += line.strip() + "\n"
+        elif part == "learned":
+            begin, _, options = line.strip().partition(",")
+            scene.learned.append(f"{begin} 0 - {(_LEARNED_MS[1] - _LEARNED_MS[0]) // 1000}{options and ','}{options}")
+            assert _LINE.match(scene.learned[-1]), f"{path.name}:{number}: got: {line}"
         elif part == "traffic":
             mend = f"{path.name}:{number}: traffic is `bank method rate outcome span`; got: {line}"
             assert _LINE.match(line.strip()), mend
@@ -118,30 +131,41 @@ def _expected(line: str) -> Expected:
 
 def events(scene: Scene) -> list[dict[str, object]]:
     """The scene's events in the order they arrive."""
+    return _events(scene.traffic, START_MS)
+
+
+def _events(traffic: list[str], start_ms: int) -> list[dict[str, object]]:
     out: list[dict[str, object]] = []
-    for number, line in enumerate(scene.traffic):
+    for number, line in enumerate(traffic):
         found = _LINE.match(line)
         assert found
         pairs = [(bank, method) for bank in found["bank"].split("|") for method in found["method"].split("|")]
         for place, (bank, method) in enumerate(pairs):
-            out += _stream(found, bank, method, f"{number}-{place}")
+            out += _stream(found, bank, method, f"{number}-{place}", start_ms)
     return sorted(out, key=lambda event: int(str(event["occurred_at"])))
 
 
-def _stream(found: re.Match[str], bank: str, method: str, tag: str) -> Iterator[dict[str, object]]:
+def _stream(found: re.Match[str], bank: str, method: str, tag: str, start_ms: int) -> Iterator[dict[str, object]]:
     options = dict(part.split() for part in found["options"].split(",") if part.strip())
     period = _PER_MS[found["per"]] / int(found["count"])
     begin, end = clock_ms(found["begin"]), clock_ms(found["end"])
-    shops = int(options.get("shops", 20))
+    shops, clusters = int(options.get("shops", 20)), int(options.get("clusters", 1))
+    waits = {word: int(options.get(word, options.get("answer", "0s"))[:-1]) * 1_000 for word in ("answer", "refused")}
     for k in range(int((end - begin) / period)):
-        at = START_MS + begin + int((k + 0.5) * period)
+        at = start_ms + begin + int((k - k % clusters + 0.5) * period)
         base: dict[str, object] = {"order_id": f"order-{tag}-{k}", "bank": bank, "method": method}
         if shops:
-            base["merchant_id"] = f"shop-{k % shops}"
+            base["merchant_id"] = options.get("shop", f"shop-{k % shops}")
         if "shoppers" in options:
             base["shopper_id"] = f"shopper-{tag}-{k % int(options['shoppers'])}"
         outcome = _pick(found["outcome"], k)
-        yield from _payment(base, outcome, at, int(options.get("answer", "0s")[:-1]) * 1_000, f"pay-{tag}-{k}")
+        is_refused = outcome.startswith(("declined", "error"))
+        if "retries" in options:
+            base["shopper_id"] = f"shopper-{tag}-{k}"
+        for again in range(1 + is_refused * int(options.get("retries", 0))):
+            tried = {**base, "order_id": f"{base['order_id']}-{again}"} if again else base
+            wait_ms = waits["refused" if is_refused else "answer"]
+            yield from _payment(tried, outcome, at + 5_000 * again, wait_ms, f"pay-{tag}-{k}-{again}")
 
 
 def _pick(outcome: str, k: int) -> str:
@@ -171,9 +195,19 @@ def _payment(base: dict[str, object], outcome: str, at: int, answer_ms: int, nam
         yield {**payment, "status": word, "occurred_at": at + answer_ms, "started_at": at, **code}
 
 
+def _known(lines: tuple[str, ...], scene: Scene) -> Learned | None:
+    """What the hours of `learned` teach."""
+    if not lines:
+        return None
+    replay = Replay(scene.policy)
+    replay.feed([json.dumps(event).encode() for event in _events(list(lines), START_MS + _LEARNED_MS[0])])
+    replay.finish()
+    return replay.learned()
+
+
 def play(scene: Scene, sources: int = 1, batch: int = 500) -> list[Change]:
     """The changes the scene gives, through the very Counter and Judge of the worker."""
     lines = [json.dumps(event).encode() for event in events(scene)]
-    replay = Replay(scene.policy, sources, maintenances=scene.maintenances)
+    replay = Replay(scene.policy, sources, maintenances=scene.maintenances, learned=_known(tuple(scene.learned), scene))
     changes = [change for at in range(0, len(lines), batch) for change in replay.feed(lines[at : at + batch])]
     return changes + replay.finish()

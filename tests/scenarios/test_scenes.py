@@ -19,6 +19,7 @@ def said(change: Change, scene: Scene) -> str:
         "severity": data.severity, "domain": str(data.fault_domain), "shadow": str(data.shadow),
         "children": ",".join(data.children), "began": _clock(data.began_at - START_MS),
         "scheduled": str(data.scheduled), "maintenance": str(data.maintenance_id),
+        "kind": data.kind, "trigger": data.trigger, "continues": "yes" if data.continues_id else "no",
     }  # fmt: skip
     line = [_clock(data.updated_at - START_MS), change.type, data.scope.to_scope().key]
     line.append(data.kind if change.type == "started" else str(data.reason))
