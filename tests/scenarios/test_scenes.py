@@ -58,7 +58,7 @@ def told(changes: list[Change]) -> list[dict[str, object]]:
 
 
 @pytest.mark.parametrize("name", ["all_red", "two_banks_then_platform", "payments_feed_stops", "leak",
-                                  "maintenance_said_late"])  # fmt: skip
+                                  "maintenance_said_late", "evidence_platform"])  # fmt: skip
 def test_sources_and_batches_change_nothing(name: str) -> None:
     """The same story over eight sources, and one event a batch, gives the same events but for `input`."""
     scene = read(Path(__file__).parent / "scenes" / f"{name}.txt")

@@ -143,3 +143,26 @@ def test_growth_is_told_once_a_minute() -> None:
     assert 1 <= len(grown) <= 9
     assert all(later - earlier >= 60 for earlier, later in pairwise(grown))
     assert list(pages(changes)) == ["platform"]
+
+
+def test_a_new_owner_knows_what_recovered() -> None:
+    """A Judge restored between two stops of a bank links the second to the first, as the old one does."""
+    told: list[Tally] = []
+
+    def through(tally: Tally) -> Tally:
+        told.append(tally)
+        return tally
+
+    replay = Replay(LIVE, through=through, learned=usual())
+    replay.feed(lines(shops("bank:bnp all_red 5m 7m", "bank:bnp all_red 11m 12m"), 13 * 60_000))
+    judge = Judge(LIVE)
+    judge.begin_with(usual())
+    half = next(n for n, tally in enumerate(told) if tally.boundary_ms >= START_MS + 10 * 60_000)
+    before = [change for tally in told[:half] for change in judge.take(tally)]
+    assert [change.type for change in before][-1] == "resolved"
+    restored = Judge.restore(judge.export())
+    for tally in told[:half]:
+        restored.refill(tally)
+    after = [change for tally in told[half:] for change in judge.take(tally)]
+    assert after == [change for tally in told[half:] for change in restored.take(tally)]
+    assert after[0].data.continues_id == before[0].data.outage_id
