@@ -162,7 +162,7 @@ def test_outage_data_has_the_fields_of_the_design() -> None:
         "scheduled catching_up reason window evidence top_codes impact parent_id children maintenance_id "
         "policy_version input explanation"
     )
-    assert set(EXAMPLES["outage"]["data"]) == {*listed.split(), "shadow", "children_left_out"}
+    assert set(EXAMPLES["outage"]["data"]) == {*listed.split(), "shadow", "children_left_out", "continues_id"}
 
 
 @pytest.mark.parametrize("name", list(CONTRACTS))
