@@ -49,6 +49,7 @@ def _replayed(file: str, policy: Policy, made_ms: int) -> Learned:
     if not learned.nodes:
         span = f"{(seen.last_ms - seen.first_ms) / 3_600_000:.1f} h" if seen.events else "no event"
         raise UserError(
-            f"a recorded file teaches the full hours of the clock that it holds; got {span} in {file}; give a longer one"
+            f"a recorded file teaches the full hours of the clock that it holds; got {span} in {file}; "
+            "give a longer one"
         )
     return replace(learned, origin=Origin(policy.version, seen.first_ms, seen.last_ms, made_ms))

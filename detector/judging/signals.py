@@ -9,53 +9,33 @@ before. Says of which nodes something changed; does not know which outage that m
 from __future__ import annotations
 
 import zlib
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from detector.compiled import compiled
 from detector.contracts.policy import Policy
 from detector.contracts.scope import Leaf, Scope
-from detector.counting.columns import Bools, Float64s, Int32s, UInt8s
+from detector.counting.columns import Bools, Int32s, UInt8s
 from detector.judging import baseline as usual
 from detector.judging import frozen
+from detector.judging.advance import MINUTE_MS, Bars, Due, run
 from detector.judging.aging import grow_older
-from detector.judging.baseline import HOUR_MS, Baseline, make_baseline
+from detector.judging.baseline import HOUR_MS, make_baseline
 from detector.judging.evidence import (
-    CHANNELS,
-    COUNTS,
-    FEWER,
-    PAGE,
-    SLOW,
-    SLOWER,
-    STALL,
-    TICKET,
-    Evidence,
-    Weights,
-    accumulate,
-    add_leaf,
-    count_llr,
     forget,
     make_evidence,
     no_weights,
     weigh,
 )  # fmt: skip
-from detector.judging.flow import EDGES, NO, YES, Flow, forget_changes, leak, make_flow
-from detector.judging.hazard import Hazard, expect, learn, make_hazard, make_rates, spread_late
+from detector.judging.flow import EDGES, make_flow
+from detector.judging.hazard import learn, make_hazard, make_rates
 from detector.judging.learned import Learned, forget_leaf, forget_node, place, teach
 from detector.judging.nodes import Nodes
-from detector.judging.recovery import CALM, RATE, SLOW_COUNT, STALL_COUNT, Recovery, is_over, look, make_recovery
+from detector.judging.recovery import make_recovery
 from detector.judging.ring import Rows
 from detector.judging.room import longer
 
 YEAR_S = 365.25 * 86_400
-MINUTE_MS = 60_000
-_PEERS_KEEP = 0.5 ** (1 / 120)
-"""What the peers do now is smoothed with a half-life of two minutes."""
-_OWN_KEEP = 0.5 ** (1 / 1_800)
-"""What a scope does itself, with a half-life of half an hour: a stall is a fall from that too."""
-STALL_DOUBT_S = 86_400.0
-"""From this evidence on it does not count as what the scope does."""
 HOURLY_MIN = 2.0
 """A scope of which fewer votes an hour are expected does not stall alone."""
 
@@ -66,26 +46,6 @@ VERSION = 2
 
 class OtherVersion(ValueError):
     """A snapshot was written by another version of Pastille, whose statistics are others."""
-
-
-class Due(NamedTuple):
-    """Per node, for the second that goes on."""
-
-    slow_keep: Float64s  # what is due counts for so much: exp(−3 tau_h)
-    volume: Float64s  # votes a second expected at least; 0: not watched
-    share: Float64s  # of the peers' votes
-    pace: Float64s  # votes a second that come now, smoothed
-    own: Float64s  # votes a second expected at least, by what came within the last hour
-    quiet: Float64s  # of what is usual so much is expected at least
-
-
-class Bars(NamedTuple):
-    """Return periods in seconds, and how long a recovery must hold."""
-
-    page_s: float
-    ticket_s: float
-    freeze_s: float
-    hold_ms: int
 
 
 class Signals:
@@ -303,109 +263,3 @@ def parents_of(nodes: Nodes) -> Int32s:
         if len(row) > 2 and row[-1] >= 0:
             parents[row[-1]] = row[at]
     return parents
-
-
-# ── the loops ──
-
-
-@compiled
-def run(rows: Rows, leaf_nodes: Int32s, flow: Flow, hazard: Hazard, known: Baseline, evidence: Evidence,
-        recovery: Recovery, weights: Weights, due: Due, flags: UInt8s, bars: Bars, sources_away: bool, ages: bool,
-        time_ms: int, until_ms: int, step_ms: int, pane_ms: int, closing_ms: int) -> tuple[int, bool]:  # fmt: skip
-    """Boundary after boundary, until one changes a flag; (the last, whether it did)."""
-    while time_ms < until_ms:
-        time_ms += step_ms
-        if ages:
-            grow_older(rows, flow, EDGES, time_ms, step_ms, pane_ms, closing_ms)
-        if time_ms % MINUTE_MS == 0:
-            leak(flow, EDGES, MINUTE_MS)
-        add_leaves(leaf_nodes, flow, hazard, known, evidence, weights)
-        forget_changes(flow)
-        if move_nodes(known, evidence, recovery, due, flags, bars, sources_away, time_ms, step_ms / 1000):
-            return time_ms, True
-    return time_ms, False
-
-
-@compiled
-def add_leaves(leaf_nodes: Int32s, flow: Flow, hazard: Hazard, known: Baseline, evidence: Evidence,
-               weights: Weights) -> None:  # fmt: skip
-    """Every leaf gives the nodes above it what it saw and what was due."""
-    for leaf in range(len(leaf_nodes)):
-        due_yes, due_no = expect(hazard, flow, leaf)
-        touched = flow.is_touched[leaf]
-        if not touched and due_yes + due_no == 0.0:
-            continue
-        if touched:
-            spread_late(hazard, flow, leaf)
-            add_leaf(evidence, weights, flow, leaf_nodes, leaf)
-        yes, no = float(flow.ended[leaf, YES]), float(flow.ended[leaf, NO])
-        answered = yes + no + flow.late[leaf, YES] + flow.late[leaf, NO]
-        for node in leaf_nodes[leaf]:
-            if node >= 0:
-                evidence.votes[node, YES] += yes
-                evidence.votes[node, NO] += no
-                evidence.slow[node, 0] += answered
-                evidence.slow[node, 1] += due_yes + due_no
-                evidence.came[node] += flow.came[leaf]
-                known.hours[0, node, YES] += yes
-                known.hours[0, node, NO] += no
-                known.came[0, node] += flow.came[leaf]
-
-
-@compiled
-def move_nodes(known: Baseline, evidence: Evidence, recovery: Recovery, due: Due, flags: UInt8s, bars: Bars,
-               sources_away: bool, time_ms: int, dt_s: float) -> bool:  # fmt: skip
-    """The recursion for every node and channel; whether a flag changed, or an outage is over."""
-    changed = False
-    peers, is_window = due.pace[0], time_ms % usual.WINDOW_MS == 0
-    for node in range(len(flags)):
-        slow_due = evidence.slow[node, 1] * due.slow_keep[node]
-        if slow_due > 0.0 or evidence.slow[node, 0] != 0.0:
-            count_llr(evidence.llr[node, SLOW], evidence.slow[node, 0], slow_due, SLOWER)
-        volume = 0.0 if sources_away else arrivals(evidence, due, node, peers, dt_s)
-        for channel in (PAGE, TICKET, SLOW, STALL):
-            accumulate(evidence, node, channel, COUNTS[channel], time_ms, dt_s)
-        votes = evidence.votes[node]
-        if recovery.watched[node] == RATE:
-            look(recovery, node, votes[YES], votes[NO], votes, time_ms)
-        elif recovery.watched[node] == SLOW_COUNT:
-            look(recovery, node, evidence.slow[node, 0], slow_due, votes, time_ms)
-        elif recovery.watched[node] == STALL_COUNT:
-            look(recovery, node, evidence.came[node], volume, votes, time_ms)
-        changed |= recovery.watched[node] != CALM and is_over(recovery, node, time_ms, bars.hold_ms)
-        changed |= raise_flags(known, evidence, flags, node, bars)
-        known.window[node] += evidence.came[node]
-        if is_window:
-            usual.note_window(known, node)
-        evidence.votes[node] = 0.0
-        evidence.slow[node] = 0.0
-        evidence.came[node] = 0.0
-    return changed
-
-
-@compiled
-def arrivals(evidence: Evidence, due: Due, node: int, peers: float, dt_s: float) -> float:
-    """Votes expected of a node in this boundary, at least: by the hour, its peers and itself; what came is weighed."""
-    came = evidence.came[node]
-    volume = min(due.volume[node], due.share[node] * (peers - due.pace[node]), due.own[node]) * dt_s
-    if volume > 0.0:
-        count_llr(evidence.llr[node, STALL], came, volume, FEWER)
-    due.pace[node] = _PEERS_KEEP * due.pace[node] + (1.0 - _PEERS_KEEP) * came / dt_s
-    if evidence.m[node, STALL] < STALL_DOUBT_S:
-        due.own[node] = _OWN_KEEP * due.own[node] + (1.0 - _OWN_KEEP) * due.quiet[node] * came / dt_s
-    return float(volume)
-
-
-@compiled
-def raise_flags(known: Baseline, evidence: Evidence, flags: UInt8s, node: int, bars: Bars) -> bool:
-    """A bit for each channel past its bar; the hour of a node with evidence enough is not learned."""
-    now = 0
-    for channel in range(CHANNELS):
-        m = evidence.m[node, channel]
-        if m >= (bars.ticket_s if channel == TICKET else bars.page_s):
-            now |= 1 << channel
-        if m >= bars.freeze_s and channel != TICKET:
-            known.frozen[0, node] = True
-    changed = now != flags[node]
-    flags[node] = now
-    return bool(changed)

@@ -19,12 +19,13 @@ from detector.compiled import allocating, compiled
 from detector.contracts.policy import Policy, load_policy
 from detector.counting.columns import APPROVED, DECLINED, Float64s, Int32s, Int64s
 from detector.judging import baseline as usual
+from detector.judging.advance import Bars, run
 from detector.judging.evidence import PAGE, SLOW, STALL, forget
 from detector.judging.flow import EDGES, NO, YES, note_change
 from detector.judging.hazard import LEARNED, make_rates
 from detector.judging.nodes import Nodes
 from detector.judging.ring import Rows, make_rows
-from detector.judging.signals import YEAR_S, Bars, Signals, parents_of, run
+from detector.judging.signals import YEAR_S, Signals, parents_of
 
 SECOND_MS, HOUR_MS, DAY_MS = 1_000, 3_600_000, 86_400_000
 START_MS = 1_700_006_400_000 // DAY_MS * DAY_MS

@@ -12,11 +12,11 @@ import numpy as np
 
 from detector.compiled import allocating, compiled
 from detector.counting.columns import APPROVED, DECLINED, PENDING, Float64s, Int32s, Int64s
+from detector.judging.advance import run as run_boundary
 from detector.judging.aging import grow_older
 from detector.judging.evidence import PAGE, SLOW, STALL
 from detector.judging.flow import EDGES
 from detector.judging.ring import END, Rows, find_row, make_rows, take_row, tell_flow
-from detector.judging.signals import run as run_boundary
 from tests.benchmarks.detection.engine import HISTORY_DAYS, Fleet
 
 KEYS, SLOTS, ANSWERS = 50, 160, 1 << 20
