@@ -89,7 +89,7 @@ class EvidenceRules:
     Bars are return periods. `off`: nothing is said of them; `shadow`: outages of theirs are marked and only warn.
     """
 
-    mode: Literal["off", "shadow", "live"] = "off"
+    mode: Literal["off", "shadow", "live"] = "live"
     page_years: float = 1_000.0
     ticket_years: float = 50.0
     freeze_days: float = 7.0

@@ -85,7 +85,7 @@ def spread_late(hazard: Hazard, flow: Flow, leaf: int) -> None:
 def learn(hazard: Hazard, is_healthy: Bools, parent: Int32s) -> None:
     """An hour is over: that before it is learned of the leaves that were healthy, and all rates are made anew.
 
-    `parent[leaf]` numbers the leaf's method; leaves of one number share a prior, which rests on that of all.
+    `parent[leaf]` numbers the leaf's method; leaves of one number share a prior.
     """
     keep = 0.5 ** (1 / HALF_LIFE_H)
     for table in (hazard.at_risk, hazard.entered, hazard.answers):
@@ -97,7 +97,7 @@ def learn(hazard: Hazard, is_healthy: Bools, parent: Int32s) -> None:
 
 
 def make_rates(hazard: Hazard, parent: Int32s) -> None:
-    """Rates and survival from what was learned, shrunk to the method's and these to everybody's."""
+    """Rates and survival from what was learned, shrunk to the method's."""
     if len(parent):
         answers = hazard.answers[LEARNED]
         hazard.rate[:] = np.clip(_pooled(answers, hazard.at_risk[LEARNED], _PRIOR_S, parent), 0.0, 1.0)
@@ -123,13 +123,13 @@ def survival(share: Float64s) -> Float64s:
 
 
 def _pooled(answers: Float64s, at_risk: Float64s, prior_weight: Float64s, parent: Int32s) -> Float64s:
-    """Answers over those at risk; each leaf with a prior from its group, each group with one from all."""
+    """Answers over those at risk; each leaf with a prior from its group. A group expects nothing at first: a cheque is
+    not late because cards are quick."""
     groups = int(parent.max()) + 1
     group_risk, group_answers = np.zeros((groups, BINS)), np.zeros((groups, BINS, 2))
     np.add.at(group_risk, parent, at_risk)
     np.add.at(group_answers, parent, answers)
-    everybody = answers.sum(axis=0) / np.maximum(at_risk.sum(axis=0), 1e-9)[:, None]
-    prior = _shrunk(group_answers, group_risk, prior_weight, everybody)
+    prior = _shrunk(group_answers, group_risk, prior_weight, np.zeros((BINS, 2)))
     return _shrunk(answers, at_risk, prior_weight, prior[parent])
 
 

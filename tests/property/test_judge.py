@@ -6,15 +6,16 @@ import random
 
 import pytest
 
-from detector.contracts.policy import Policy, Rule
+from detector.contracts.policy import Rule
 from detector.counting.tally import Source, decode, encode
 from detector.judging.judge import Judge
 from detector.judging.streak import BREACH
+from tests.alone import alone
 from tests.property.dumb_judge import Payment, history, read, tally
 
 LEAVES = [(bank, method) for bank in ("axa", "bnp") for method in ("card", "pix", "boleto")]
 START_MS = 1_700_000_000_000
-POLICY = Policy(
+POLICY = alone(
     ring_ms=60_000, horizon_ms=60_000, grace_ms=5_000, wait_ms=10_000, all_red=Rule(30_000, 4),
     all_pending=Rule(40_000, 5), answers={"default": 20_000, "boleto": -1},
 )  # fmt: skip

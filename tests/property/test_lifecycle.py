@@ -7,18 +7,19 @@ from dataclasses import replace
 
 import pytest
 
-from detector.contracts.policy import Policy, Resolve, Rule
+from detector.contracts.policy import Resolve, Rule
 from detector.contracts.scope import Leaf
 from detector.counting.tally import Marker, Source, Tally
 from detector.judging.judge import Judge
 from detector.judging.outage import Change, outage_id
+from tests.alone import alone
 from tests.property.dumb_judge import Payment, history, tally
 from tests.property.dumb_lifecycle import Paper, Said, storms
 
 LEAVES: list[Leaf] = [(bank, method) for bank in ("axa", "bnp", "cic") for method in ("card", "pix")]
 START_MS = 1_700_000_000_000
 LENGTH_MS = 400_000
-POLICY = Policy(
+POLICY = alone(
     ring_ms=60_000, horizon_ms=60_000, grace_ms=5_000, wait_ms=10_000, all_red=Rule(30_000, 4),
     all_pending=Rule(40_000, 5), answers={"default": 20_000, "boleto": -1},
     resolve=Resolve(hold_ms=15_000, window_ms=20_000, decided=8),

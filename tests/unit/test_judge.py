@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from detector.contracts.policy import Policy, Rule
+from detector.contracts.policy import Rule
 from detector.counting.tally import Cells, Marker, Source, Tally
 from detector.judging.judge import Judge
 from detector.judging.outage import Change, outage_id
+from tests.alone import alone
 
-POLICY = Policy(all_red=Rule(30_000, 2), wait_ms=0, min_merchants=1)
+POLICY = alone(all_red=Rule(30_000, 2), wait_ms=0, min_merchants=1)
 T0 = 1_700_000_000_000
 LEAF = ("bnp", "card")
 ONE = Source("default", 0)
@@ -77,7 +78,7 @@ def test_a_stuck_source_leaves_the_minimum_and_is_named() -> None:
 
 def test_a_stuck_sources_pendings_do_not_age() -> None:
     """Payments of a source that is away are not overdue because the others' time goes on."""
-    judge = Judge(Policy(all_pending=Rule(30_000, 1), answers={"default": 10_000}, min_merchants=1, wait_ms=0))
+    judge = Judge(alone(all_pending=Rule(30_000, 1), answers={"default": 10_000}, min_merchants=1, wait_ms=0))
     waits = cells(T0, declined=1)
     waits = Cells(waits.leaves, waits.leaf, waits.pane, waits.counts[:, [2, 1, 0, 3, 4, 5]], waits.votes, waits.late,
                   waits.late_start, waits.lengths[:, [1, 0, 3, 2, 4]], waits.hashes)  # fmt: skip
@@ -123,7 +124,7 @@ def test_catching_up_warns_and_what_is_left_open_pages_once() -> None:
 def test_a_policy_marker_holds_from_there_on() -> None:
     """The log says which policy judged: a stricter one in the log finds nothing more."""
     judge = Judge(POLICY)
-    judge.take(Marker("policy", None, Policy(all_red=Rule(30_000, 200), min_merchants=1).canonical()))
+    judge.take(Marker("policy", None, alone(all_red=Rule(30_000, 200), min_merchants=1).canonical()))
     assert die(judge) == []
 
 
@@ -159,7 +160,7 @@ def test_ordinals_go_on_after_the_topic() -> None:
 @pytest.mark.parametrize("merchants", [1, 2])
 def test_lacking_only_merchants_is_suspected(merchants: int) -> None:
     """A scope that lacks only the merchants opens nothing; its health says why, and it is counted once."""
-    judge = Judge(Policy(all_red=Rule(30_000, 2), wait_ms=0, min_merchants=merchants))
+    judge = Judge(alone(all_red=Rule(30_000, 2), wait_ms=0, min_merchants=merchants))
     changes = die(judge)
     health = {record.key: record for record in judge.health()}["bank:bnp"]
     if merchants == 1:

@@ -14,6 +14,7 @@ import pytest
 from detector.contracts.policy import Policy
 from detector.judging.outage import Change
 from detector.rehearsal.replay import Replay
+from tests.alone import alone
 
 BANKS = [f"b{number:02}" for number in range(1, 12)]
 T0 = 1_760_000_400_000
@@ -51,12 +52,12 @@ def played(payments: Payments, policy: Policy | None = None) -> list[Change]:
                      "status": "approved" if approved else "declined"}  # fmt: skip
             lines.append((at, json.dumps(event if approved else {**event, "code": "91"}).encode()))
     values = [line for _, line in sorted(lines)]
-    replay = Replay(policy or Policy())
+    replay = Replay(policy or alone())
     changes = [change for at in range(0, len(values), 2_000) for change in replay.feed(values[at : at + 2_000])]
     return changes + replay.finish()
 
 
-def alone(mine: list[tuple[int, bool]]) -> tuple[int, int] | None:
+def read_alone(mine: list[tuple[int, bool]]) -> tuple[int, int] | None:
     """(began, detected) of a bank by the rule alone: the first refusal after the last pane with an approval, T ago."""
     for boundary_ms in range(T0 + T_MS, END_MS, 1_000):
         past = [entry for entry in mine if boundary_ms - 2 * T_MS <= entry[0] < boundary_ms]
@@ -79,7 +80,7 @@ def test_all_within_seconds_is_the_platform_with_eleven_children() -> None:
     """One outage names the eleven from its first event on; it began within 10 s of each, and is found within 5 s."""
     payments = payments_of({bank: DIES_MS + 350 * number for number, bank in enumerate(BANKS)})
     changes = played(payments)
-    paper = [found for bank in BANKS if (found := alone(payments[bank]))]
+    paper = [found for bank in BANKS if (found := read_alone(payments[bank]))]
     [started] = starts(changes).values()
     assert started.data.scope.dimension == "platform"
     assert {f"bank:{bank}" for bank in BANKS} <= set(started.data.children)
@@ -92,7 +93,7 @@ def test_all_within_seconds_is_the_platform_with_eleven_children() -> None:
 def test_children_past_the_limit_are_counted() -> None:
     """Every event lists the first of the platform's children, the widest scopes, and says how many more there are."""
     payments = payments_of({bank: DIES_MS + 350 * number for number, bank in enumerate(BANKS)})
-    whole, short = (played(payments, Policy(children_max=most)) for most in (100, 3))
+    whole, short = (played(payments, alone(children_max=most)) for most in (100, 3))
     assert [change.data.children_left_out for change in whole] == [0, 0]
     assert [change.data.children for change in short] == [change.data.children[:3] for change in whole]
     assert [change.data.children_left_out for change in short] == [len(change.data.children) - 3 for change in whole]
@@ -107,12 +108,12 @@ def test_spread_over_a_minute_and_a_half_every_bank_is_named() -> None:
     platform = found.pop("platform").data
     assert {f"bank:{bank}" for bank in BANKS} <= set(platform.children)
     for key, started in found.items():
-        paper = alone(payments[key.removeprefix("bank:")])
+        paper = read_alone(payments[key.removeprefix("bank:")])
         assert paper == (started.data.began_at, started.data.detected_at)
     for bank in BANKS:
-        paper = alone(payments[bank])
+        paper = read_alone(payments[bank])
         assert paper
-        assert f"bank:{bank}" in found or platform.detected_at - paper[1] <= Policy().wait_ms
+        assert f"bank:{bank}" in found or platform.detected_at - paper[1] <= alone().wait_ms
     taken = [change for change in changes if change.data.reason == "superseded"]
     assert {change.data.scope.to_scope().key for change in taken} == set(found)
     assert {change.data.parent_id for change in taken} == {platform.outage_id}
@@ -124,5 +125,5 @@ def test_with_one_bank_alive_ten_banks_are_named(gap_ms: int) -> None:
     payments = payments_of({bank: DIES_MS + gap_ms * number for number, bank in enumerate(BANKS[1:])})
     changes = played(payments)
     found = {key: (one.data.began_at, one.data.detected_at) for key, one in starts(changes).items()}
-    assert found == {f"bank:{bank}": alone(payments[bank]) for bank in BANKS[1:]}
+    assert found == {f"bank:{bank}": read_alone(payments[bank]) for bank in BANKS[1:]}
     assert [change.data.reason for change in changes if change.type == "resolved"] == ["recovered"] * 10

@@ -8,12 +8,13 @@ import pytest
 from detector.contracts.policy import Policy, Rule
 from detector.counting.tally import Cells, Marker, Tally
 from detector.judging.judge import Judge
+from tests.alone import alone
 from tests.unit.test_judge import LEAF, ONE, POLICY, T0, TWO, cells, die, tally
 
 
 def wide(n: int) -> Policy:
     """Of n voters, each of a shop of its own."""
-    return Policy(all_red=Rule(30_000, n), wait_ms=0, min_merchants=1)
+    return alone(all_red=Rule(30_000, n), wait_ms=0, min_merchants=1)
 
 
 def many(at_s: int, voters: int, declined: int = 1) -> Tally:
@@ -44,7 +45,7 @@ def test_a_policy_marker_with_a_larger_n_makes_room() -> None:
 
 def test_a_tally_of_more_voters_than_the_judge_asked_for_is_cut() -> None:
     """A Counter of a newer policy tells more hashes than there is room for: its merchants are still its merchants."""
-    judge = Judge(Policy(all_red=Rule(30_000, 2), wait_ms=0, min_merchants=2))
+    judge = Judge(alone(all_red=Rule(30_000, 2), wait_ms=0, min_merchants=2))
     judge.take(many(10, 12))
     judge.take(many(45, 12))
     assert {record.status for record in judge.health()} == {"suspected"}
@@ -58,7 +59,7 @@ def test_a_policy_marker_with_another_ring_keeps_the_streak(ring_ms: int) -> Non
     judge.take(tally(5, approved=3))
     for at_s in (10, 1_000, 2_000, 3_000):
         judge.take(many(at_s, 1))
-    judge.take(Marker("policy", None, Policy(all_red=Rule(30_000, 6), wait_ms=0, min_merchants=1,
+    judge.take(Marker("policy", None, alone(all_red=Rule(30_000, 6), wait_ms=0, min_merchants=1,
                                              ring_ms=ring_ms).canonical()))  # fmt: skip
     judge.take(many(4_000, 1))
     [started] = judge.take(many(9_000, 1))
@@ -69,7 +70,7 @@ def test_a_policy_marker_with_other_panes_is_refused() -> None:
     """The log is written in panes of one length: a marker with another says what to do, and nothing changes."""
     judge = Judge(POLICY)
     with pytest.raises(ValueError, match=r"panes are fixed .* start with new topics"):
-        judge.take(Marker("policy", None, Policy(pane_ms=10_000).canonical()))
+        judge.take(Marker("policy", None, alone(pane_ms=10_000).canonical()))
     assert judge.policy == POLICY
 
 
@@ -80,7 +81,7 @@ def test_a_policy_marker_is_obeyed_at_the_next_boundary() -> None:
         judge = Judge(wide(2))
         judge.take(many(10, 1))
         judge.take(tally(24))
-        judge.take(Marker("policy", None, Policy(all_red=Rule(10_000, 1), wait_ms=0, min_merchants=1).canonical()))
+        judge.take(Marker("policy", None, alone(all_red=Rule(10_000, 1), wait_ms=0, min_merchants=1).canonical()))
         found.append([change.data.detected_at for at_s in told for change in judge.take(tally(at_s))])
     assert found[0] == found[1] == [T0 + 25_000]
 
@@ -125,7 +126,7 @@ def test_a_lower_cap_on_leaves_survives_a_snapshot() -> None:
         held = cells(T0, approved=1)
         named = Cells(((f"b{number}", "pix"),), *(getattr(held, name) for name in Cells.__slots__[1:]))
         judge.take(Tally(ONE, {"default": 1}, 1, T0 + 5_000 + number * 1_000, T0 + 4_000, 0, named))
-    judge.take(Marker("policy", None, Policy(all_red=Rule(30_000, 2), leaves_max=2).canonical()))
+    judge.take(Marker("policy", None, alone(all_red=Rule(30_000, 2), leaves_max=2).canonical()))
     judge.take(tally(60, declined=3))
     restored = Judge.restore(judge.export())
     assert restored.board.nodes.leaves == judge.board.nodes.leaves == [
@@ -165,7 +166,7 @@ def test_a_refill_holds_back_what_a_source_behind_said() -> None:
 
 def test_closed_panes_are_not_counted_twice() -> None:
     """A new owner that goes back over closed panes, once merged, changes nothing in them."""
-    quick = Policy(all_red=Rule(30_000, 2), wait_ms=0, horizon_ms=60_000, grace_ms=5_000, answers={"default": 10_000})
+    quick = alone(all_red=Rule(30_000, 2), wait_ms=0, horizon_ms=60_000, grace_ms=5_000, answers={"default": 10_000})
     judge = Judge(quick)
     for at_s in (10, 11, 200, 201):
         for source in (ONE, TWO):
@@ -179,7 +180,7 @@ def test_closed_panes_are_not_counted_twice() -> None:
 
 def test_an_approved_late_answer_ends_what_was_folded_before_it() -> None:
     """Payments that left the ring before the start of an approved late answer are not of the streak any more."""
-    quick = Policy(all_red=Rule(10_000, 2), wait_ms=0, min_merchants=1, ring_ms=60_000, horizon_ms=60_000,
+    quick = alone(all_red=Rule(10_000, 2), wait_ms=0, min_merchants=1, ring_ms=60_000, horizon_ms=60_000,
                    grace_ms=5_000, answers={"default": -1})  # fmt: skip
     judge = Judge(quick)
     waits = cells(T0, declined=50)

@@ -6,12 +6,13 @@ import msgspec
 import numpy as np
 import pytest
 
-from detector.contracts.policy import Policy, Rule
+from detector.contracts.policy import Rule
 from detector.contracts.scope import Leaf
 from detector.counting.tally import Cells, Marker, Tally
 from detector.judging.judge import Judge
 from detector.judging.outage import Change
 from streams.verdict.tenure import HOUR_BEFORE_MS
+from tests.alone import alone
 from tests.unit.test_judge import ONE, POLICY, T0, TWO, cells, tally
 
 
@@ -24,7 +25,7 @@ def of(leaf: Leaf, at_s: int, **counts: int) -> Tally:
 
 def test_a_payment_every_six_hours_is_found_at_its_tenth_voter() -> None:
     """A streak goes through the fold for days, while another bank keeps the ring turning."""
-    judge = Judge(Policy(min_merchants=1, wait_ms=0))
+    judge = Judge(alone(min_merchants=1, wait_ms=0))
     changes: list[Change] = []
     judge.take(tally(5, approved=1))
     for at_s in range(60, 3 * 86_400, 600):
@@ -61,7 +62,7 @@ def test_an_outage_of_three_hours_shows_all_its_payments(restarts_at_s: int) -> 
 
 def test_an_outage_found_after_hours_and_open_for_hours_shows_all_its_payments() -> None:
     """What had left the ring when it was found is counted once, with what left it later."""
-    judge = Judge(Policy(min_merchants=1, wait_ms=0))
+    judge = Judge(alone(min_merchants=1, wait_ms=0))
     judge.take(tally(5, approved=1))
     changes: list[Change] = []
     for number in range(1, 31):
@@ -83,7 +84,7 @@ def restarted(judge: Judge, log: list[Tally]) -> Judge:
 
 def test_a_very_slow_bank_is_not_over_by_three_approvals() -> None:
     """Ten decided are asked for: refusals that had left the ring before it was found still count against three."""
-    judge = Judge(Policy(min_merchants=1, wait_ms=0))
+    judge = Judge(alone(min_merchants=1, wait_ms=0))
     changes: list[Change] = []
     judge.take(tally(5, approved=1))
     for number in range(16):
@@ -112,7 +113,7 @@ def test_a_source_that_comes_back_after_two_hours_is_counted_once() -> None:
 
 def test_leaves_past_the_cap_count_for_the_platform_alone() -> None:
     """The leaf `other` is counted and never judged: no scope has its name, whatever it shows."""
-    judge = Judge(Policy(leaves_max=2, all_red=Rule(30_000, 2), min_merchants=1, wait_ms=0))
+    judge = Judge(alone(leaves_max=2, all_red=Rule(30_000, 2), min_merchants=1, wait_ms=0))
     changes: list[Change] = []
     for at_s in range(5, 100, 5):
         changes += judge.take(of((f"b{at_s % 4}", "card"), at_s, approved=1 if at_s % 4 < 2 else 0, declined=at_s % 4))
@@ -125,7 +126,7 @@ def test_leaves_past_the_cap_count_for_the_platform_alone() -> None:
 @pytest.mark.parametrize(("psps", "named"), [(("adyen", "adyen"), "psp:adyen"), (("adyen", "stripe"), "platform")])
 def test_a_psp_is_a_scope_like_a_method(psps: tuple[str, str], named: str) -> None:
     """With psp counted, two dead banks behind one psp are the psp; behind two they are the platform."""
-    judge = Judge(Policy(dimensions=("bank", "method", "psp"), all_red=Rule(30_000, 2), min_merchants=1))
+    judge = Judge(alone(dimensions=("bank", "method", "psp"), all_red=Rule(30_000, 2), min_merchants=1))
     changes: list[Change] = []
     alive = ("cic", "card", "paypal")
     dead = [("bnp", "card", psps[0]), ("axa", "pix", psps[1])]

@@ -12,7 +12,7 @@ from kafka.partitioner.default import murmur2 as kafka_murmur2
 from typer.testing import CliRunner
 
 from detector.contracts.models import Maintenance
-from detector.contracts.policy import DEFAULT, Policy, Rule
+from detector.contracts.policy import Rule
 from detector.counting.tally import Marker, Tally, decode, encode
 from detector.judging.outage import Change
 from detector.rehearsal.fault import parse_fault
@@ -22,8 +22,10 @@ from detector.rehearsal.replay import Replay
 from detector.rehearsal.shops import Shops
 from detector.rehearsal.simulate import made_day, simulate
 from streams.commands import app_for
+from tests.alone import alone
 
-QUICK = Policy(all_red=Rule(30_000, 5), all_pending=Rule(30_000, 5))
+ALONE = alone()
+QUICK = alone(all_red=Rule(30_000, 5), all_pending=Rule(30_000, 5))
 SEED = 20_240_101
 START_MS = 1_700_000_000_000
 
@@ -68,7 +70,7 @@ def test_partitions_are_kafkas() -> None:
 def test_the_made_day_has_its_three_outages() -> None:
     """Each fault of the made day is one outage, of its scope and kind, found within seconds of the policy's T."""
     shops, duration_ms = made_day()
-    replay = Replay(DEFAULT)
+    replay = Replay(ALONE)
     found = play(lines_of(shops, duration_ms), replay)
     told = [(change["type"], change["scope"]["bank"], change["scope"]["method"], change["kind"])
             for change in found if change["type"] != "updated"]  # fmt: skip
@@ -80,7 +82,7 @@ def test_the_made_day_has_its_three_outages() -> None:
     started = [change for change in found if change["type"] == "started"]
     for fault, change in zip(shops.faults, started, strict=True):
         assert 0 <= change["began_at"] - shops.start_ms - fault.from_ms <= 10_000
-        assert 0 <= change["detected_at"] - change["began_at"] - DEFAULT.all_red.after_ms <= 5_000
+        assert 0 <= change["detected_at"] - change["began_at"] - ALONE.all_red.after_ms <= 5_000
     assert replay.seen.events == replay.seen.lines
     assert replay.time_ms >= replay.seen.last_ms - 5_000
 
@@ -120,7 +122,7 @@ def test_the_wire_changes_nothing(scene: list[bytes]) -> None:
 def test_bad_lines_are_told_by_number() -> None:
     """Lines that are no events are counted by reason and named by their numbers, over batches; the others count."""
     good = lines_of(Shops(rate=5.0), 10_000)
-    replay = Replay(DEFAULT)
+    replay = Replay(ALONE)
     replay.feed([good[0], b"{", good[1]])
     assert [(bad.line, str(bad.reason)) for bad in replay.bad_lines] == [(2, "not_json")]
     replay.feed([b'{"order_id":"o","status":"lost","occurred_at":1}', good[2]])
@@ -134,7 +136,7 @@ def test_bad_lines_are_told_by_number() -> None:
 def test_sources_have_a_limit(sources: int) -> None:
     """A number of sources that no topic has is refused with the limit."""
     with pytest.raises(ValueError, match="sources must be from 1"):
-        Replay(DEFAULT, sources)
+        Replay(ALONE, sources)
 
 
 # ── the command ──
@@ -211,7 +213,7 @@ def test_maintenances_are_obeyed_when_they_were_said(scene: list[bytes]) -> None
 def test_too_many_maintenances_are_refused(scene: list[bytes]) -> None:
     """More than the policy's limit would be forgotten in silence."""
     with pytest.raises(ValueError, match="at most 1; got 2"):
-        Replay(Policy(maintenances_max=1), maintenances=[said(None, 1_000)] * 2)
+        Replay(alone(maintenances_max=1), maintenances=[said(None, 1_000)] * 2)
 
 
 def test_the_command_reads_maintenances(scene: list[bytes], tmp_path: Path) -> None:
