@@ -18,6 +18,9 @@ from detector.contracts.models import FaultDomain
 
 DOMAINS: Final[tuple[FaultDomain, ...]] = get_args(FaultDomain)
 
+TECHNICAL: Final[frozenset[FaultDomain]] = frozenset({"issuer", "network"})
+"""Domains of a red that nobody decided: the bank could not answer, or was not reached."""
+
 _COMMON: Final = "iso8583"
 _OTHER_SPELLINGS: Final = {"american express": "amex", "master card": "mastercard", "mc": "mastercard"}
 
@@ -54,6 +57,21 @@ def label(codes: Iterable[tuple[str, int]], method: str, network: str | None = N
     return max(DOMAINS, key=lambda domain: reds[domain]) if reds.total() > 0 else "unknown"
 
 
+def reader_of(method: str, network: str | None = None) -> int:
+    """The number of who reads a code: methods and networks for which the table says the same have the same one."""
+    known, names = (*_tables(), ""), (method.strip().lower(), _spelled((network or "").strip().lower()))
+    first, second = (known.index(name) if name in known else len(known) - 1 for name in names)
+    return first * len(known) + second
+
+
+def technical_for(code: str) -> int:
+    """Whom the code tells of a technical reason: bit `reader_of(method, network)`."""
+    known = (*_tables(), "")
+    assert len(known) ** 2 <= 64, "as many readers as a word has bits"
+    readers = ((method or "other", network) for method in known for network in known)
+    return sum(1 << reader for reader, who in enumerate(readers) if fault_domain(code, *who) in TECHNICAL)
+
+
 def look_up(code: str, method: str, network: str | None = None) -> Code | None:
     """The entry of a code: its method's, else its network's, else the common one.
 
@@ -61,12 +79,15 @@ def look_up(code: str, method: str, network: str | None = None) -> Code | None:
     Upper and lower case are the same.
     """
     tables, code = _tables(), code.strip().upper()
-    name = (network or "").strip().lower()
-    for table in (method.strip().lower(), _OTHER_SPELLINGS.get(name, name), _COMMON):
+    for table in (method.strip().lower(), _spelled((network or "").strip().lower()), _COMMON):
         if found := tables.get(table, {}).get(code):
             return found
     owners = [table for name, table in tables.items() if code in table and (name != "upi" or not method)]
     return owners[0][code] if len(owners) == 1 else None
+
+
+def _spelled(network: str) -> str:
+    return _OTHER_SPELLINGS.get(network, network)
 
 
 @cache

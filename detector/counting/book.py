@@ -23,6 +23,7 @@ CLOSED, DEAD, FREE = -1, -2, -3
 """`row.cell` where it is no cell: its pane has closed; a half green order that lost its place there; unused."""
 
 TOPICS = 2
+OUT_COUNTS = 18
 MINUTE_MS = 60_000
 HOLD_SECONDS = 4096
 """Places of the ring of held events; events further apart than this share one."""
@@ -59,6 +60,7 @@ GROUP = _record(("key", "u8"), ("rows", "i4"), ("vote", "i4"))
 MERCHANT = _record(
     ("key", "u8"), ("merchant", "u8"), ("leaf", "i4"),
     ("payments", "i4"), ("votes", "i4"), ("approved", "i4"), ("red", "i4"), ("overdue", "i4"),
+    ("technical", "i4"),
 )  # fmt: skip
 CODE = _record(("key", "u8"), ("leaf", "i4"), ("code", "i4"), ("payments", "i4"))
 EVENT = _record(
@@ -133,11 +135,13 @@ class Book(NamedTuple):
     totals: Int64s  # totals[leaf, status]: for metrics
     leaf_hash: UInt64s
     answer_ms: Int64s
+    reader: UInt8s
+    technical: UInt64s  # by code, see `Names`
     code_hash: UInt64s
     rule: Records
     state: Records
     out_cells: Int64s  # [cell, leaf pane late_start]
-    out_counts: Int32s  # [cell, 6 counts 6 votes 5 late]
+    out_counts: Int32s  # [cell, 6 counts 6 votes 5 late technical]
     out_lengths: UInt8s
     out_hashes: UInt64s
     out_leaves: Int32s  # the leaves of the cut, as they are numbered in it
@@ -150,7 +154,7 @@ class Book(NamedTuple):
     detail_leaves: Int32s
     detail_names: UInt64s  # merchants' hashes
     detail_code_names: Int32s
-    detail_merchants: Int32s  # [row, leaf merchant votes approved red overdue]
+    detail_merchants: Int32s  # [row, leaf merchant votes approved red overdue technical]
     detail_codes: Int32s  # [row, leaf code payments]
 
 
@@ -172,15 +176,16 @@ def new_book(policy: Policy, names: Names) -> Book:
         hold=np.zeros(1024, EVENT), held_at=np.full((2, HOLD_SECONDS), NONE, np.int32),
         topics=np.zeros(TOPICS, TOPIC), rejects=np.zeros((1024, 2), np.int64),
         totals=np.zeros((16, 5), np.int64), leaf_hash=names.leaf_hash, answer_ms=names.answer_ms,
+        reader=names.reader, technical=names.technical,
         code_hash=np.zeros(16, np.uint64), rule=_rule(policy), state=np.zeros(1, STATE),
-        out_cells=np.zeros((256, 3), np.int64), out_counts=np.zeros((256, 17), np.int32),
+        out_cells=np.zeros((256, 3), np.int64), out_counts=np.zeros((256, OUT_COUNTS), np.int32),
         out_lengths=np.zeros((256, 5), np.uint8), out_hashes=np.zeros(256 * 5 * widest, np.uint64),
         out_leaves=np.zeros(16, np.int32), leaf_mark=np.full(16, NONE, np.int32),
         smallest=np.zeros((5, widest), np.uint64), told=np.zeros(len(Told._fields), np.int64),
         picked=np.zeros(limit, np.int32), ranks=np.zeros(limit, np.uint64),
         numbered=np.zeros(1 << (4 * limit).bit_length(), NUMBERED),
         detail_leaves=np.zeros(2 * limit, np.int32), detail_names=np.zeros(limit, np.uint64),
-        detail_code_names=np.zeros(limit, np.int32), detail_merchants=np.zeros((limit, 6), np.int32),
+        detail_code_names=np.zeros(limit, np.int32), detail_merchants=np.zeros((limit, 7), np.int32),
         detail_codes=np.zeros((limit, 3), np.int32),
     )  # fmt: skip
     book.topics["newest"] = book.topics["doubt"] = book.topics["doubt_last"] = NONE
@@ -261,7 +266,7 @@ def room_for_cut(book: Book, cells: int) -> Book:
         return book
     size = 1 << (cells - 1).bit_length()
     return book._replace(
-        out_cells=np.zeros((size, 3), np.int64), out_counts=np.zeros((size, 17), np.int32),
+        out_cells=np.zeros((size, 3), np.int64), out_counts=np.zeros((size, OUT_COUNTS), np.int32),
         out_lengths=np.zeros((size, 5), np.uint8), out_hashes=np.zeros(size * book.smallest.size, np.uint64),
     )  # fmt: skip
 

@@ -220,8 +220,8 @@ class Counter:
         return Cells(
             tuple([leaves[leaf] for leaf in book.out_leaves[: told.leaves].tolist()]),
             cells[:, 0].astype(np.int32), cells[:, 1].copy(), counts[:, :6].copy(), counts[:, 6:12].copy(),
-            counts[:, 12:].copy(), cells[:, 2].copy(), book.out_lengths[: told.cells].copy(),
-            book.out_hashes[: told.hashes].copy(),
+            counts[:, 12:17].copy(), cells[:, 2].copy(), book.out_lengths[: told.cells].copy(),
+            book.out_hashes[: told.hashes].copy(), counts[:, 17].copy(),
         )  # fmt: skip
 
     def _details(self, told: Told) -> Details:
@@ -231,9 +231,9 @@ class Counter:
         return Details(
             tuple([names.leaves[leaf] for leaf in book.detail_leaves[: told.detail_leaves].tolist()]),
             tuple([merchant_names[key] for key in book.detail_names[: told.detail_names].tolist()]),
-            merchants[:, 0].copy(), merchants[:, 1].copy(), merchants[:, 2:].copy(),
+            merchants[:, 0].copy(), merchants[:, 1].copy(), merchants[:, 2:6].copy(),
             tuple([names.codes[code] for code in book.detail_code_names[: told.detail_codes].tolist()]),
-            codes[:, 0].copy(), codes[:, 1].copy(), codes[:, 2].copy(),
+            codes[:, 0].copy(), codes[:, 1].copy(), codes[:, 2].copy(), merchants[:, 6].copy(),
         )  # fmt: skip
 
 
@@ -254,6 +254,7 @@ class _MerchantNames(dict[int, str]):
 _NO_CELLS = Cells(
     (), np.zeros(0, np.int32), np.zeros(0, np.int64), np.zeros((0, 6), np.int32), np.zeros((0, 6), np.int32),
     np.zeros((0, 5), np.int32), np.zeros(0, np.int64), np.zeros((0, 5), np.uint8), np.zeros(0, np.uint64),
+    np.zeros(0, np.int32),
 )  # fmt: skip
 
 

@@ -12,13 +12,13 @@ from detector.compiled import compiled, inlined
 from detector.counting.book import Book
 from detector.counting.cells import mark
 from detector.counting.columns import APPROVED, CANCELLED, NONE, PENDING, UInt8s, UInt64s
-from detector.counting.details import is_cancelled_late, note_overdue
+from detector.counting.details import is_cancelled_late, is_technical, note_overdue
 from detector.counting.top import tell_details
 
 BAD_VOTERS, PENDING_VOTERS, BAD_MERCHANTS, PENDING_MERCHANTS, APPROVED_VOTERS = range(5)
 CANCELLED_LATE = 5
-VOTES, LATE = 6, 12
-"""Where votes and late answers begin in a row of `out_counts`."""
+VOTES, LATE, TECHNICAL = 6, 12, 17
+"""Where votes, late answers and the technical among the votes begin in a row of `out_counts`."""
 APPROVED_VOTERS_MAX = 2
 
 
@@ -115,6 +115,8 @@ def _sum_rows(book: Book, n: int, at: int) -> None:
         elif status != CANCELLED:
             _keep(smallest[BAD_VOTERS], lengths, BAD_VOTERS, voters, voter)
             _keep(smallest[BAD_MERCHANTS], lengths, BAD_MERCHANTS, merchants, row.merchant)
+            if row.vote and is_technical(book, row):
+                counts[TECHNICAL] += 1
         at = row.next
 
 

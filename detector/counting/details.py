@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from detector.compiled import compiled, inlined
 from detector.counting.book import Book
 from detector.counting.columns import APPROVED, CANCELLED, DECLINED, ERROR, NONE, PENDING, Int64s
@@ -20,6 +22,14 @@ def is_cancelled_late(row: Any, answer_ms: Int64s) -> bool:
     """Whether the shopper left only after waiting the leaf's `answer_ms[leaf]`."""
     wait_ms = answer_ms[row.leaf]
     return bool(row.status == CANCELLED and wait_ms >= 0 and row.occurred - row.start >= wait_ms)
+
+
+@inlined
+def is_technical(book: Book, row: Any) -> bool:
+    """Whether a red tells that nobody decided: there is no valid answer, or its code says so."""
+    if row.status != DECLINED or row.code == NONE:
+        return bool(row.status == ERROR)
+    return bool((book.technical[row.code] >> np.uint64(book.reader[row.leaf])) & np.uint64(1))
 
 
 @inlined
@@ -49,6 +59,8 @@ def count_row(book: Book, at: int, by: int) -> None:
         entry.approved += by
     elif row.status == DECLINED or row.status == ERROR:
         entry.red += by
+        if is_technical(book, row):
+            entry.technical += by
         if row.code != NONE:
             _count_code(book, row, by)
     elif (row.status == PENDING and book.cells[row.cell].overdue) or is_cancelled_late(row, book.answer_ms):

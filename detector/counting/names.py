@@ -12,9 +12,10 @@ import numpy as np
 
 from detector.compiled import inlined
 from detector.contracts.card import card_like
+from detector.contracts.codes import reader_of, technical_for
 from detector.contracts.policy import Policy
 from detector.contracts.scope import OTHER, Leaf
-from detector.counting.columns import Int32s, UInt64s
+from detector.counting.columns import Int32s, UInt8s, UInt64s
 from detector.counting.hashing import hash_text, mix_hashes
 
 ABSENT = "none"
@@ -82,8 +83,9 @@ def without_card(value: str) -> str:
 class Names:
     """What the leaves, codes and merchants of one worker are called.
 
-    `leaves[number]`, `codes[number]`; `leaf_hash[number]` and `answer_ms[number]` have a place for every leaf that
-    can ever be, and never move, so that loops may hold on to them.
+    `leaves[number]`, `codes[number]`; `leaf_hash[number]`, `answer_ms[number]` and `reader[number]` have a place for
+    every leaf that can ever be, `technical[number]` for every code, and never move, so that loops may hold on to them.
+    A red of a leaf has a technical reason where its code's `technical` has the bit that its leaf's `reader` names.
     """
 
     def __init__(self, policy: Policy) -> None:
@@ -92,6 +94,8 @@ class Names:
         self.codes: list[str] = []
         self.leaf_hash = np.zeros(policy.leaves_max + 1, np.uint64)
         self.answer_ms = np.full(policy.leaves_max + 1, policy.answers["default"], np.int64)
+        self.reader: UInt8s = np.zeros(policy.leaves_max + 1, np.uint8)
+        self.technical: UInt64s = np.zeros(policy.codes_max + 1, np.uint64)
         self.leaf_index = Index(policy.leaves_max)
         self.code_index = Index(policy.codes_max)
         self.merchant_index = Index(policy.merchant_names_max)
@@ -149,11 +153,14 @@ class Names:
             return number
         self.leaf_hash[number] = leaf_key(values)
         self.answer_ms[number] = self.policy.answer_ms(values)
+        named = dict(zip(self.policy.dimensions, values, strict=False))
+        self.reader[number] = reader_of(named.get("method", ABSENT), named.get("network"))
         self.leaves.append(values)
         return number
 
     def _new_code(self, text: str) -> int:
         number = self._named_codes.setdefault(text, len(self.codes))
         if number == len(self.codes):
+            self.technical[number] = technical_for(text)
             self.codes.append(text)
         return number

@@ -44,7 +44,9 @@ class Cells:
     `leaf[cell]` numbers `leaves`; `pane[cell]` = start_ms // pane_ms; `counts[cell, 6]`, `votes[cell, 6]` as COUNTS;
     `late[cell, 5]`: late answers whose `occurred_at` lies in the pane, by STATUSES; `late_start[cell]`: newest start
     among the approved of them, -1 without one; `lengths[cell, 5]` says how many entries of `hashes` each kind of
-    HASHES has, cell after cell, each run sorted ascending.
+    HASHES has, cell after cell, each run sorted ascending. `technical[cell]`: how many of the votes are refused for a
+    technical reason: an `error`, or `declined` with a code that says so (`contracts.codes`); empty where nobody counted
+    them.
     """
 
     leaves: tuple[Leaf, ...]
@@ -56,6 +58,7 @@ class Cells:
     late_start: Int64s
     lengths: UInt8s
     hashes: UInt64s
+    technical: Int32s = field(default_factory=lambda: np.zeros(0, np.int32))
 
     def __len__(self) -> int:
         return len(self.leaf)
@@ -66,7 +69,8 @@ class Details:
     """For evidence and explanations, never for the policy; what the open panes of a source hold now.
 
     Per (leaf, merchant), for the 256 merchants with most votes: `votes, approved, red, overdue` as
-    `merchant_counts[row, 4]`; per (leaf, code): how many reds.
+    `merchant_counts[row, 4]`, and `merchant_technical[row]`: the reds for a technical reason, empty where nobody
+    counted them; per (leaf, code): how many reds.
     """
 
     leaves: tuple[Leaf, ...] = ()
@@ -78,6 +82,7 @@ class Details:
     code_leaf: Int32s = field(default_factory=lambda: np.zeros(0, np.int32))
     code: Int32s = field(default_factory=lambda: np.zeros(0, np.int32))
     code_count: Int32s = field(default_factory=lambda: np.zeros(0, np.int32))
+    merchant_technical: Int32s = field(default_factory=lambda: np.zeros(0, np.int32))
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,9 +138,11 @@ class _Wire(msgspec.Struct, array_like=True, omit_defaults=True):
 
 _CELLS = (("leaf", np.int32, ()), ("pane", np.int64, ()), ("counts", np.int32, (6,)), ("votes", np.int32, (6,)),
           ("late", np.int32, (5,)), ("late_start", np.int64, ()), ("lengths", np.uint8, (5,)),
-          ("hashes", np.uint64, ()))
+          ("hashes", np.uint64, ()), ("technical", np.int32, ()))
+"""What is new goes to the end: an older record ends before it, and of a newer one what is not known is left out."""
 _DETAILS = (("merchant_leaf", np.int32, ()), ("merchant", np.int32, ()), ("merchant_counts", np.int32, (4,)),
-            ("code_leaf", np.int32, ()), ("code", np.int32, ()), ("code_count", np.int32, ()))
+            ("code_leaf", np.int32, ()), ("code", np.int32, ()), ("code_count", np.int32, ()),
+            ("merchant_technical", np.int32, ()))
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(_Wire)
@@ -167,9 +174,9 @@ def decode(data: bytes) -> Tally | Marker:
     details = None
     if wire.details is not None:
         leaves, (merchants,), (codes,) = wire.detail_names
-        details = Details(tuple(leaves), merchants=merchants, codes=codes, **_arrays(wire.details, _DETAILS))
+        details = Details(tuple(leaves), merchants=merchants, codes=codes, **_arrays(wire.details, _DETAILS, 6))
     return Tally(source, wire.layout, wire.term, wire.boundary_ms, wire.newest_start_ms, wire.offset,
-                 Cells(tuple(wire.leaves), **_arrays(wire.cells, _CELLS)), wire.first_pane, details)
+                 Cells(tuple(wire.leaves), **_arrays(wire.cells, _CELLS, 8)), wire.first_pane, details)
 
 
 _Spec: TypeAlias = tuple[tuple[str, type[np.generic], tuple[int, ...]], ...]
@@ -179,6 +186,9 @@ def _bytes(value: object, spec: _Spec) -> list[bytes]:
     return [np.ascontiguousarray(getattr(value, name), dtype).tobytes() for name, dtype, _ in spec]
 
 
-def _arrays(columns: list[bytes], spec: _Spec) -> dict[str, Any]:
+def _arrays(columns: list[bytes], spec: _Spec, least: int) -> dict[str, Any]:
+    """The columns by name; the `least` first were always there."""
+    if len(columns) < least:
+        raise ValueError(f"a tally has {least} columns or more; got {len(columns)}; read it from the tallies topic")
     return {name: np.frombuffer(data, dtype).reshape(-1, *shape)[:] if shape else np.frombuffer(data, dtype)
-            for data, (name, dtype, shape) in zip(columns, spec, strict=True)}
+            for data, (name, dtype, shape) in zip(columns, spec, strict=False)}

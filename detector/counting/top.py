@@ -32,6 +32,7 @@ def tell_details(book: Book) -> None:
             book.detail_names[state.detail_names] = entry.merchant
             state.detail_names += 1
         row[2], row[3], row[4], row[5] = entry.votes, entry.approved, entry.red, entry.overdue
+        row[6] = entry.technical
     _tell_codes(book)
     for n in range(state.detail_leaves):
         book.leaf_mark[book.detail_leaves[n]] = NONE

@@ -17,10 +17,10 @@ from detector.judging.evidence import (
     CHANNELS,
     COUNTS,
     FEWER,
-    PAGE,
     SLOW,
     SLOWER,
     STALL,
+    TECHNICAL,
     TICKET,
     Evidence,
     Weights,
@@ -32,6 +32,7 @@ from detector.judging.flow import EDGES, NO, YES, Flow, forget_changes, leak
 from detector.judging.hazard import Hazard, expect, spread_late
 from detector.judging.recovery import CALM, RATE, SLOW_COUNT, STALL_COUNT, Recovery, is_over, look
 from detector.judging.ring import Rows
+from detector.judging.technical import Technical, add_technical, begin
 
 MINUTE_MS = 60_000
 _PEERS_KEEP = 0.5 ** (1 / 120)
@@ -64,8 +65,9 @@ class Bars(NamedTuple):
 
 @compiled
 def run(rows: Rows, leaf_nodes: Int32s, flow: Flow, hazard: Hazard, known: Baseline, evidence: Evidence,
-        recovery: Recovery, weights: Weights, due: Due, flags: UInt8s, bars: Bars, sources_away: bool, ages: bool,
-        time_ms: int, until_ms: int, step_ms: int, pane_ms: int, closing_ms: int) -> tuple[int, bool]:  # fmt: skip
+        recovery: Recovery, technical: Technical, weights: Weights, due: Due, flags: UInt8s, bars: Bars,
+        sources_away: bool, ages: bool, time_ms: int, until_ms: int, step_ms: int, pane_ms: int,
+        closing_ms: int) -> tuple[int, bool]:  # fmt: skip
     """Boundary after boundary, until one changes a flag; (the last, whether it did)."""
     while time_ms < until_ms:
         time_ms += step_ms
@@ -73,16 +75,18 @@ def run(rows: Rows, leaf_nodes: Int32s, flow: Flow, hazard: Hazard, known: Basel
             grow_older(rows, flow, EDGES, time_ms, step_ms, pane_ms, closing_ms)
         if time_ms % MINUTE_MS == 0:
             leak(flow, EDGES, MINUTE_MS)
-        add_leaves(leaf_nodes, flow, hazard, known, evidence, weights)
+        begin(technical, flow, leaf_nodes)
+        add_leaves(leaf_nodes, flow, hazard, known, evidence, technical, weights)
         forget_changes(flow)
-        if move_nodes(known, evidence, recovery, due, flags, bars, sources_away, time_ms, step_ms / 1000):
+        begun = technical.begun
+        if move_nodes(known, evidence, recovery, begun, due, flags, bars, sources_away, time_ms, step_ms / 1000):
             return time_ms, True
     return time_ms, False
 
 
 @compiled
 def add_leaves(leaf_nodes: Int32s, flow: Flow, hazard: Hazard, known: Baseline, evidence: Evidence,
-               weights: Weights) -> None:  # fmt: skip
+               technical: Technical, weights: Weights) -> None:  # fmt: skip
     """Every leaf gives the nodes above it what it saw and what was due."""
     for leaf in range(len(leaf_nodes)):
         due_yes, due_no = expect(hazard, flow, leaf)
@@ -92,6 +96,7 @@ def add_leaves(leaf_nodes: Int32s, flow: Flow, hazard: Hazard, known: Baseline, 
         if touched:
             spread_late(hazard, flow, leaf)
             add_leaf(evidence, weights, flow, leaf_nodes, leaf)
+            add_technical(technical, evidence, weights, flow, leaf_nodes, leaf)
         yes, no = float(flow.ended[leaf, YES]), float(flow.ended[leaf, NO])
         answered = yes + no + flow.late[leaf, YES] + flow.late[leaf, NO]
         for node in leaf_nodes[leaf]:
@@ -107,8 +112,8 @@ def add_leaves(leaf_nodes: Int32s, flow: Flow, hazard: Hazard, known: Baseline, 
 
 
 @compiled
-def move_nodes(known: Baseline, evidence: Evidence, recovery: Recovery, due: Due, flags: UInt8s, bars: Bars,
-               sources_away: bool, time_ms: int, dt_s: float) -> bool:  # fmt: skip
+def move_nodes(known: Baseline, evidence: Evidence, recovery: Recovery, begun: UInt8s, due: Due, flags: UInt8s,
+               bars: Bars, sources_away: bool, time_ms: int, dt_s: float) -> bool:  # fmt: skip
     """The recursion for every node and channel; whether a flag changed, or an outage is over."""
     changed = False
     peers, is_window = due.pace[0], time_ms % WINDOW_MS == 0
@@ -117,8 +122,9 @@ def move_nodes(known: Baseline, evidence: Evidence, recovery: Recovery, due: Due
         if slow_due > 0.0 or evidence.slow[node, 0] != 0.0:
             count_llr(evidence.llr[node, SLOW], evidence.slow[node, 0], slow_due, SLOWER)
         volume = 0.0 if sources_away else arrivals(evidence, due, node, peers, dt_s)
-        for channel in (PAGE, TICKET, SLOW, STALL):
-            accumulate(evidence, node, channel, COUNTS[channel], time_ms, dt_s)
+        for channel in range(CHANNELS):
+            if channel != TECHNICAL or begun[node]:
+                accumulate(evidence, node, channel, COUNTS[channel], time_ms, dt_s)
         votes = evidence.votes[node]
         if recovery.watched[node] == RATE:
             look(recovery, node, votes[YES], votes[NO], votes, time_ms)

@@ -83,7 +83,7 @@ class Board:
         ring.put_cells(
             self.rows, self.leaves, self.marks, self.signals.flow, self.tree.leaf_nodes, source,
             max(first, self.oldest), self.policy.pane_ms, *self._news, numbers, cells.pane, cells.counts, cells.votes,
-            cells.late, cells.late_start, cells.lengths, cells.hashes,
+            cells.late, cells.late_start, cells.lengths, cells.hashes, _or_zeros(cells.technical, len(cells)),
         )  # fmt: skip
 
     def clear(self, source: int, first: int) -> None:
@@ -343,6 +343,11 @@ class Board:
 def _ring_panes(policy: Policy) -> int:
     """The ring holds the hour before a pane until that pane is closed."""
     return (policy.ring_ms + policy.horizon_ms + policy.grace_ms) // policy.pane_ms + 1
+
+
+def _or_zeros(told: Int32s, cells: int) -> Int32s:
+    """What a record tells of its cells; 0 for each where it comes from before that was counted."""
+    return told if len(told) else np.zeros((cells, *told.shape[1:]), np.int32)
 
 
 def _lengthen(old: _Arrays, size: int, empty: _Arrays) -> _Arrays:

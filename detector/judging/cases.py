@@ -15,7 +15,7 @@ from detector.judging import shops
 from detector.judging.arrivals import STEP_MS, Arrivals
 from detector.judging.board import Board
 from detector.judging.course import Course
-from detector.judging.evidence import PAGE, SLOW, STALL, forget
+from detector.judging.evidence import SLOW, STALL, forget
 from detector.judging.finding import Finding, find
 from detector.judging.lately import Lately
 from detector.judging.outage import Outage
@@ -75,7 +75,7 @@ class Cases:
     def watch(self, outage: Outage, finding: Finding) -> None:
         """An outage rests on evidence: look for its recovery."""
         signals = self.board.signals
-        what = RATE if finding.channel == PAGE else SLOW_COUNT if finding.channel == SLOW else STALL_COUNT
+        what = {SLOW: SLOW_COUNT, STALL: STALL_COUNT}.get(finding.channel, RATE)
         usual = float(signals.baseline.usual[outage.node])
         lowered = usual / (1 - usual) * np.exp(-signals.shifts[0][outage.node])
         bar = float(lowered / (1 + lowered))

@@ -6,7 +6,7 @@ Under the null M_t − t is a supermartingale, so the mean time to a false alarm
 volume (Pollak 1987; Shin, Ramdas, Rinaldo: E-detectors). Channels of a node, each with a few alternatives j:
 
     PAGE, TICKET   approved or refused, against a null lowered by z = 3 or 2 (baseline.shift)
-    TECHNICAL      refused for a technical reason or not: a place kept for it, nothing feeds it yet
+    TECHNICAL      refused for a technical reason, or answered in another way, against a null of its own (technical)
     SLOW           answers, against those expected of the ages of all that waits (hazard)
     STALL          votes that came, against those expected at this hour and of the peers (arrivals)
 
@@ -76,11 +76,13 @@ class Weights(NamedTuple):
 
     answer: Float64s  # [z, place, leaf, alternative, YES NO]
     wait: Float32s  # [z, place, leaf, bin, alternative], for the bins of open panes
+    technical: Float64s  # [place, leaf, alternative, OTHER TECHNICAL], see `technical`
 
 
 def no_weights(places: int) -> Weights:
     """For no leaf."""
-    return Weights(np.zeros((2, places, 0, ALTERNATIVES, 2)), np.zeros((2, places, 0, 1, ALTERNATIVES), np.float32))
+    answer = np.zeros((2, places, 0, ALTERNATIVES, 2))
+    return Weights(answer, np.zeros((2, places, 0, 1, ALTERNATIVES), np.float32), answer[0])
 
 
 def weigh(usual: Floats, shifts: list[Floats], leaf_nodes: Int32s, left: Floats) -> Weights:

@@ -2,7 +2,8 @@
 
     nodes past a bar ─▶ onset of the strongest ─▶ every leaf's votes since ─▶ localise ─▶ findings
 
-Silence explains pending explains refusals: what a channel has explained is not asked again by the next. A finding
+Silence explains pending explains refusals: what a channel has explained is not asked again by the next. Refusals are
+asked about twice, all of them and the technical ones; of two that share a leaf the one that pages is said. A finding
 pages where its own evidence passes the page's bar, rests on votes enough and matters (five points and five approvals
 less than usual); else it warns. Decides nothing about outages that are open.
 """
@@ -20,7 +21,7 @@ from detector.contracts.scope import Scope
 from detector.counting.columns import Bools, Float64s, Int32s, Int64s
 from detector.judging import shops
 from detector.judging.board import Board
-from detector.judging.evidence import FEWER, PAGE, SLOW, SLOWER, STALL, TICKET, best_onset
+from detector.judging.evidence import FEWER, PAGE, SLOW, SLOWER, STALL, TECHNICAL, TICKET, best_onset
 from detector.judging.flow import EDGES, NO, YES, age_bin
 from detector.judging.hazard import WIDTH_S
 from detector.judging.lately import Lately
@@ -32,12 +33,17 @@ WINDOW_MS = 3_600_000
 """Evidence is looked at since its onset, but no further back."""
 STALL_MIN_MS = 90_000
 """Silence shorter than this is no stall, however many payments were due: platforms pause for a minute, and go on."""
+TECHNICAL_MIN_MS = 10_000
+"""Technical refusals come at once, approvals when the shopper has done his part: before that nothing tells who is well,
+and a name would be too wide."""
 POINTS_MIN, LOST_MIN = 0.05, 5.0
 CAUSES_MAX = 16
 CASE_MIN = 5.0
 """Nats of its own that a scope needs to be named."""
-_CHANNELS = ((STALL, 1 << STALL), (SLOW, 1 << SLOW), (PAGE, 1 << PAGE | 1 << TICKET))
-_YES, _NO, _WAITS, _DUE = range(4)
+_PATIENCE_MS = {STALL: STALL_MIN_MS, TECHNICAL: TECHNICAL_MIN_MS}
+_CHANNELS = ((STALL, 1 << STALL), (SLOW, 1 << SLOW))
+_REFUSALS = ((PAGE, 1 << PAGE | 1 << TICKET), (TECHNICAL, 1 << TECHNICAL))
+_YES, _NO, _WAITS, _DUE, _TECHNICAL = range(5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +61,8 @@ class Finding:
     cells: frozenset[int]
     down: tuple[float, float]
     """Yes and no, or seen and due, since the onset."""
+    technical: float = 0.0
+    """How many of the no are for a technical reason."""
 
 
 def find(board: Board, lately: Lately, blamed: Collection[str]) -> list[Finding]:
@@ -66,19 +74,42 @@ def find(board: Board, lately: Lately, blamed: Collection[str]) -> list[Finding]
         flagged = np.flatnonzero(board.signals.flags & bits)
         if len(flagged):
             found += _in_channel(board, channel, flagged, explained)
-    named = (_past_gate(board, lately, blamed, finding) for finding in found)
-    return [finding for finding in named if finding is not None]
+    return found + _refusals(board, lately, blamed, explained)
+
+
+def _refusals(board: Board, lately: Lately, blamed: Collection[str], explained: Bools) -> list[Finding]:
+    """What the channels of refusals name that others have not explained."""
+    found: list[Finding] = []
+    for channel, bits in _REFUSALS:
+        flagged = np.flatnonzero(board.signals.flags & bits)
+        if len(flagged):
+            found += _in_channel(board, channel, flagged, explained.copy())
+    named = [named for finding in found if (named := _past_gate(board, lately, blamed, finding)) is not None]
+    said: list[Finding] = []
+    for finding in sorted(named, key=lambda finding: finding.severity):  # critical comes first
+        if not any(_says_again(finding, other) for other in said):
+            said.append(finding)
+    return said
+
+
+def _says_again(finding: Finding, other: Finding) -> bool:
+    """Whether the other channel of refusals has said as much."""
+    shares = finding.scope == other.scope or bool(finding.cells & other.cells)
+    return finding.channel != other.channel and shares
 
 
 def _past_gate(board: Board, lately: Lately, blamed: Collection[str], finding: Finding) -> Finding | None:
     """The finding, or that one merchant is to blame; None where merchants have no names and could be one."""
-    if finding.channel != PAGE:
-        return finding
     leaves = {board.nodes.leaves[leaf] for leaf in finding.cells}
     cells = sorted(finding.cells)
-    weight = board.signals.weights.answer[TICKET, 0, cells].mean(axis=0)
-    counts = lately.since(finding.onset_ms, leaves, board.open_ms)
-    merchant = shops.suspect(counts, *finding.down, weight[:, YES], weight[:, NO], blamed)
+    if finding.channel == PAGE:
+        (yes, no), weight = finding.down, board.signals.weights.answer[TICKET, 0, cells].mean(axis=0)
+        counts = lately.since(finding.onset_ms, leaves, board.open_ms)
+    else:
+        yes, no = sum(finding.down) - finding.technical, finding.technical
+        weight = board.signals.weights.technical[0, cells].mean(axis=0)
+        counts = lately.technical_since(finding.onset_ms, leaves, board.open_ms)
+    merchant = shops.suspect(counts, yes, no, weight[:, YES], weight[:, NO], blamed)
     if merchant is None or board.policy.rules(finding.scope).min_merchants <= 1:
         return finding
     if shops.is_nameless(merchant):
@@ -93,7 +124,7 @@ def _in_channel(board: Board, channel: int, flagged: Int64s, explained: Bools) -
     strongest = int(flagged[np.argmax(evidence.m[flagged, channel])])
     _, onset_ms = best_onset(evidence, strongest, channel)
     onset_ms = max(onset_ms, board.boundary_ms - WINDOW_MS)
-    if channel == STALL and board.boundary_ms - onset_ms < STALL_MIN_MS:
+    if board.boundary_ms - onset_ms < _PATIENCE_MS.get(channel, 0):
         return
     seen = since(board, onset_ms)
     leaves = np.flatnonzero(~explained & _has_seen(board, channel, seen))
@@ -112,7 +143,7 @@ def _in_channel(board: Board, channel: int, flagged: Int64s, explained: Bools) -
 
 def _has_seen(board: Board, channel: int, seen: Float64s) -> Bools:
     volume = board.signals.due.volume[board.nodes.own_nodes()]
-    has_seen: Bools = (volume if channel == STALL else seen.sum(axis=1)) > 0
+    has_seen: Bools = (volume if channel == STALL else seen[:, :_TECHNICAL].sum(axis=1)) > 0
     return has_seen
 
 
@@ -121,13 +152,17 @@ def _llr(board: Board, channel: int, seen: Float64s, onset_ms: int) -> Float64s:
     signals = board.signals
     if channel == STALL:
         due = signals.due.volume[board.nodes.own_nodes()] * (board.boundary_ms - onset_ms) / 1000
-        return _count_llr(seen.sum(axis=1) - seen[:, _DUE], due, FEWER)
+        return _count_llr(seen[:, :_DUE].sum(axis=1), due, FEWER)
     if channel == SLOW:
         keep = signals.due.slow_keep[board.nodes.own_nodes()]
         return _count_llr(seen[:, _YES] + seen[:, _NO], (seen[:, _YES] + seen[:, _NO] + seen[:, _DUE]) * keep, SLOWER)
-    weight = signals.weights.answer[TICKET, 0]
-    nats: Float64s = seen[:, _YES, None] * weight[..., YES] + seen[:, _NO, None] * weight[..., NO]
-    wait = signals.weights.wait[TICKET, 0]
+    if channel == TECHNICAL:
+        weight, wait = signals.technical_weights()
+        yes, no = seen[:, _YES] + seen[:, _NO] - seen[:, _TECHNICAL], seen[:, _TECHNICAL]
+    else:
+        weight, wait = signals.weights.answer[TICKET, 0], signals.weights.wait[TICKET, 0]
+        yes, no = seen[:, _YES], seen[:, _NO]
+    nats: Float64s = yes[:, None] * weight[..., YES] + no[:, None] * weight[..., NO]
     nats += np.einsum("lb,lbj->lj", _waiting_since(board, onset_ms, wait.shape[1]), wait)
     return nats
 
@@ -150,13 +185,14 @@ def _finding(board: Board, channel: int, cause: Cause, cells: Int64s, seen: Floa
     m = np.maximum(page, board.signals.evidence.m[:, TICKET]) if channel == PAGE else page
     lead = node if node in near else max(near, key=lambda other: float(m[other]))
     totals = seen[cells].sum(axis=0)
+    of_rates = channel in (PAGE, TECHNICAL)
     usual, bound = _rates(board, node)
     pages = board.signals.flags[lead] & (1 << channel) and _matters(board, channel, totals, usual, node)
     return Finding(
         scope, channel, _kind(channel, totals), "critical" if pages else "warning", onset_ms,
         float((page if pages else m)[lead]),
-        usual if channel == PAGE else None, bound if channel == PAGE else None, frozenset(cells.tolist()),
-        _down(board, channel, node, totals, onset_ms),
+        usual if of_rates else None, bound if of_rates else None, frozenset(cells.tolist()),
+        _down(board, channel, node, totals, onset_ms), float(totals[_TECHNICAL]) if of_rates else 0.0,
     )  # fmt: skip
 
 
@@ -174,7 +210,12 @@ def _rates(board: Board, node: int) -> tuple[float, float]:
 
 def _matters(board: Board, channel: int, totals: Float64s, usual: float, node: int) -> bool:
     """Whether enough is known to page, and enough is lost."""
-    if board.signals.baseline.votes[node] < board.policy.evidence.votes_min:
+    signals, votes_min = board.signals, board.policy.evidence.votes_min
+    if channel == TECHNICAL:
+        known, asked = signals.technical, totals[:_DUE].sum()
+        refused = totals[_TECHNICAL] - (1 - known.usual[node]) * asked
+        return bool(known.votes[node] >= votes_min and refused >= max(LOST_MIN, POINTS_MIN * asked))
+    if signals.baseline.votes[node] < votes_min:
         return False
     if channel != PAGE:
         return True
@@ -191,7 +232,7 @@ def _kind(channel: int, totals: Float64s) -> Kind:
 
 
 def _down(board: Board, channel: int, node: int, totals: Float64s, onset_ms: int) -> tuple[float, float]:
-    if channel == PAGE:
+    if channel in (PAGE, TECHNICAL):
         return float(totals[_YES]), float(totals[_NO])
     if channel == SLOW:
         answered = float(totals[_YES] + totals[_NO])
@@ -202,7 +243,7 @@ def _down(board: Board, channel: int, node: int, totals: Float64s, onset_ms: int
 
 def since(board: Board, onset_ms: int) -> Float64s:
     """Every leaf's votes that began since the onset: approved, refused, waiting, and how many answers were due of
-    those that wait. Shape [leaf, 4]."""
+    those that wait; how many of the refused are so for a technical reason. Shape [leaf, 5]."""
     rate = board.signals.hazard.rate.sum(axis=2)
     cumulative = np.cumsum(rate * WIDTH_S, axis=1)
     return votes_since(
@@ -238,7 +279,7 @@ def waiting_since(rows: Rows, edges: Int64s, begin: int, newest: int, boundary_m
 def votes_since(rows: Rows, cumulative: Float64s, edges: Int64s, begin: int, newest: int, boundary_ms: int,
                 pane_ms: int, leaves: int) -> Float64s:  # fmt: skip
     """See `since`."""
-    out = np.zeros((leaves, 4))
+    out = np.zeros((leaves, 5))
     for leaf in range(leaves):
         for pane in range(begin, newest + 1):
             row = rows.head[leaf, pane % rows.head.shape[1]]
@@ -246,6 +287,7 @@ def votes_since(rows: Rows, cumulative: Float64s, edges: Int64s, begin: int, new
                 votes: Int32s = rows.votes[row]
                 out[leaf, 0] += votes[APPROVED]
                 out[leaf, 1] += votes[DECLINED] + votes[ERROR]
+                out[leaf, 4] += rows.technical[row]
                 if votes[PENDING] > 0:
                     bin_ = age_bin(edges, boundary_ms - (pane + 1) * pane_ms)
                     out[leaf, 2] += votes[PENDING]

@@ -35,6 +35,7 @@ class Flow(NamedTuple):
     came: Int64s
     ended: Int64s  # [leaf, YES NO GONE]
     late: Int64s  # [leaf, YES NO]: late answers, in payments
+    technical: Int64s  # [leaf]: of the refused those for a technical reason
     answered: Int32s  # [leaf, bin, YES NO GONE]
     entered: Float64s  # [leaf, bin]: votes that came to be at risk there
     moved: Float64s  # [leaf, bin]: how `waiting` changed
@@ -51,6 +52,7 @@ def make_flow(leaves: int) -> Flow:
     bins = (leaves, BINS)
     return Flow(
         np.zeros(leaves, np.int64), np.zeros((leaves, 3), np.int64), np.zeros((leaves, 2), np.int64),
+        np.zeros(leaves, np.int64),
         np.zeros((leaves, BINS, 3), np.int32), np.zeros(bins), np.zeros(bins), np.zeros(bins), np.zeros(bins),
         np.zeros(leaves, np.int32), np.zeros(1, np.int64), np.zeros(leaves, np.int32), np.zeros(6, np.int32),
     )  # fmt: skip
@@ -71,8 +73,9 @@ def age_bin(edges: Int64s, age_ms: int) -> int:
 
 @compiled
 def note_change(flow: Flow, edges: Int64s, leaf: int, age_ms: int, is_closed: bool, before: Int32s, now: Int32s,
-                late_before: Int32s, late_now: Int32s) -> None:  # fmt: skip
-    """A source says anew what it holds of a cell: six votes and five late answers, before and now."""
+                late_before: Int32s, late_now: Int32s, technical: int) -> None:  # fmt: skip
+    """A source says anew what it holds of a cell: six votes and five late answers, before and now, and how many more
+    of the votes are refused for a technical reason."""
     yes = now[APPROVED] - before[APPROVED]
     no = now[DECLINED] + now[ERROR] - before[DECLINED] - before[ERROR]
     gone = now[CANCELLED] + now[CANCELLED_LATE] - before[CANCELLED] - before[CANCELLED_LATE]
@@ -85,6 +88,7 @@ def note_change(flow: Flow, edges: Int64s, leaf: int, age_ms: int, is_closed: bo
         flow.moved[leaf, bin_] += waits
     came = yes + no + gone + waits
     flow.came[leaf] += came
+    flow.technical[leaf] += technical
     flow.entered[leaf, bin_] += came
     flow.ended[leaf, YES] += yes
     flow.ended[leaf, NO] += no
@@ -114,6 +118,7 @@ def forget_changes(flow: Flow) -> None:
         flow.came[leaf] = 0
         flow.ended[leaf] = 0
         flow.late[leaf] = 0
+        flow.technical[leaf] = 0
         flow.answered[leaf] = 0
         flow.entered[leaf] = 0.0
         flow.moved[leaf] = 0.0

@@ -244,7 +244,8 @@ class Judge:
         """What the statistics know by now; `ended`: no more will come, so the last hours are learned too."""
         if ended:
             self.board.signals.close()
-        return learned_of(self.board.signals.baseline, self.board.signals.hazard, self.board.nodes)
+        signals = self.board.signals
+        return learned_of(signals.baseline, signals.hazard, signals.technical, self.board.nodes)
 
     def begin_with(self, learned: Learned) -> None:
         """Judge by what was learned elsewhere. Raises ValueError where it was learned by other dimensions."""

@@ -24,6 +24,8 @@ from detector.judging.circumstances import rows_of
 
 APPROVED, RED = 1, 2
 """Columns of `Details.merchant_counts`."""
+TECHNICAL = 2
+"""Column of `Held.counts`."""
 SPAN_MS = 3_600_000
 FINE_MS, STEP_MS = 60_000, 30_000
 """All that was told in the last minute is kept, of the time before the last in each half."""
@@ -36,7 +38,7 @@ class Held(NamedTuple):
     at_ms: int
     leaf: Int32s
     merchant: Int32s
-    counts: Int32s  # [row, approved red]
+    counts: Int32s  # [row, approved red technical]
 
 
 class Lately:
@@ -57,7 +59,7 @@ class Lately:
         merchants = _numbered(self._merchants, details.merchants)
         held = Held(
             boundary_ms, leaves[details.merchant_leaf], merchants[details.merchant],
-            details.merchant_counts[:, [APPROVED, RED]],
+            np.column_stack((details.merchant_counts[:, [APPROVED, RED]], _technical(details))),
         )  # fmt: skip
         told = [*self._told.get(source, []), held]
         kept = [one for one, following in pairwise(told) if _is_kept(one.at_ms, following.at_ms, boundary_ms)]
@@ -65,9 +67,22 @@ class Lately:
 
     def since(self, onset_ms: int, leaves: Collection[Leaf], open_ms: int) -> Mapping[str, Float64s]:
         """Approved and refused payments of each merchant in the leaves since about `onset_ms`, by name."""
+        came = self._since(onset_ms, leaves, open_ms)
+        return {name: counts[:2] for name, counts in came.items()}
+
+    def technical_since(self, onset_ms: int, leaves: Collection[Leaf], open_ms: int) -> Mapping[str, Float64s]:
+        """As `since`: payments answered in another way, and those refused for a technical reason; nothing where none is
+        known to be."""
+        came = self._since(onset_ms, leaves, open_ms)
+        if not any(counts[TECHNICAL] for counts in came.values()):
+            return {}
+        return {name: np.array([max(0.0, yes + no - technical), technical])
+                for name, (yes, no, technical) in came.items()}  # fmt: skip
+
+    def _since(self, onset_ms: int, leaves: Collection[Leaf], open_ms: int) -> Mapping[str, Float64s]:
         wanted = np.zeros(len(self._leaves) + 1, np.bool_)
         wanted[[self._leaves[leaf] for leaf in leaves if leaf in self._leaves]] = True
-        came = np.zeros((len(self._merchants), 2))
+        came = np.zeros((len(self._merchants), 3))
         for told in self._told.values():
             for held, weight in _weighted(told, onset_ms, open_ms):
                 rows = wanted[held.leaf]
@@ -96,6 +111,12 @@ def counts_of(details: Iterable[Details], leaves: Collection[Leaf]) -> Mapping[s
             pair = found.setdefault(one.merchants[merchant], np.zeros(2, np.int64))
             pair += counts[[APPROVED, RED]]
     return dict(sorted(found.items()))
+
+
+def _technical(details: Details) -> Int32s:
+    """Of each row; 0 where nobody counted."""
+    told = details.merchant_technical
+    return told if len(told) else np.zeros(len(details.merchant), np.int32)
 
 
 def _weighted(told: list[Held], onset_ms: int, open_ms: int) -> Iterator[tuple[Held, float]]:

@@ -18,6 +18,7 @@ from detector.judging.baseline import SLOTS, VOLUME_WEEKS, Baseline, make_baseli
 from detector.judging.flow import BINS
 from detector.judging.hazard import LEARNED, Hazard
 from detector.judging.nodes import Nodes
+from detector.judging.technical import Technical
 
 VERSION: Final = 2
 MARK: Final = "pastille_baselines"
@@ -43,6 +44,9 @@ _OF_NODES: Final = {
     "bursts": _Kind((2,), -_VOTES_MAX, _VOTES_MAX),
 }  # fmt: skip
 """All but the day's factor, which is of the day."""
+_TECHNICAL: Final = "technical"
+_OF_TECHNICAL: Final = {_TECHNICAL: _Kind((2,), 0, _VOTES_MAX)}
+"""The level of the channel of technical refusals; what was learned before there was one goes without."""
 _OF_LEAVES: Final = {
     "at_risk": _Kind((BINS,), 0, _VOTES_MAX), "entered": _Kind((BINS,), 0, _VOTES_MAX),
     "answers": _Kind((BINS, 2), 0, _VOTES_MAX),
@@ -69,10 +73,11 @@ class Learned:
     origin: Origin = Origin()
 
 
-def learned_of(known: Baseline, hazard: Hazard, names: Nodes) -> Learned:
+def learned_of(known: Baseline, hazard: Hazard, technical: Technical, names: Nodes) -> Learned:
     """What statistics have learned so far; nothing where they are off, or of a scope that taught nothing yet."""
     nodes = {
         scope.key: {name: getattr(known, name)[node].copy() for name in _OF_NODES}
+        | ({_TECHNICAL: technical.level[node].copy()} if technical.level[node].any() else {})
         for node, scope in enumerate(names.scopes[: len(known.usual)])
         if known.level[node].any() or (known.volumes[node] > 0).any()
     }
@@ -84,13 +89,13 @@ def learned_of(known: Baseline, hazard: Hazard, names: Nodes) -> Learned:
     return Learned(names.policy.dimensions, nodes, leaves)
 
 
-def place(known: Baseline, hazard: Hazard, learned: Learned, names: Nodes) -> Learned:
+def place(known: Baseline, hazard: Hazard, technical: Technical, learned: Learned, names: Nodes) -> Learned:
     """Give what was learned to the scopes and leaves there is room for; what is left waits for its own."""
     nodes, leaves = dict(learned.nodes), dict(learned.leaves)
     for key in learned.nodes:
         node = names.node_number.get(parse_scope(key))
         if node is not None and node < len(known.usual):
-            _give_node(known, node, nodes.pop(key))
+            _give_node(known, technical, node, nodes.pop(key))
     for leaf in learned.leaves:
         number = names.leaf_number.get(leaf)
         # Past the cap on leaves a leaf has the number of another.
@@ -99,21 +104,23 @@ def place(known: Baseline, hazard: Hazard, learned: Learned, names: Nodes) -> Le
     return Learned(learned.dimensions, nodes, leaves)
 
 
-def teach(known: Baseline, hazard: Hazard, waiting: Learned, names: Nodes, first_leaf: int, first_node: int) -> None:
+def teach(known: Baseline, hazard: Hazard, technical: Technical, waiting: Learned, names: Nodes, first_leaf: int,
+          first_node: int) -> None:  # fmt: skip
     """Give what waits to the leaves and scopes from these numbers on."""
     for node, scope in enumerate(names.scopes[first_node:], first_node):
         if (arrays := waiting.nodes.pop(scope.key, None)) is not None:
-            _give_node(known, node, arrays)
+            _give_node(known, technical, node, arrays)
     for number, leaf in enumerate(names.leaves[first_leaf:], first_leaf):
         if (arrays := waiting.leaves.pop(leaf, None)) is not None:
             _give_leaf(hazard, number, arrays)
 
 
-def _give_node(known: Baseline, node: int, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
+def _give_node(known: Baseline, technical: Technical, node: int, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
     """What is not given begins anew."""
     fresh = make_baseline(1)
     for name in _OF_NODES:
         getattr(known, name)[node] = arrays.get(name, getattr(fresh, name)[0])
+    technical.level[node] = arrays.get(_TECHNICAL, 0.0)
 
 
 def _give_leaf(hazard: Hazard, leaf: int, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
@@ -121,9 +128,10 @@ def _give_leaf(hazard: Hazard, leaf: int, arrays: Mapping[str, np.ndarray[Any, A
         getattr(hazard, name)[LEARNED, leaf] = arrays.get(name, 0.0)
 
 
-def forget_node(known: Baseline, node: int) -> None:
+def forget_node(known: Baseline, technical: Technical, node: int) -> None:
     """The scope begins anew, also its hours that go on."""
-    _give_node(known, node, {})
+    _give_node(known, technical, node, {})
+    technical.hours[:, node] = 0.0
     known.hours[:, node], known.came[:, node], known.frozen[:, node], known.day[node] = 0.0, 0.0, False, 1.0
 
 
@@ -179,7 +187,7 @@ def packed(arrays: Mapping[str, np.ndarray[Any, Any]]) -> dict[str, str]:
 
 def nodes_unpacked(texts: Mapping[str, str]) -> Arrays:
     """The arrays of a scope. Raises ValueError where they are something else."""
-    return {name: _unpacked(name, text, _OF_NODES) for name, text in texts.items()}
+    return {name: _unpacked(name, text, _OF_NODES | _OF_TECHNICAL) for name, text in texts.items()}
 
 
 def leaves_unpacked(texts: Mapping[str, str]) -> Arrays:

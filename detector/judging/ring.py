@@ -38,6 +38,7 @@ class Rows(NamedTuple):
     counts: Int32s  # [row, 6]
     votes: Int32s  # [row, 6]
     late: Int32s  # [row, 5]
+    technical: Int32s  # [row]
     lengths: UInt8s  # [row, 5]
     hashes: UInt64s  # [row, places]
     place: Int64s  # [6]
@@ -75,7 +76,7 @@ def make_rows(leaves: int, slots: int, rows: int, voters: int, merchants: int) -
     return Rows(
         np.full((leaves, slots), END, np.int32), chain, np.zeros(rows, np.int32), np.zeros(rows, np.int64),
         np.zeros((rows, 6), np.int32), np.zeros((rows, 6), np.int32), np.zeros((rows, 5), np.int32),
-        np.zeros((rows, 5), np.uint8), np.zeros((rows, int(place[-1])), np.uint64), place,
+        np.zeros(rows, np.int32), np.zeros((rows, 5), np.uint8), np.zeros((rows, int(place[-1])), np.uint64), place,
         np.array([0, rows], np.int64),
     )  # fmt: skip
 
@@ -105,6 +106,7 @@ def copy_rows(old: Rows, new: Rows) -> None:
                 new.counts[at] = old.counts[row]
                 new.votes[at] = old.votes[row]
                 new.late[at] = old.late[row]
+                new.technical[at] = old.technical[row]
                 put_hashes(new, at, old.lengths[row], old.hashes[row], old.place)
                 row = old.next[row]
 
@@ -116,7 +118,7 @@ def reshaped(rows: Rows, slots: int, voters: int, merchants: int) -> Rows:
     return new
 
 
-_BY_ROW = ("next", "source", "pane", "counts", "votes", "late", "lengths", "hashes")
+_BY_ROW = ("next", "source", "pane", "counts", "votes", "late", "technical", "lengths", "hashes")
 
 
 def _grown(array: npt.NDArray[Any], extra: int) -> npt.NDArray[Any]:
@@ -146,6 +148,7 @@ def take_row(rows: Rows, leaf: int, pane: int, source: int) -> int:
     rows.counts[row] = 0
     rows.votes[row] = 0
     rows.late[row] = 0
+    rows.technical[row] = 0
     rows.lengths[row] = 0
     return row
 
@@ -174,7 +177,8 @@ def approved_in(rows: Rows, leaf: int, pane: int) -> bool:
 @allocating
 def put_cells(rows: Rows, leaves: Leaves, marks: Marks, flow: Flow, leaf_nodes: Int32s, source: int, oldest: int,
               pane_ms: int, boundary_ms: int, closing_ms: int, leaf: Int32s, pane: Int64s, counts: Int32s,
-              votes: Int32s, late: Int32s, late_start: Int64s, lengths: UInt8s, hashes: UInt64s) -> None:  # fmt: skip
+              votes: Int32s, late: Int32s, late_start: Int64s, lengths: UInt8s, hashes: UInt64s,
+              technical: Int32s) -> None:  # fmt: skip
     """A source's absolute values replace what it said of these cells before; panes older than `oldest` are gone."""
     begins = np.zeros(6, np.int64)
     for i in range(len(leaf)):
@@ -189,23 +193,26 @@ def put_cells(rows: Rows, leaves: Leaves, marks: Marks, flow: Flow, leaf_nodes: 
             known = leaves.first[leaf[i]]
             leaves.first[leaf[i]] = pane[i] if known == END else min(known, pane[i])
         before = rows.counts[row, APPROVED]
-        tell_flow(rows, flow, leaf[i], pane[i], row, votes[i], late[i], pane_ms, boundary_ms, closing_ms)
+        more = technical[i] - rows.technical[row]
+        tell_flow(rows, flow, leaf[i], pane[i], row, votes[i], late[i], more, pane_ms, boundary_ms, closing_ms)
         rows.counts[row] = counts[i]
         rows.votes[row] = votes[i]
         rows.late[row] = late[i]
+        rows.technical[row] = technical[i]
         put_hashes(rows, row, lengths[i], hashes, begins)
         note_approved(rows, leaves, leaf[i], pane[i], before, counts[i, APPROVED], oldest)
         note_nodes(marks, leaf_nodes[leaf[i]], pane[i], late_start[i] // pane_ms if late_start[i] >= 0 else END)
 
 
 @compiled
-def tell_flow(rows: Rows, flow: Flow, leaf: int, pane: int, row: int, votes: Int32s, late: Int32s, pane_ms: int,
-              boundary_ms: int, closing_ms: int) -> None:  # fmt: skip
-    """A row is about to hold other votes and late answers; `boundary_ms` END: that is no news."""
+def tell_flow(rows: Rows, flow: Flow, leaf: int, pane: int, row: int, votes: Int32s, late: Int32s, technical: int,
+              pane_ms: int, boundary_ms: int, closing_ms: int) -> None:  # fmt: skip
+    """A row is about to hold other votes and late answers, and so many technical votes more; `boundary_ms` END: that
+    is no news."""
     if boundary_ms != END:
         age_ms = boundary_ms - (pane + 1) * pane_ms
         is_closed = age_ms >= closing_ms
-        note_change(flow, EDGES, leaf, age_ms, is_closed, rows.votes[row], votes, rows.late[row], late)
+        note_change(flow, EDGES, leaf, age_ms, is_closed, rows.votes[row], votes, rows.late[row], late, technical)
 
 
 @compiled
@@ -239,10 +246,12 @@ def clear_source(rows: Rows, leaves: Leaves, marks: Marks, flow: Flow, leaf_node
             if row == END:
                 continue
             before = rows.counts[row, APPROVED]
-            tell_flow(rows, flow, leaf, pane, row, flow.nothing, flow.nothing, pane_ms, boundary_ms, closing_ms)
+            tell_flow(rows, flow, leaf, pane, row, flow.nothing, flow.nothing, -rows.technical[row], pane_ms,
+                      boundary_ms, closing_ms)  # fmt: skip
             rows.counts[row] = 0
             rows.votes[row] = 0
             rows.late[row] = 0
+            rows.technical[row] = 0
             rows.lengths[row] = 0
             note_approved(rows, leaves, leaf, pane, before, 0, oldest)
             note_nodes(marks, leaf_nodes[leaf], pane, END)
@@ -260,6 +269,7 @@ def merge_source(rows: Rows, leaf: int, pane: int) -> None:
         add_to(rows.counts, row, other)
         add_to(rows.votes, row, other)
         add_to(rows.late, row, other)
+        rows.technical[row] += rows.technical[other]
         for kind in range(5):
             room = rows.place[kind + 1] - rows.place[kind]
             rows.lengths[row, kind] = join_smallest(

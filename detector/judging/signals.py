@@ -18,6 +18,7 @@ from detector.contracts.scope import Leaf, Scope
 from detector.counting.columns import Bools, Int32s, UInt8s
 from detector.judging import baseline as usual
 from detector.judging import frozen
+from detector.judging import technical as codes
 from detector.judging.advance import MINUTE_MS, Bars, Due, run
 from detector.judging.aging import grow_older
 from detector.judging.baseline import HOUR_MS, make_baseline
@@ -34,13 +35,14 @@ from detector.judging.nodes import Nodes
 from detector.judging.recovery import make_recovery
 from detector.judging.ring import Rows
 from detector.judging.room import longer
+from detector.judging.technical import make_technical
 
 YEAR_S = 365.25 * 86_400
 HOURLY_MIN = 2.0
 """A scope of which fewer votes an hour are expected does not stall alone."""
 
-_KEPT = ("flow", "hazard", "baseline", "evidence", "recovery", "due")
-VERSION = 2
+_KEPT = ("flow", "hazard", "baseline", "evidence", "recovery", "due", "technical")
+VERSION = 3
 """Of what a snapshot keeps of the statistics. Raise it with every change of an array, or of what one means."""
 
 
@@ -56,10 +58,11 @@ class Signals:
         self.time_ms = self.began_ms = -1
         self.flow, self.hazard = make_flow(0), make_hazard(0)
         self.baseline, self.evidence, self.recovery = make_baseline(0), make_evidence(0), make_recovery(0)
-        self.weights = no_weights(nodes.width)
+        self.weights, self.technical = no_weights(nodes.width), make_technical(0)
         self.due = Due(*(np.zeros(0) for _ in Due._fields))
         self.flags: UInt8s = np.zeros(0, np.uint8)
         self.shifts: list[usual.Floats] = []
+        self.technical_shift: usual.Floats = np.zeros(0)
         self.waiting = Learned(policy.dimensions, {}, {})  # what was learned of scopes that are not known yet
         self.frozen_ms = frozen.none_frozen(0)
         self._is_stale = False
@@ -82,11 +85,12 @@ class Signals:
             self.baseline = longer(self.baseline, make_baseline(nodes), ("hours", "came", "windows", "frozen"))
             self.evidence = longer(self.evidence, make_evidence(nodes))
             self.recovery = longer(self.recovery, make_recovery(nodes))
+            self.technical = longer(self.technical, make_technical(nodes), ("hours",))
             self.due = Due(*(np.concatenate([old, np.zeros(nodes - len(old))]) for old in self.due))
             self.frozen_ms = np.concatenate([self.frozen_ms, frozen.none_frozen(nodes - len(self.flags))])
             self.flags = np.concatenate([self.flags, np.zeros(nodes - len(self.flags), np.uint8)])
         if self.waiting.nodes or self.waiting.leaves:
-            teach(self.baseline, self.hazard, self.waiting, self._nodes, *known)
+            teach(self.baseline, self.hazard, self.technical, self.waiting, self._nodes, *known)
             make_rates(self.hazard, self._nodes.groups())
         self.refresh()
 
@@ -100,7 +104,17 @@ class Signals:
         own = nodes.own_nodes()
         open_bins = int(np.searchsorted(EDGES, self._closing_ms)) + 1
         self.weights = weigh(self.baseline.usual[own], shifts, nodes.leaf_nodes, self.hazard.left[:, :open_bins])
+        codes.refresh(self.technical, parents)
+        self.technical_shift = codes.shift(self.technical, rules.page_z)
+        of_codes = codes.weigh(self.technical.usual[own], self.technical_shift, nodes.leaf_nodes)
+        self.weights = self.weights._replace(technical=of_codes)
         self._refresh_due()
+
+    def technical_weights(self) -> tuple[usual.Floats, usual.Floats]:
+        """What votes say of the cause of technical refusals, see `weigh_cause`: too dear for every boundary."""
+        own, left = self._nodes.own_nodes(), self.hazard.left[:, : self.weights.wait.shape[3]]
+        lowered = float(self.technical_shift[0])
+        return codes.weigh_cause(self.technical.usual[own], lowered, self.baseline.usual[own], left)
 
     def _refresh_due(self) -> None:
         known = self.baseline
@@ -123,7 +137,7 @@ class Signals:
 
     def learn_from(self, learned: Learned) -> None:
         """As `begin_with`, but what follows from it is worked out at the next boundary: there may be more to come."""
-        left = place(self.baseline, self.hazard, learned, self._nodes)
+        left = place(self.baseline, self.hazard, self.technical, learned, self._nodes)
         self.waiting.nodes.update(left.nodes)
         self.waiting.leaves.update(left.leaves)
         self._is_stale = self._policy.evidence.mode != "off"
@@ -133,7 +147,7 @@ class Signals:
         self.waiting.nodes.pop(scope.key, None)
         node = self._nodes.node_number.get(scope)
         if node is not None and node < len(self.flags):
-            forget_node(self.baseline, node)
+            forget_node(self.baseline, self.technical, node)
             forget(self.evidence, np.array([node]))
             self.flags[node], self.frozen_ms[node] = 0, frozen.NOT
         if leaf is not None:
@@ -226,7 +240,7 @@ class Signals:
         )  # fmt: skip
         time_ms, self.changed = run(
             rows, self._nodes.leaf_nodes, self.flow, self.hazard, self.baseline, self.evidence, self.recovery,
-            self.weights, self.due, self.flags, bars, self.sources_away, ages, self.time_ms, until_ms,
+            self.technical, self.weights, self.due, self.flags, bars, self.sources_away, ages, self.time_ms, until_ms,
             policy.boundary_ms, policy.pane_ms, self._closing_ms,
         )  # fmt: skip
         self.time_ms = int(time_ms)
@@ -248,7 +262,9 @@ class Signals:
     def _learn(self, ended_ms: int) -> None:
         parents = parents_of(self._nodes)
         is_whole = ended_ms - 2 * HOUR_MS >= self.began_ms - MINUTE_MS
+        answered = self.baseline.hours[usual.BEFORE].sum(axis=1)
         healthy = usual.learn(self.baseline, parents, ended_ms, is_whole)
+        codes.learn(self.technical, answered, healthy)
         self.frozen_ms = frozen.after_hour(self.frozen_ms, healthy, ended_ms)
         own = self._nodes.own_nodes()
         learn(self.hazard, healthy[own], self._nodes.groups())

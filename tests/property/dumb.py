@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from detector.contracts.codes import fault_domain
 from detector.contracts.policy import Policy
 from detector.contracts.scope import Leaf
 from detector.counting.columns import STATUSES, Columns
@@ -166,6 +167,13 @@ def column_of(row: Row, policy: Policy) -> str:
     return "cancelled_late" if late else row.status
 
 
+def is_technical(row: Row, policy: Policy) -> bool:
+    """Whether nobody decided a red: no valid answer, or a code that says so."""
+    named = dict(zip(policy.dimensions, row.leaf, strict=True))
+    domain = fault_domain(row.code, named["method"], named.get("network")) if row.code else "unknown"
+    return row.status == "error" or (row.status == "declined" and domain in ("issuer", "network"))
+
+
 def is_open(pane: int, boundary: int, policy: Policy) -> bool:
     return boundary < (pane + 1) * policy.pane_ms + policy.horizon_ms + policy.grace_ms
 
@@ -220,6 +228,7 @@ def _say(rows: list[Row], votes: set[int], lates: list[Event], policy: Policy) -
         least((row.merchant for row in bad), policy.merchants_max),
         least((row.merchant for row in by_column["pending"]), policy.merchants_max),
         least((row.voter for row in by_column["approved"]), 2),
+        (sum(row.payment in votes and is_technical(row, policy) for row in rows),),
     )
 
 
@@ -238,6 +247,7 @@ def details(events: Iterable[Event], boundary: int, newest_start: int, policy: P
         merchants[row.leaf, row.merchant, "votes"] += row.payment in votes
         merchants[row.leaf, row.merchant, "approved"] += column == "approved"
         merchants[row.leaf, row.merchant, "red"] += column in ("declined", "error")
+        merchants[row.leaf, row.merchant, "technical"] += is_technical(row, policy)
         merchants[row.leaf, row.merchant, "overdue"] += column == "cancelled_late" or (column == "pending" and due)
         if column in ("declined", "error") and row.code:
             codes[row.leaf, row.code] += 1
@@ -258,6 +268,7 @@ def told(tally: Tally) -> Told:
         said[tally.cells.leaves[leaf], pane] = (
             tuple(tally.cells.counts[n].tolist()), tuple(tally.cells.votes[n].tolist()),
             tuple(tally.cells.late[n].tolist()), (int(tally.cells.late_start[n]),), *runs,
+            (int(tally.cells.technical[n]),),
         )  # fmt: skip
     assert place == len(tally.cells.hashes)
     return said
@@ -267,8 +278,9 @@ def told_details(said: Details) -> tuple[Bag[Any], Bag[Any]]:
     """The details of a tally."""
     merchants: Bag[Any] = Bag()
     codes: Bag[Any] = Bag()
-    for leaf, merchant, counts in zip(said.merchant_leaf, said.merchant, said.merchant_counts.tolist(), strict=True):
-        for what, count in zip(("votes", "approved", "red", "overdue"), counts, strict=True):
+    table = np.column_stack((said.merchant_counts, said.merchant_technical)).tolist()
+    for leaf, merchant, counts in zip(said.merchant_leaf, said.merchant, table, strict=True):
+        for what, count in zip(("votes", "approved", "red", "overdue", "technical"), counts, strict=True):
             merchants[said.leaves[leaf], hash_text(said.merchants[merchant]), what] += count
     for leaf, code, count in zip(said.code_leaf, said.code, said.code_count.tolist(), strict=True):
         codes[said.leaves[leaf], said.codes[code]] += count

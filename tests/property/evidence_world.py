@@ -14,7 +14,7 @@ import numpy as np
 
 from detector.contracts.policy import DEFAULT, Policy
 from detector.counting.columns import APPROVED, CANCELLED, DECLINED, PENDING
-from detector.judging.evidence import LEFT_MIN, PAGE, SLOW, TICKET
+from detector.judging.evidence import LEFT_MIN, PAGE, SLOW, TECHNICAL, TICKET
 from detector.judging.flow import EDGES
 from detector.judging.hazard import LEARNED, make_rates
 from detector.judging.nodes import Nodes
@@ -65,6 +65,7 @@ class World:
         for node in range(len(self.nodes.scopes)):
             known.level[node] = 400 * chance.uniform(0.6, 0.95), 60.0
             known.volumes[node] = 500.0
+            self.signals.technical.level[node] = 600.0, chance.uniform(0, 20)
         for leaf in range(len(self.nodes.leaves)):
             hazard.at_risk[LEARNED, leaf] = 2_000.0
             hazard.entered[LEARNED, leaf] = 1_000 * np.linspace(1, 0.1, len(EDGES) + 1)
@@ -78,8 +79,8 @@ class World:
         self.now_ms += SECOND_MS
         self.signals.age(self.rows, self.now_ms)
 
-    def change(self, leaf: int, pane: int, more: int | None, fewer: int | None) -> None:
-        """One vote more of a status in a cell, and one fewer of another."""
+    def change(self, leaf: int, pane: int, more: int | None, fewer: int | None, technical: int = 0) -> None:
+        """One vote more of a status in a cell, and one fewer of another; and so many technical ones more."""
         row = find_row(self.rows, leaf, pane, 1)
         if row == END:
             row = take_row(self.rows, leaf, pane, 1)
@@ -89,9 +90,10 @@ class World:
         if fewer is not None:
             votes[fewer] -= 1
         closing_ms = self.policy.horizon_ms + self.policy.grace_ms
-        tell_flow(self.rows, self.signals.flow, leaf, pane, row, votes, self.rows.late[row], self.policy.pane_ms,
-                  self.now_ms, closing_ms)  # fmt: skip
+        tell_flow(self.rows, self.signals.flow, leaf, pane, row, votes, self.rows.late[row], technical,
+                  self.policy.pane_ms, self.now_ms, closing_ms)  # fmt: skip
         self.rows.votes[row] = votes
+        self.rows.technical[row] += technical
 
     def step(self) -> None:
         """The counts of this second are in."""
@@ -105,6 +107,8 @@ class Vote:
     leaf: int
     pane: int
     status: int
+    is_technical: bool = False
+    """Where it is refused."""
     has_just_ended: bool = False
     """In this second; one that is cancelled goes on to weigh what waiting weighs at this age."""
     weights: dict[tuple[int, int, int], float] = field(default_factory=dict)
@@ -118,9 +122,11 @@ class Reference:
         self.world = world
         self.votes: list[Vote] = []
         nodes = len(world.nodes.scopes)
-        counts = {PAGE: 6, TICKET: 6, SLOW: 3}
+        counts = {PAGE: 6, TICKET: 6, TECHNICAL: 6, SLOW: 3}
         self.r = {(n, c, j): 0.0 for n in range(nodes) for c, count in counts.items() for j in range(count)}
         self.sums, self.onset = dict.fromkeys(self.r, 0.0), dict.fromkeys(self.r, -1)
+        self.begun: set[int] = set()
+        """Nodes of which a vote was ever refused for a technical reason."""
         self.unsure: set[tuple[int, int, int]] = set()
         """Whose sum was so near 0 that rounding says whether its case began anew."""
 
@@ -132,6 +138,8 @@ class Reference:
 
     def weight(self, vote: Vote, node: int, channel: int, j: int) -> float:
         """Nats of a vote as it stands."""
+        if channel == TECHNICAL:
+            return self.technical_weight(vote, node, j)
         p = self.null(vote.leaf, node, channel)
         other = min(0.02, p / 2) if j == 5 else share(log_odds(p) - (1, 1.4, 1.8, 2.5, 3.5)[j])
         if vote.status == APPROVED:
@@ -144,6 +152,16 @@ class Reference:
             return 0.0
         left = np.maximum(self.world.signals.hazard.left[vote.leaf, self.bin_of(vote)], LEFT_MIN)
         return math.log((other * left[0] + (1 - other) * left[1]) / (p * left[0] + (1 - p) * left[1]))
+
+    def technical_weight(self, vote: Vote, node: int, j: int) -> float:
+        """Nats of an answered vote in the channel of technical refusals."""
+        signals = self.world.signals
+        usual = float(signals.technical.usual[self.world.nodes.own_nodes()[vote.leaf]])
+        p = share(log_odds(usual) - float(signals.technical_shift[node]))
+        other = min(0.02, p / 2) if j == 5 else share(log_odds(p) - (1, 1.4, 1.8, 2.5, 3.5)[j])
+        if vote.status not in (APPROVED, DECLINED):
+            return 0.0
+        return math.log((1 - other) / (1 - p)) if vote.is_technical else math.log(other / p)
 
     def bin_of(self, vote: Vote) -> int:
         """By the age at this boundary, or at the last at which its pane was open."""
@@ -160,14 +178,17 @@ class Reference:
         for vote in self.votes:
             vote.has_just_ended = any(vote is one for one in answered)
             for node in self.world.nodes.scopes_of(vote.leaf):
-                for channel in (PAGE, TICKET):
+                if vote.status == DECLINED and vote.is_technical:
+                    self.begun.add(node)
+                for channel in (PAGE, TICKET, TECHNICAL):
                     for j in range(6):
                         now = self.weight(vote, node, channel, j)
                         llr[node, channel, j] += now - vote.weights.get((node, channel, j), 0.0)
                         vote.weights[node, channel, j] = now
         self.slow(llr, answered)
         for key, gain in llr.items():
-            self.recur(key, gain)
+            if key[1] != TECHNICAL or key[0] in self.begun:
+                self.recur(key, gain)
 
     def slow(self, llr: dict[tuple[int, int, int], float], answered: list[Vote]) -> None:
         """Answers seen, against those due of all that waited in this second or was answered in it."""

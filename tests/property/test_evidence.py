@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from detector.counting.columns import APPROVED, CANCELLED, DECLINED, PENDING
-from detector.judging.evidence import PAGE, SLOW, TICKET, alternatives, wait_weights
+from detector.judging.evidence import PAGE, SLOW, TECHNICAL, TICKET, alternatives, wait_weights
 from detector.judging.hazard import survival
 from detector.judging.signals import YEAR_S
 from tests.benchmarks.detection.engine import LEVELS_YEARS, Fleet, Traffic, make_first
@@ -20,20 +20,29 @@ SHORT = replace(ON, horizon_ms=20_000, grace_ms=10_000)
 """Panes that close while votes still wait in them."""
 
 
-def happen(chance: random.Random, world: World, votes: list[Vote]) -> list[Vote]:
-    """A second: votes begin, and some of those that wait are answered, cancelled or taken back; those that ended."""
+def happen(chance: random.Random, world: World, votes: list[Vote], technical: float = 0.4) -> list[Vote]:
+    """A second: votes begin, and some of those that wait are answered, cancelled or taken back; those that ended.
+
+    `technical`: how many of the refused are so for a technical reason.
+    """
     ended = []
     policy = world.policy
     open_from_ms = world.now_ms - policy.horizon_ms - policy.grace_ms
     for vote in [vote for vote in votes if vote.status == PENDING and chance.random() < 0.04]:
         if (vote.pane + 1) * policy.pane_ms > open_from_ms:
             vote.status = chance.choice((APPROVED, DECLINED, APPROVED, CANCELLED, GONE_AT_ONCE))
-            world.change(vote.leaf, vote.pane, None if vote.status == GONE_AT_ONCE else vote.status, PENDING)
+            vote.is_technical = vote.status == DECLINED and chance.random() < technical
+            more = None if vote.status == GONE_AT_ONCE else vote.status
+            world.change(vote.leaf, vote.pane, more, PENDING, int(vote.is_technical))
             ended += [vote] if vote.status != GONE_AT_ONCE else []
+    for vote in [vote for vote in votes if vote.is_technical and chance.random() < 0.02]:
+        vote.is_technical = False  # another event says the code anew
+        world.change(vote.leaf, vote.pane, None, None, -1)
     for _ in range(chance.choice((0, 0, 0, 1, 2))):
         leaf, pane = chance.randrange(len(world.leaves)), (world.now_ms - SECOND_MS) // policy.pane_ms
         vote = Vote(leaf, pane, chance.choice((PENDING, PENDING, APPROVED, DECLINED)))
-        world.change(leaf, pane, vote.status, None)
+        vote.is_technical = vote.status == DECLINED and chance.random() < technical
+        world.change(leaf, pane, vote.status, None, int(vote.is_technical))
         votes.append(vote)
         ended += [vote] if vote.status != PENDING else []
     return ended
@@ -45,6 +54,9 @@ def assert_same(world: World, reference: Reference, channels: tuple[int, ...], s
     for (node, channel, j), r in reference.r.items():
         if channel in channels:
             where = f"{said}: node {node}, channel {channel}, alternative {j}"
+            if channel == TECHNICAL and node not in reference.begun:
+                assert evidence.r[node, channel, j] == 0.0, where
+                continue
             assert math.log(evidence.r[node, channel, j]) == pytest.approx(math.log(r), abs=NATS), where
             total = reference.sums[node, channel, j]
             assert evidence.sums[node, channel, j] == pytest.approx(total, abs=NATS), where
@@ -63,7 +75,7 @@ def test_evidence_is_the_sum_over_votes(seed: int) -> None:
         ended = happen(chance, world, reference.votes)
         world.step()
         reference.step(ended)
-        assert_same(world, reference, (PAGE, TICKET, SLOW), f"seed {seed}, second {second}")
+        assert_same(world, reference, (PAGE, TICKET, TECHNICAL, SLOW), f"seed {seed}, second {second}")
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -77,7 +89,7 @@ def test_a_vote_whose_pane_closed_weighs_what_it_did(seed: int) -> None:
         ended = happen(chance, world, reference.votes)
         world.step()
         reference.step(ended)
-        assert_same(world, reference, (PAGE, TICKET), f"seed {seed}, second {second}")
+        assert_same(world, reference, (PAGE, TICKET, TECHNICAL), f"seed {seed}, second {second}")
 
 
 def waits(share: list[float], answered: list[float]) -> list[float]:
@@ -144,11 +156,41 @@ def played(seed: int, world: World, seconds: int) -> list[Vote]:
 def assert_equal(one: World, other: World) -> None:
     """All that statistics hold, to the last bit."""
     assert one.signals.time_ms == other.signals.time_ms
-    for name in ("flow", "hazard", "baseline", "evidence", "recovery", "due", "weights"):
+    for name in ("flow", "hazard", "baseline", "evidence", "recovery", "due", "technical", "weights"):
         group = getattr(one.signals, name)
         for field, mine, theirs in zip(group._fields, group, getattr(other.signals, name), strict=True):
             np.testing.assert_array_equal(mine, theirs, err_msg=f"{name}.{field}")
     np.testing.assert_array_equal(one.signals.flags, other.signals.flags)
+
+
+def test_technical_refusals_are_learned_an_hour_late() -> None:
+    """After two healthy hours the usual share is what the first showed; a node that was frozen learns nothing."""
+    world = World(now_ms=World.now_ms)
+    technical, known = world.signals.technical, world.signals.baseline
+    for hour, (answered, refused) in enumerate(((1_000.0, 30.0), (500.0, 500.0), (500.0, 500.0))):
+        assert technical.level.any() == (hour == 2)
+        technical.begun[:] = 1
+        known.hours[0], technical.hours[0] = (answered - refused, refused), refused
+        known.frozen[0, 1] = hour == 0
+        if hour < 2:
+            world.signals._learn(world.now_ms + (hour + 1) * 3_600_000)
+    kept = 0.5 ** (0 / 72)
+    np.testing.assert_allclose(technical.level[0], (970.0 * kept, 30.0 * kept))
+    assert technical.usual[0] == pytest.approx((970 + 9.9) / 1_010)
+    assert not technical.level[1].any()
+    assert technical.usual[1] == pytest.approx(technical.usual[0])
+
+
+def test_where_no_reason_is_technical_the_channel_rests() -> None:
+    """Refusals without a technical reason neither begin it nor are learned by it."""
+    world, votes, chance = World(now_ms=World.now_ms + 3_500_000), list[Vote](), random.Random(5)
+    for _ in range(200):
+        world.age()
+        happen(chance, world, votes, technical=0.0)
+        world.step()
+    evidence, technical = world.signals.evidence, world.signals.technical
+    for table in (technical.begun, technical.level, evidence.r[:, TECHNICAL], evidence.sums[:, TECHNICAL]):
+        assert not table.any()
 
 
 @pytest.mark.parametrize("policy", [ON, SHORT], ids=["open", "closing"])

@@ -5,7 +5,17 @@ from importlib import resources
 
 import pytest
 
-from detector.contracts.codes import CODES_VERSION, DOMAINS, fault_domain, label, look_up, proves_alive
+from detector.contracts.codes import (
+    CODES_VERSION,
+    DOMAINS,
+    TECHNICAL,
+    fault_domain,
+    label,
+    look_up,
+    proves_alive,
+    reader_of,
+    technical_for,
+)
 
 TABLE = tomllib.loads(resources.files("detector.contracts").joinpath("codes.toml").read_text(encoding="utf-8"))
 ENTRIES = [
@@ -93,3 +103,13 @@ def test_the_table_is_whole() -> None:
         assert code == code.upper(), (name, code)
         assert not (entry["alive"] and entry["domain"] in ("issuer", "network", "acquirer")), (name, code)
         assert look_up(code, name if name == "upi" else "card", name) is not None
+
+
+@pytest.mark.parametrize("code", [*sorted({code for _, code, _ in ENTRIES}), "", "no such code"])
+def test_readers_of_a_code_agree_with_the_table(code: str) -> None:
+    """Who reads a code finds a technical reason in it exactly where its fault domain is the issuer's or the network."""
+    methods = ("card", "pix", "upi", "UPI ", "visa", "none", "iso8583")
+    for method in methods:
+        for network in (None, "", "visa", " MC", "amex", "American Express", "elo"):
+            said = technical_for(code) >> reader_of(method, network) & 1
+            assert bool(said) == (fault_domain(code, method, network) in TECHNICAL), (code, method, network)

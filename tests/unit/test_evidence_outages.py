@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 
 import pytest
@@ -82,6 +83,34 @@ def test_a_dead_scope_is_one_page_and_soon(fault: str, scope: str, kinds: set[st
     assert abs(loud[scope].began_at - START_MS - FAULT_MS) <= 30_000
     ends = [change for change in changes if change.type == "resolved" and change.data.scope.to_scope().key == scope]
     assert [change.data.reason for change in ends] == ["recovered"]
+
+
+def without_reasons(line: bytes) -> bytes:
+    """The event as a platform says it that tells no codes, and no errors."""
+    return re.sub(rb',"code":"[^"]*"', b"", line.replace(b'"status":"error"', b'"status":"declined"'))
+
+
+def first_page_s(made: list[bytes], scope: str) -> float:
+    """Seconds from the fault to the first page, which is of the scope."""
+    replay = Replay(LIVE, learned=usual())
+    loud = pages(replay.feed(made) + replay.finish())
+    assert next(iter(loud)) == scope
+    return (loud[scope].updated_at - START_MS - FAULT_MS) / 1_000
+
+
+def test_technical_refusals_speak_sooner() -> None:
+    """A bank of which three payments in ten fail is paged in half the time where errors and codes are told."""
+    made = lines(shops("bank:bnp errors 5m 12m share=0.3"), 10 * 60_000)
+    told = first_page_s(made, "bank:bnp")
+    assert 10 <= told <= 20
+    assert first_page_s([without_reasons(line) for line in made], "bank:bnp") >= 2 * told
+
+
+def test_a_shop_with_technical_refusals_is_no_bank() -> None:
+    """One shop whose calls fail, at every bank, wakes nobody."""
+    changes = found("merchant:shop-2 errors 5m 12m share=0.9")
+    assert pages(changes) == {}
+    assert all(change.data.scope.merchant is not None for change in changes)
 
 
 def test_a_healthy_day_is_silent() -> None:

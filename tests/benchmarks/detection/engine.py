@@ -155,6 +155,7 @@ class Fleet:
             s.baseline,
             s.evidence,
             s.recovery,
+            s.technical,
             s.weights,
             s.due,
             s.flags,
@@ -171,7 +172,7 @@ class Fleet:
     def copy(self) -> list[Any]:
         """What changes, to go back to."""
         s = self.signals
-        groups = (s.flow, s.hazard, s.baseline, s.evidence, s.recovery, s.due, s.weights)
+        groups = (s.flow, s.hazard, s.baseline, s.evidence, s.recovery, s.due, s.weights, s.technical)
         return [s.time_ms, s.flags.copy(), *([array.copy() for array in group] for group in groups)]
 
     def back_to(self, copy: list[Any]) -> None:
@@ -179,7 +180,7 @@ class Fleet:
         s = self.signals
         s.time_ms, s.flags[:] = copy[0], copy[1]
         for group, kept in zip(
-            (s.flow, s.hazard, s.baseline, s.evidence, s.recovery, s.due, s.weights), copy[2:], strict=True
+            (s.flow, s.hazard, s.baseline, s.evidence, s.recovery, s.due, s.weights, s.technical), copy[2:], strict=True
         ):
             for mine, old in zip(group, kept, strict=True):
                 mine[...] = old
@@ -187,8 +188,9 @@ class Fleet:
 
 @allocating
 def play(seed: int, traffic: Traffic, again: Int32s, first: First, channels: Int64s, own: Int32s, rows: Rows,
-         leaf_nodes: Int32s, flow: Any, hazard: Any, known: Any, evidence: Any, recovery: Any, weights: Any, due: Any,
-         flags: Any, bars: Any, time_ms: int, pane_ms: int, closing_ms: int, seconds: int) -> None:  # fmt: skip
+         leaf_nodes: Int32s, flow: Any, hazard: Any, known: Any, evidence: Any, recovery: Any, technical: Any,
+         weights: Any, due: Any, flags: Any, bars: Any, time_ms: int, pane_ms: int, closing_ms: int,
+         seconds: int) -> None:  # fmt: skip
     """Second after second: draw votes, tell the flow, run the boundary, note the bars that are passed."""
     np.random.seed(seed)
     edges, cluster = EDGES, traffic.cluster
@@ -205,8 +207,8 @@ def play(seed: int, traffic: Traffic, again: Int32s, first: First, channels: Int
                 again[key, slot] = 0
                 give(flow, edges, votes, key, yes, came - yes + no)
                 first.seen[key] += came + no
-        run(rows, leaf_nodes, flow, hazard, known, evidence, recovery, weights, due, flags, bars, False, False,
-            time_ms, time_ms + 1_000, 1_000, pane_ms, closing_ms)  # fmt: skip
+        run(rows, leaf_nodes, flow, hazard, known, evidence, recovery, technical, weights, due, flags, bars, False,
+            False, time_ms, time_ms + 1_000, 1_000, pane_ms, closing_ms)  # fmt: skip
         time_ms += 1_000
         note(first, evidence.m, channels, own, time_ms // 1_000)
 
@@ -226,10 +228,10 @@ def try_again(again: Int32s, key: int, second: int, refused: int, retries: int) 
 
 
 @compiled
-def give(flow: Any, edges: Int64s, votes: Int32s, key: int, yes: int, no: int) -> None:
-    """So many votes of a key began and were answered."""
+def give(flow: Any, edges: Int64s, votes: Int32s, key: int, yes: int, no: int, technical: int = 0) -> None:
+    """So many votes of a key began and were answered; of the refused so many for a technical reason."""
     votes[APPROVED], votes[DECLINED] = yes, no
-    note_change(flow, edges, key, 0, False, flow.nothing, votes, flow.nothing, flow.nothing)
+    note_change(flow, edges, key, 0, False, flow.nothing, votes, flow.nothing, flow.nothing, technical)
 
 
 @compiled

@@ -27,6 +27,8 @@ from tests.benchmarks.detection.engine import Fleet, Traffic, give, make_first, 
 LEAVES, SOURCES = (5_000, 50_000), 64
 REPEATS = 41
 METHODS = 10
+SOME_REFUSED = 54
+"""Each ninth vote is refused, for a technical reason, so that no channel rests."""
 
 
 def run(quick: bool) -> Iterator[list[dict[str, Any]]]:
@@ -52,12 +54,13 @@ def boundary(leaves: int) -> dict[str, Any]:
     r, m = evidence.r[:, PAGE].copy(), evidence.m[:, PAGE].copy()
 
     def everything() -> None:
-        run_boundary(*state[:11], False, False, state[11], state[11] + 1_000, 1_000, *state[12:])
+        run_boundary(*state[:12], False, False, state[12], state[12] + 1_000, 1_000, *state[13:])
 
     def come() -> None:
         votes = np.array([0, 1, 0, 0, 0, 0], np.int32)
         for leaf in range(0, leaves, 6):
-            give(state[2], EDGES, votes, leaf, 1, 0)
+            refused = leaf % SOME_REFUSED == 0
+            give(state[2], EDGES, votes, leaf, 1 - refused, refused, refused)
 
     one = median_ms(lambda: one_channel(evidence, llr))
     return {

@@ -40,8 +40,8 @@ def make_shops(keys: int, panes: int, struck: Int64s) -> Shops:
 
 @allocating
 def play(seed: int, rate: Float64s, approved: Float64s, shops: Shops, start_s: int, rows: Any, leaf_nodes: Any,
-         flow: Any, hazard: Any, known: Any, evidence: Any, recovery: Any, weights: Any, due: Any, flags: Any,
-         bars: Any, time_ms: int, pane_ms: int, closing_ms: int, seconds: int) -> None:  # fmt: skip
+         flow: Any, hazard: Any, known: Any, evidence: Any, recovery: Any, technical: Any, weights: Any, due: Any,
+         flags: Any, bars: Any, time_ms: int, pane_ms: int, closing_ms: int, seconds: int) -> None:  # fmt: skip
     """Second after second; answers come within the second they began. `start_s` is where the counts begin."""
     np.random.seed(seed)
     edges, votes = EDGES, np.zeros(6, np.int32)
@@ -62,6 +62,6 @@ def play(seed: int, rate: Float64s, approved: Float64s, shops: Shops, start_s: i
             table[shops.struck[key], 1] += more
             if came + more:
                 give(flow, edges, votes, key, yes, came + more - yes)
-        run(rows, leaf_nodes, flow, hazard, known, evidence, recovery, weights, due, flags, bars, False, False,
-            time_ms, time_ms + 1_000, 1_000, pane_ms, closing_ms)  # fmt: skip
+        run(rows, leaf_nodes, flow, hazard, known, evidence, recovery, technical, weights, due, flags, bars, False,
+            False, time_ms, time_ms + 1_000, 1_000, pane_ms, closing_ms)  # fmt: skip
         time_ms += 1_000

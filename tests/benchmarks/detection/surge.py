@@ -103,8 +103,8 @@ def play(fleet: Fleet, waiting: Waiting, seed: int, rate: float, approved: float
 
 @allocating
 def step(seed: int, rate: float, approved: float, waiting: Waiting, seen: Float64s, own: Int32s, start_ms: int,
-         rows: Rows, leaf_nodes: Any, flow: Any, hazard: Any, known: Any, evidence: Any, recovery: Any, weights: Any,
-         due: Any, flags: Any, bars: Any, time_ms: int, pane_ms: int, closing_ms: int,
+         rows: Rows, leaf_nodes: Any, flow: Any, hazard: Any, known: Any, evidence: Any, recovery: Any, technical: Any,
+         weights: Any, due: Any, flags: Any, bars: Any, time_ms: int, pane_ms: int, closing_ms: int,
          seconds: int) -> None:  # fmt: skip
     """See `play`."""
     np.random.seed(seed)
@@ -114,8 +114,8 @@ def step(seed: int, rate: float, approved: float, waiting: Waiting, seen: Float6
         grow_older(rows, flow, edges, now_ms, 1_000, pane_ms, closing_ms)
         come(waiting, rows, flow, votes, time_ms, pane_ms, closing_ms)
         begin(waiting, rows, flow, votes, rate, approved, time_ms, pane_ms, closing_ms)
-        run_boundary(rows, leaf_nodes, flow, hazard, known, evidence, recovery, weights, due, flags, bars, False,
-                     False, time_ms, now_ms, 1_000, pane_ms, closing_ms)  # fmt: skip
+        run_boundary(rows, leaf_nodes, flow, hazard, known, evidence, recovery, technical, weights, due, flags, bars,
+                     False, False, time_ms, now_ms, 1_000, pane_ms, closing_ms)  # fmt: skip
         time_ms = now_ms
         leave(rows, time_ms // pane_ms - SLOTS + 2)
         for key in range(len(own)):
@@ -171,7 +171,7 @@ def change(rows: Rows, flow: Any, votes: Int32s, key: int, pane: int, more: int,
         votes[status] = rows.votes[row, status]
     votes[more] += 1
     votes[fewer] -= by
-    tell_flow(rows, flow, key, pane, row, votes, rows.late[row], pane_ms, boundary_ms, closing_ms)
+    tell_flow(rows, flow, key, pane, row, votes, rows.late[row], 0, pane_ms, boundary_ms, closing_ms)
     for status in range(6):
         rows.votes[row, status] = votes[status]
 

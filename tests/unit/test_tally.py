@@ -1,0 +1,70 @@
+"""The wire of tallies: what was written comes back, and an older record is still read."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+import pytest
+
+from detector.counting.tally import Cells, Details, Source, Tally, decode, encode
+
+CELLS = Cells(
+    (("bnp", "card"),), np.zeros(2, np.int32), np.array([7, 8], np.int64), np.ones((2, 6), np.int32),
+    np.ones((2, 6), np.int32), np.zeros((2, 5), np.int32), np.full(2, -1, np.int64), np.zeros((2, 5), np.uint8),
+    np.zeros(0, np.uint64), np.array([0, 1], np.int32),
+)  # fmt: skip
+DETAILS = Details(
+    (("bnp", "card"),), ("shop",), np.zeros(1, np.int32), np.zeros(1, np.int32), np.ones((1, 4), np.int32),
+    ("91",), np.zeros(1, np.int32), np.zeros(1, np.int32), np.ones(1, np.int32), np.ones(1, np.int32),
+)  # fmt: skip
+TALLY = Tally(Source("main", 0), {"main": 1}, 3, 10_000, 9_999, 5, CELLS, 2, DETAILS)
+CELLS_AT, DETAILS_AT = 11, 12
+"""Places in the array that a record is on the wire."""
+
+
+def assert_same(found: object, expected: object, but: tuple[str, ...] = ()) -> None:
+    """Array by array; those of `but` are empty."""
+    for name in expected.__slots__:  # type: ignore[attr-defined]  # a slotted dataclass
+        value = getattr(found, name)
+        if name in but:
+            assert len(value) == 0, name
+        else:
+            np.testing.assert_array_equal(value, getattr(expected, name), err_msg=name)
+
+
+def other(cells: int, details: int) -> Tally:
+    """The record with so many columns more, or fewer, than there are."""
+    wire = msgspec.msgpack.decode(encode(TALLY))
+    for at, change in ((CELLS_AT, cells), (DETAILS_AT, details)):
+        wire[at] = wire[at][:change] if change < 0 else wire[at] + [b"\x01\x00\x00\x00"] * change
+    read = decode(msgspec.msgpack.encode(wire))
+    assert isinstance(read, Tally)
+    return read
+
+
+def test_a_tally_comes_back() -> None:
+    """Every column, and every word."""
+    read = other(0, 0)
+    assert (read.source, read.term, read.boundary_ms, read.first_pane) == (Source("main", 0), 3, 10_000, 2)
+    assert_same(read.cells, CELLS)
+    assert_same(read.details, DETAILS)
+
+
+def test_an_older_record_is_read() -> None:
+    """What was not counted then is empty, and stands for 0."""
+    read = other(-1, -1)
+    assert_same(read.cells, CELLS, ("technical",))
+    assert_same(read.details, DETAILS, ("merchant_technical",))
+
+
+def test_a_newer_record_is_read() -> None:
+    """What is not known yet is left out."""
+    read = other(2, 1)
+    assert_same(read.cells, CELLS)
+    assert_same(read.details, DETAILS)
+
+
+def test_too_few_columns_are_refused() -> None:
+    """A record that lacks what was always there is none."""
+    with pytest.raises(ValueError, match="8 columns or more; got 7"):
+        other(-2, 0)
