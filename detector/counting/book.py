@@ -23,7 +23,7 @@ CLOSED, DEAD, FREE = -1, -2, -3
 """`row.cell` where it is no cell: its pane has closed; a half green order that lost its place there; unused."""
 
 TOPICS = 2
-OUT_COUNTS = 18
+OUT_COUNTS = 22
 MINUTE_MS = 60_000
 HOLD_SECONDS = 4096
 """Places of the ring of held events; events further apart than this share one."""
@@ -40,10 +40,10 @@ ROW = _record(
     # what a cut looks at, side by side, for it walks many rows
     ("order", "u8"), ("shopper", "u8"), ("merchant", "u8"), ("next", "i4"),  # of a closed pane's row: in the wheel
     ("status", "u1"), ("vote", "u1"), ("seen", "u1"), ("half_green", "u1"),
-    ("cell", "i4"), ("previous", "i4"), ("leaf", "i4"), ("code", "i4"),
-    ("payment", "u8"), ("start", "i8"), ("first", "i8"), ("occurred", "i8"), ("touched", "i8"),
+    ("leaf", "i4"), ("code", "i4"), ("start", "i8"), ("occurred", "i8"), ("order_next", "i4"), ("order_previous", "i4"),
+    ("cell", "i4"), ("previous", "i4"), ("payment", "u8"), ("first", "i8"), ("touched", "i8"),
     ("record", "u8"),  # the winner's hash
-    ("group_next", "i4"), ("group_previous", "i4"), ("order_next", "i4"), ("order_previous", "i4"),
+    ("group_next", "i4"), ("group_previous", "i4"),
 )  # fmt: skip
 CELL = _record(
     ("pane", "i8"), ("leaf", "i4"), ("rows", "i4"), ("lates", "i4"), ("next", "i4"), ("dirty", "u1"), ("overdue", "u1")
@@ -141,7 +141,7 @@ class Book(NamedTuple):
     rule: Records
     state: Records
     out_cells: Int64s  # [cell, leaf pane late_start]
-    out_counts: Int32s  # [cell, 6 counts 6 votes 5 late technical]
+    out_counts: Int32s  # [cell, 6 counts 6 votes 5 late technical 4 orders]
     out_lengths: UInt8s
     out_hashes: UInt64s
     out_leaves: Int32s  # the leaves of the cut, as they are numbered in it

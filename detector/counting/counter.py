@@ -185,6 +185,7 @@ class Counter:
     def _begin_orders(self) -> None:
         payments = int(self._state.indexed) + 1024
         fresh = new_book(self.policy, self.names)
+        self._state.order_indexed = 0
         self._put(
             self._book._replace(orders=longer(fresh.orders, payments * 2), order_slots=new_slots(payments * 2))
         )
@@ -221,7 +222,7 @@ class Counter:
             tuple([leaves[leaf] for leaf in book.out_leaves[: told.leaves].tolist()]),
             cells[:, 0].astype(np.int32), cells[:, 1].copy(), counts[:, :6].copy(), counts[:, 6:12].copy(),
             counts[:, 12:17].copy(), cells[:, 2].copy(), book.out_lengths[: told.cells].copy(),
-            book.out_hashes[: told.hashes].copy(), counts[:, 17].copy(),
+            book.out_hashes[: told.hashes].copy(), counts[:, 17].copy(), counts[:, 18:].copy(),
         )  # fmt: skip
 
     def _details(self, told: Told) -> Details:
@@ -254,7 +255,7 @@ class _MerchantNames(dict[int, str]):
 _NO_CELLS = Cells(
     (), np.zeros(0, np.int32), np.zeros(0, np.int64), np.zeros((0, 6), np.int32), np.zeros((0, 6), np.int32),
     np.zeros((0, 5), np.int32), np.zeros(0, np.int64), np.zeros((0, 5), np.uint8), np.zeros(0, np.uint64),
-    np.zeros(0, np.int32),
+    np.zeros(0, np.int32), np.zeros((0, 4), np.int32),
 )  # fmt: skip
 
 

@@ -12,13 +12,14 @@ from detector.compiled import compiled, inlined
 from detector.counting.book import Book
 from detector.counting.cells import mark
 from detector.counting.columns import APPROVED, CANCELLED, NONE, PENDING, UInt8s, UInt64s
-from detector.counting.details import is_cancelled_late, is_technical, note_overdue
+from detector.counting.details import is_technical, note_overdue
+from detector.counting.impact import FINE, count_order, fate
 from detector.counting.top import tell_details
 
 BAD_VOTERS, PENDING_VOTERS, BAD_MERCHANTS, PENDING_MERCHANTS, APPROVED_VOTERS = range(5)
 CANCELLED_LATE = 5
-VOTES, LATE, TECHNICAL = 6, 12, 17
-"""Where votes, late answers and the technical among the votes begin in a row of `out_counts`."""
+VOTES, LATE, TECHNICAL, ORDERS = 6, 12, 17, 18
+"""Where votes, late answers, the technical among the votes, and orders begin in a row of `out_counts`."""
 APPROVED_VOTERS_MAX = 2
 
 
@@ -87,7 +88,7 @@ def _tell_cell(book: Book, n: int, at: int) -> None:
     book.out_cells[n, 0], book.out_cells[n, 1] = book.leaf_mark[cell.leaf], cell.pane
     book.out_counts[n, :] = 0
     book.out_lengths[n, :] = 0
-    _sum_rows(book, n, cell.rows)
+    _sum_rows(book, n, cell.rows, book.answer_ms[cell.leaf])
     _sum_lates(book, n, cell.lates)
     for kind in range(5):
         for place in range(book.out_lengths[n, kind]):
@@ -96,14 +97,17 @@ def _tell_cell(book: Book, n: int, at: int) -> None:
 
 
 @compiled
-def _sum_rows(book: Book, n: int, at: int) -> None:
-    voters, merchants, answer_ms = book.rule[0].voters, book.rule[0].merchants, book.answer_ms
+def _sum_rows(book: Book, n: int, at: int, answer_ms: int) -> None:
+    voters, merchants = book.rule[0].voters, book.rule[0].merchants
     counts, lengths, rows, smallest = book.out_counts[n], book.out_lengths[n], book.rows, book.smallest
     while at != NONE:
         row = rows[at]
         status = row.status
-        if status == CANCELLED and is_cancelled_late(row, answer_ms):
-            status = CANCELLED_LATE
+        what = fate(row, answer_ms)
+        if what != FINE:
+            count_order(book, row, what, counts[ORDERS:])
+            if status == CANCELLED:
+                status = CANCELLED_LATE
         counts[status] += 1
         counts[VOTES + status] += row.vote
         voter = row.shopper if row.shopper != 0 else row.order

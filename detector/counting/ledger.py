@@ -18,6 +18,7 @@ from detector.counting.cells import cell_for, mark, new_row, put_in_cell, take_f
 from detector.counting.columns import APPROVED, CANCELLED, DECLINED, NONE, PAYMENT, PENDING
 from detector.counting.details import count_row
 from detector.counting.hashing import mix
+from detector.counting.impact import chain, tell_mates, unchain
 from detector.counting.index import find, put, tag_of
 from detector.counting.orders import link_payment, merge_order, settle_order, unlink_payment
 from detector.counting.votes import join_group, leave_group
@@ -88,6 +89,9 @@ def _open_row(book: Book, event: Any) -> int:
     if state.orders_seen:
         link_payment(book, at)
         settle_order(book, row.order)
+        tell_mates(book, at)
+    elif chain(book, at):
+        tell_mates(book, at)
     return at
 
 
@@ -121,17 +125,24 @@ def _move(
     leave_group(book, at)
     if not was_closed:
         take_from_cell(book, at)
-    if state.orders_seen and order != row.order:
+    tell_mates(book, at)
+    relink = order != row.order
+    if relink and state.orders_seen:
         unlink_payment(book, at)
         settle_order(book, row.order)
-    relink = order != row.order
+    elif relink:
+        unchain(book, at)
     row.start, row.order, row.shopper = start, order, shopper
     if wins:
         _win(row, event, record)
     put_in_cell(book, at)
     join_group(book, at)
-    if state.orders_seen and relink:
+    if relink and state.orders_seen:
         link_payment(book, at)
+    elif relink:
+        chain(book, at)
+    if relink:
+        tell_mates(book, at)
     if (was_closed or row.cell == CLOSED) and state.noted_ms == NONE:
         state.too_late += 1
 
@@ -142,6 +153,7 @@ def _change(book: Book, at: int, event: Any, record: np.uint64) -> None:
     row, state = book.rows[at], book.state[0]
     if row.cell == CLOSED:
         _win(row, event, record)
+        tell_mates(book, at)
         if state.noted_ms == NONE:
             state.too_late += 1
         return
@@ -149,6 +161,7 @@ def _change(book: Book, at: int, event: Any, record: np.uint64) -> None:
     _win(row, event, record)
     count_row(book, at, 1)
     mark(book, row.cell)
+    tell_mates(book, at)
 
 
 @inlined

@@ -12,6 +12,7 @@ from detector.compiled import compiled
 from detector.counting.book import DEAD, MINUTE_MS, Book
 from detector.counting.cells import free_row, to_wheel
 from detector.counting.columns import NONE
+from detector.counting.impact import unchain
 from detector.counting.index import remove
 from detector.counting.orders import forget_order_events, is_needed, unlink_payment
 
@@ -55,11 +56,14 @@ def _sweep_rows(book: Book, bucket: int) -> None:
 
 @compiled
 def _may_go(book: Book, row: Any) -> bool:
-    """A vote block that is still open, or an order that still asks for its payments, keeps a row."""
+    """A vote block that is still open, or an order that still asks for its payments, keeps a row; and so does an open
+    pane that it was answered after, for a payment of its order there may be recovered by it."""
     state, rule = book.state[0], book.rule[0]
     if row.cell == DEAD:
         return True
     if row.touched + 2 * rule.horizon_ms >= state.log_time_ms or row.start // rule.block_ms >= state.first_block:
+        return False
+    if row.occurred >= state.first_pane * rule.pane_ms:
         return False
     return not (state.orders_seen and is_needed(book, row))
 
@@ -72,4 +76,6 @@ def _forget(book: Book, at: int) -> None:
         state.indexed -= 1
         if state.orders_seen:
             unlink_payment(book, at)
+        else:
+            unchain(book, at)
     free_row(book, at)

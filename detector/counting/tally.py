@@ -18,6 +18,9 @@ from detector.counting.columns import Int32s, Int64s, UInt8s, UInt64s
 COUNTS = ("pending", "approved", "declined", "error", "cancelled", "cancelled_late")
 """Columns of `counts` and `votes`; a payment cancelled after waiting `answer_s` is `cancelled_late` only."""
 
+ORDERS = ("hit", "hit_recovered", "waiting", "waiting_recovered")
+"""Columns of `orders`: orders that count in the cell by a payment that went wrong, or by one that waits."""
+
 HASHES = ("bad_voters", "pending_voters", "bad_merchants", "pending_merchants", "approved_voters")
 """Kinds of smallest-hash sets of a cell. Bad here: declined, error, cancelled_late.
 Whether a pending is overdue is for the Judge to say."""
@@ -45,8 +48,8 @@ class Cells:
     `late[cell, 5]`: late answers whose `occurred_at` lies in the pane, by STATUSES; `late_start[cell]`: newest start
     among the approved of them, -1 without one; `lengths[cell, 5]` says how many entries of `hashes` each kind of
     HASHES has, cell after cell, each run sorted ascending. `technical[cell]`: how many of the votes are refused for a
-    technical reason: an `error`, or `declined` with a code that says so (`contracts.codes`); empty where nobody counted
-    them.
+    technical reason: an `error`, or `declined` with a code that says so (`contracts.codes`). `orders[cell, 4]` as
+    ORDERS, see `impact`. Both are empty where nobody counted them.
     """
 
     leaves: tuple[Leaf, ...]
@@ -59,6 +62,7 @@ class Cells:
     lengths: UInt8s
     hashes: UInt64s
     technical: Int32s = field(default_factory=lambda: np.zeros(0, np.int32))
+    orders: Int32s = field(default_factory=lambda: np.zeros((0, 4), np.int32))
 
     def __len__(self) -> int:
         return len(self.leaf)
@@ -138,7 +142,7 @@ class _Wire(msgspec.Struct, array_like=True, omit_defaults=True):
 
 _CELLS = (("leaf", np.int32, ()), ("pane", np.int64, ()), ("counts", np.int32, (6,)), ("votes", np.int32, (6,)),
           ("late", np.int32, (5,)), ("late_start", np.int64, ()), ("lengths", np.uint8, (5,)),
-          ("hashes", np.uint64, ()), ("technical", np.int32, ()))
+          ("hashes", np.uint64, ()), ("technical", np.int32, ()), ("orders", np.int32, (4,)))
 """What is new goes to the end: an older record ends before it, and of a newer one what is not known is left out."""
 _DETAILS = (("merchant_leaf", np.int32, ()), ("merchant", np.int32, ()), ("merchant_counts", np.int32, (4,)),
             ("code_leaf", np.int32, ()), ("code", np.int32, ()), ("code_count", np.int32, ()),

@@ -84,6 +84,7 @@ class Board:
             self.rows, self.leaves, self.marks, self.signals.flow, self.tree.leaf_nodes, source,
             max(first, self.oldest), self.policy.pane_ms, *self._news, numbers, cells.pane, cells.counts, cells.votes,
             cells.late, cells.late_start, cells.lengths, cells.hashes, _or_zeros(cells.technical, len(cells)),
+            _or_zeros(cells.orders, len(cells)),
         )  # fmt: skip
 
     def clear(self, source: int, first: int) -> None:

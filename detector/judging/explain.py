@@ -56,6 +56,8 @@ class Facts:
     """How long the outage that this one continues was over."""
     is_silent: bool = False
     rate_now: float | None = None
+    orders_hit: int = 0
+    orders_recovered: int = 0
 
 
 def explain(facts: Facts) -> str:
@@ -67,8 +69,11 @@ def explain(facts: Facts) -> str:
     if facts.ended_ms is not None:
         since = _clock(facts.ended_ms)
         does = "arrive" if facts.kind == "stall" else "are approved"
-        return f"{_name(facts.scope)}: payments {does} again since {since}, after {_lasted(facts)}."
-    tellers = (_what, _again, _turn, _announced, _how_many, _usual, _how_rare, _codes, _quiet, _whose, _elsewhere, _ask)
+        over = f"{_name(facts.scope)}: payments {does} again since {since}, after {_lasted(facts)}."
+        return f"{over} {_orders(facts)}".strip()
+    tellers = (
+        _what, _again, _turn, _announced, _how_many, _orders, _usual, _how_rare, _codes, _quiet, _whose, _elsewhere, _ask
+    )  # fmt: skip
     return " ".join(part for tell in tellers if (part := tell(facts)))
 
 
@@ -141,6 +146,14 @@ def _how_many(facts: Facts) -> str:
     seen = ", ".join(part for part in counts if part)
     shops = "1 shop" if facts.merchants == 1 else f"{facts.merchants} shops"
     return f"{facts.approved} of {facts.payments} payments approved ({seen or 'none decided'}; {shops})."
+
+
+def _orders(facts: Facts) -> str:
+    if not facts.orders_hit:
+        return ""
+    hit = "1 order" if facts.orders_hit == 1 else f"{facts.orders_hit} orders"
+    whose = "of them " if facts.orders_hit > 1 else ""
+    return f"{hit} hit, {facts.orders_recovered or 'none'} {whose}paid since."
 
 
 def _usual(facts: Facts) -> str:

@@ -19,14 +19,18 @@ from detector.judging.ring import (
     DECLINED,
     END,
     ERROR,
+    HIT,
+    HIT_RECOVERED,
     PENDING,
     PENDING_MERCHANTS,
     PENDING_VOTERS,
+    WAITING_RECOVERED,
     Leaves,
     Marks,
     Rows,
     join_smallest,
 )  # fmt: skip
+from detector.judging.ring import WAITING as WAITING_ORDERS
 from detector.judging.tree import Tree
 
 BAD, WAITING = 1, 2
@@ -51,6 +55,7 @@ class Fold(NamedTuple):
     merchants: UInt64s
     wait_voters: UInt64s
     wait_merchants: UInt64s
+    orders: Int64s  # [node, 2]: orders hit, and of them recovered
     holds: UInt8s
 
 
@@ -66,7 +71,8 @@ def make_fold(nodes: int, members: int, voters: int, merchants: int) -> Fold:
     return Fold(
         numbers(END), numbers(), numbers(), numbers(), numbers(), numbers(), numbers(END), numbers(),
         numbers(), numbers(), numbers(), numbers(),
-        hashes(voters), hashes(merchants), hashes(voters), hashes(merchants), np.zeros(members, np.uint8),
+        hashes(voters), hashes(merchants), hashes(voters), hashes(merchants), np.zeros((nodes, 2), np.int64),
+        np.zeros(members, np.uint8),
     )  # fmt: skip
 
 
@@ -88,6 +94,7 @@ def empty_fold(fold: Fold, tree: Tree, node: int) -> None:
     fold.first[node], fold.wait_first[node] = END, END
     fold.red[node], fold.error[node], fold.overdue[node] = 0, 0, 0
     fold.payments[node], fold.waiting[node] = 0, 0
+    fold.orders[node] = 0
     fold.voter_count[node], fold.merchant_count[node] = 0, 0
     fold.wait_voter_count[node], fold.wait_merchant_count[node] = 0, 0
     fold.holds[tree.first[node] : tree.first[node + 1]] = 0
@@ -175,6 +182,9 @@ def fold_row(fold: Fold, tree: Tree, node: int, member: int, rows: Rows, row: in
     """A row that leaves the ring goes into a node's fold; `member` is its leaf's place in `Tree.members`."""
     pane = rows.pane[row]
     fold.payments[node] += rows.counts[row].sum()
+    # What waits so long is overdue, or will be before the streak is told of.
+    fold.orders[node, 0] += rows.orders[row, HIT] + rows.orders[row, WAITING_ORDERS]
+    fold.orders[node, 1] += rows.orders[row, HIT_RECOVERED] + rows.orders[row, WAITING_RECOVERED]
     if fold_bad(fold, node, rows, row) > 0:
         fold.first[node] = pane if fold.first[node] == END else min(fold.first[node], pane)
         fold.holds[member] = BAD

@@ -138,8 +138,9 @@ class Outage:
         """Take an `export` back."""
         kept = [KeptPane(**pane) for pane in state["kept"]]
         turn = None if state["turn"] is None else tuple(state["turn"])
-        scope, cells = parse_scope(state["scope"]), frozenset(state["cells"])
-        return cls(**{**state, "scope": scope, "cells": cells, "kept": kept, "turn": turn})
+        left = [*state["left"], 0, 0][: len(nothing())]  # one of before orders were counted ends sooner
+        own = {"scope": parse_scope(state["scope"]), "cells": frozenset(state["cells"]), "kept": kept, "left": left}
+        return cls(**{**state, **own, "turn": turn})
 
 
 def outage_id(scope: Scope, ordinal: int) -> str:

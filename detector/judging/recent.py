@@ -11,7 +11,20 @@ import numpy as np
 
 from detector.compiled import allocating, compiled
 from detector.counting.columns import Int64s, UInt64s
-from detector.judging.ring import APPROVED, APPROVED_VOTERS, CANCELLED_LATE, DECLINED, END, ERROR, PENDING, Rows
+from detector.judging.ring import (
+    APPROVED,
+    APPROVED_VOTERS,
+    CANCELLED_LATE,
+    DECLINED,
+    END,
+    ERROR,
+    HIT,
+    HIT_RECOVERED,
+    PENDING,
+    WAITING,
+    WAITING_RECOVERED,
+    Rows,
+)  # fmt: skip
 from detector.judging.streak import Moment, is_overdue, join_kind
 from detector.judging.tree import Tree
 
@@ -63,19 +76,20 @@ def recent_sum(rows: Rows, tree: Tree, node: int, began: int, newest: int, momen
 
 def nothing() -> Int64s:
     """The `totals` of no pane."""
-    return np.array([0, 0, 0, 0, 0, 0, 0, END], np.int64)
+    return np.array([0, 0, 0, 0, 0, 0, 0, END, 0, 0], np.int64)
 
 
 def joined(some: Int64s, others: Int64s) -> Int64s:
     """The `totals` of both."""
     pending = [int(pane) for pane in (some[7], others[7]) if pane != END]
-    return np.array([*(some[:7] + others[:7]), min(pending, default=END)], np.int64)
+    return np.array([*(some[:7] + others[:7]), min(pending, default=END), *(some[8:] + others[8:])], np.int64)
 
 
 @allocating
 def totals(rows: Rows, tree: Tree, node: int, begin: int, newest: int, moment: Moment) -> Int64s:
-    """Payments of a node from a pane on: by the six counts, then votes, then the first pane with a pending or END."""
-    out = np.zeros(8, np.int64)
+    """Payments of a node from a pane on: by the six counts, then votes, then the first pane with a pending or END; then
+    orders hit, and how many of them are recovered. One that waits is hit once it is overdue."""
+    out = np.zeros(10, np.int64)
     out[7] = END
     for i in range(tree.first[node], tree.first[node + 1]):
         leaf = tree.members[i]
@@ -87,6 +101,11 @@ def totals(rows: Rows, tree: Tree, node: int, begin: int, newest: int, moment: M
                     out[6] += rows.votes[row, status]
                 if rows.counts[row, PENDING] > 0 and (out[7] == END or pane < out[7]):
                     out[7] = pane
+                out[8] += rows.orders[row, HIT]
+                out[9] += rows.orders[row, HIT_RECOVERED]
+                if rows.orders[row, WAITING] > 0 and is_overdue(rows, row, tree.answer_ms[leaf], moment):
+                    out[8] += rows.orders[row, WAITING]
+                    out[9] += rows.orders[row, WAITING_RECOVERED]
                 row = rows.next[row]
     return out
 

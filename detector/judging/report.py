@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from detector.contracts.codes import label
-from detector.contracts.models import CodeCount, Evidence, Input, OutageData, ScopeFields, Window
+from detector.contracts.models import CodeCount, Evidence, Impact, Input, OutageData, ScopeFields, Window
 from detector.contracts.scope import Scope
 from detector.counting.columns import Int64s
 from detector.judging.board import Board
@@ -25,7 +25,7 @@ WORKING_WINDOW_MS = 300_000
 WORKING_RATE_MIN = 0.5
 WORKING_DECIDED_MIN = 5
 _APPROVED = 1
-_VOTES, _FIRST_PENDING = 6, 7
+_VOTES, _FIRST_PENDING, _ORDERS_HIT, _ORDERS_RECOVERED = 6, 7, 8, 9
 
 
 class Report:
@@ -54,7 +54,8 @@ class Report:
             scheduled=outage.announced_ms is not None, maintenance_id=outage.maintenance_id,
             catching_up=outage.catching_up, shadow=board.policy.page_mode == "shadow", reason=reason,
             window=Window(start=outage.began_ms, end=board.boundary_ms), evidence=evidence,
-            top_codes=[CodeCount(code=code, count=count) for code, count in codes], parent_id=parent_id,
+            top_codes=[CodeCount(code=code, count=count) for code, count in codes],
+            impact=self._impact(outage, evidence), parent_id=parent_id,
             continues_id=outage.continues_id, children=outage.children[: board.policy.children_max],
             children_left_out=outage.left_out(board.policy.children_max), policy_version=board.policy.version,
             input=Input(sources=self.sources.offsets(), boundary=board.boundary_ms, without=self.sources.without()),
@@ -74,6 +75,14 @@ class Report:
             merchants=max(bad_merchants(self.lately.newest.values(), leaves), int(board.found.merchants[outage.node])),
             baseline_rate=usual, return_period_s=outage.return_period_s, lower_bound=outage.lower_bound,
         )  # fmt: skip
+
+    def _impact(self, outage: Outage, evidence: Evidence) -> Impact | None:
+        """Whom it hit; None of a shop, for orders are not counted by shop."""
+        if outage.scope.value("merchant") is not None:
+            return None
+        counts = self._totals(outage)
+        hit, recovered = int(counts[_ORDERS_HIT]), int(counts[_ORDERS_RECOVERED])
+        return Impact(orders_hit=hit, orders_recovered=recovered, merchants=evidence.merchants)
 
     def _totals(self, outage: Outage) -> Int64s:
         if (merchant := outage.scope.value("merchant")) is not None:
@@ -99,7 +108,8 @@ class Report:
             announced_ms=outage.announced_ms, note=self.maintenances.note(outage),
             lower_bound=outage.lower_bound, return_period_s=outage.return_period_s, detected_ms=outage.detected_ms,
             by_evidence=outage.by_evidence, well_ms=outage.well_ms if outage.continues_id else None,
-            is_silent=outage.silent, rate_now=outage.rate_now,
+            is_silent=outage.silent, rate_now=outage.rate_now, orders_hit=int(counts[_ORDERS_HIT]),
+            orders_recovered=int(counts[_ORDERS_RECOVERED]),
         ))  # fmt: skip
 
     def working(self, outage: Outage, elsewhere: Iterable[Outage]) -> list[str]:

@@ -123,4 +123,5 @@ class ResolveRule:
             counts[PENDING] = fold.overdue[node] + fold.waiting[node]
             counts[DECLINED], counts[ERROR] = fold.red[node] - fold.error[node], fold.error[node]
             counts[CANCELLED] = fold.payments[node] - fold.red[node] - counts[PENDING]
+            counts[8:] = fold.orders[node]
         return counts

@@ -24,6 +24,8 @@ EVERYONE = 0
 DUE, NEWS = 1, 2
 """In `Marks.dirty`: judge anew, because the rules or the clocks changed; or because counts of it came in."""
 PENDING, APPROVED, DECLINED, ERROR, CANCELLED, CANCELLED_LATE = range(6)
+HIT, HIT_RECOVERED, WAITING, WAITING_RECOVERED = range(4)
+"""Columns of `Rows.orders`."""
 BAD_VOTERS, PENDING_VOTERS, BAD_MERCHANTS, PENDING_MERCHANTS, APPROVED_VOTERS = range(5)
 
 
@@ -39,6 +41,7 @@ class Rows(NamedTuple):
     votes: Int32s  # [row, 6]
     late: Int32s  # [row, 5]
     technical: Int32s  # [row]
+    orders: Int32s  # [row, 4]
     lengths: UInt8s  # [row, 5]
     hashes: UInt64s  # [row, places]
     place: Int64s  # [6]
@@ -76,7 +79,8 @@ def make_rows(leaves: int, slots: int, rows: int, voters: int, merchants: int) -
     return Rows(
         np.full((leaves, slots), END, np.int32), chain, np.zeros(rows, np.int32), np.zeros(rows, np.int64),
         np.zeros((rows, 6), np.int32), np.zeros((rows, 6), np.int32), np.zeros((rows, 5), np.int32),
-        np.zeros(rows, np.int32), np.zeros((rows, 5), np.uint8), np.zeros((rows, int(place[-1])), np.uint64), place,
+        np.zeros(rows, np.int32), np.zeros((rows, 4), np.int32), np.zeros((rows, 5), np.uint8),
+        np.zeros((rows, int(place[-1])), np.uint64), place,
         np.array([0, rows], np.int64),
     )  # fmt: skip
 
@@ -107,6 +111,7 @@ def copy_rows(old: Rows, new: Rows) -> None:
                 new.votes[at] = old.votes[row]
                 new.late[at] = old.late[row]
                 new.technical[at] = old.technical[row]
+                new.orders[at] = old.orders[row]
                 put_hashes(new, at, old.lengths[row], old.hashes[row], old.place)
                 row = old.next[row]
 
@@ -118,7 +123,7 @@ def reshaped(rows: Rows, slots: int, voters: int, merchants: int) -> Rows:
     return new
 
 
-_BY_ROW = ("next", "source", "pane", "counts", "votes", "late", "technical", "lengths", "hashes")
+_BY_ROW = ("next", "source", "pane", "counts", "votes", "late", "technical", "orders", "lengths", "hashes")
 
 
 def _grown(array: npt.NDArray[Any], extra: int) -> npt.NDArray[Any]:
@@ -149,6 +154,7 @@ def take_row(rows: Rows, leaf: int, pane: int, source: int) -> int:
     rows.votes[row] = 0
     rows.late[row] = 0
     rows.technical[row] = 0
+    rows.orders[row] = 0
     rows.lengths[row] = 0
     return row
 
@@ -178,7 +184,7 @@ def approved_in(rows: Rows, leaf: int, pane: int) -> bool:
 def put_cells(rows: Rows, leaves: Leaves, marks: Marks, flow: Flow, leaf_nodes: Int32s, source: int, oldest: int,
               pane_ms: int, boundary_ms: int, closing_ms: int, leaf: Int32s, pane: Int64s, counts: Int32s,
               votes: Int32s, late: Int32s, late_start: Int64s, lengths: UInt8s, hashes: UInt64s,
-              technical: Int32s) -> None:  # fmt: skip
+              technical: Int32s, orders: Int32s) -> None:  # fmt: skip
     """A source's absolute values replace what it said of these cells before; panes older than `oldest` are gone."""
     begins = np.zeros(6, np.int64)
     for i in range(len(leaf)):
@@ -199,6 +205,7 @@ def put_cells(rows: Rows, leaves: Leaves, marks: Marks, flow: Flow, leaf_nodes: 
         rows.votes[row] = votes[i]
         rows.late[row] = late[i]
         rows.technical[row] = technical[i]
+        rows.orders[row] = orders[i]
         put_hashes(rows, row, lengths[i], hashes, begins)
         note_approved(rows, leaves, leaf[i], pane[i], before, counts[i, APPROVED], oldest)
         note_nodes(marks, leaf_nodes[leaf[i]], pane[i], late_start[i] // pane_ms if late_start[i] >= 0 else END)
@@ -252,6 +259,7 @@ def clear_source(rows: Rows, leaves: Leaves, marks: Marks, flow: Flow, leaf_node
             rows.votes[row] = 0
             rows.late[row] = 0
             rows.technical[row] = 0
+            rows.orders[row] = 0
             rows.lengths[row] = 0
             note_approved(rows, leaves, leaf, pane, before, 0, oldest)
             note_nodes(marks, leaf_nodes[leaf], pane, END)
@@ -270,6 +278,7 @@ def merge_source(rows: Rows, leaf: int, pane: int) -> None:
         add_to(rows.votes, row, other)
         add_to(rows.late, row, other)
         rows.technical[row] += rows.technical[other]
+        add_to(rows.orders, row, other)
         for kind in range(5):
             room = rows.place[kind + 1] - rows.place[kind]
             rows.lengths[row, kind] = join_smallest(

@@ -19,7 +19,7 @@ from detector.contracts.scope import Leaf
 from detector.counting.columns import STATUSES, Columns
 from detector.counting.hashing import hash_text, mix_hashes, order_payment
 from detector.counting.names import Names, leaf_key
-from detector.counting.tally import COUNTS, Details, Tally
+from detector.counting.tally import COUNTS, ORDERS, Details, Tally
 
 KINDS = ("payment", "placed", "confirmed", "cancelled")
 FINALITY = {"pending": 0, "cancelled": 1, "error": 2, "declined": 2, "approved": 2}
@@ -55,6 +55,8 @@ class Row:
     first: int
     occurred: int
     code: str | None
+    order: str = ""
+    """Of a payment; a half green order stands for itself."""
 
 
 def columns(events: Sequence[Event], names: Names, log_times: Sequence[int], offsets: Sequence[int]) -> Columns:
@@ -111,7 +113,7 @@ def payment_rows(events: Iterable[Event], policy: Policy) -> list[tuple[str, Row
         voters = [hash_text(e.shopper) for e in said if e.shopper] or [hash_text(order)]
         start, first = min(map(start_of, said)), min(e.occurred for e in said)
         row = Row(hash_text(payment), min(voters), hash_text(wins.merchant), wins.leaf or (), wins.status, start, first,
-                  wins.occurred, wins.code)  # fmt: skip
+                  wins.occurred, wins.code, order)  # fmt: skip
         rows.append((order, row))
     return rows
 
@@ -188,10 +190,12 @@ def cells(events: Iterable[Event], boundary: int, policy: Policy) -> Told:
     rows = all_rows(events, policy)
     votes = votes_of(rows, policy)
     by_cell: dict[tuple[Leaf, int], list[Row]] = defaultdict(list)
+    by_order: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
+        by_order[row.order].append(row)
         by_cell[row.leaf, row.start // policy.pane_ms].append(row)
     lates = late_answers(events, policy)
-    return {key: _say(by_cell[key], votes, lates.get(key, []), policy)
+    return {key: _say(by_cell[key], votes, lates.get(key, []), by_order, policy)
             for key in [*by_cell, *(key for key in lates if key not in by_cell)]
             if is_open(key[1], boundary, policy)}  # fmt: skip
 
@@ -208,7 +212,33 @@ def late_answers(events: Iterable[Event], policy: Policy) -> dict[tuple[Leaf, in
     return found
 
 
-def _say(rows: list[Row], votes: set[int], lates: list[Event], policy: Policy) -> Said:
+def fate(row: Row, policy: Policy) -> str:
+    """What a payment says of its order."""
+    answer = policy.answer_ms(row.leaf)
+    if row.status in ("declined", "error"):
+        return "hit"
+    if row.status == "pending":
+        return "waiting" if answer >= 0 else ""
+    return "hit" if answer >= 0 and row.occurred - row.start >= answer else ""
+
+
+def orders_hit(rows: list[Row], by_order: dict[str, list[Row]], policy: Policy) -> tuple[int, ...]:
+    """Orders that count in a cell by their earliest bad payment of its block, and how many of them are recovered."""
+    found: Bag[str] = Bag()
+    for row in rows:
+        what = fate(row, policy)
+        mates = by_order[row.order] if row.order else [row]
+        block = row.start // policy.vote_block_ms
+        bad = [mate for mate in mates if mate.start // policy.vote_block_ms == block and fate(mate, policy)]
+        if what and row == min(bad, key=lambda mate: (mate.start, mate.payment)):
+            found[what] += 1
+            found[f"{what}_recovered"] += any(m.status == "approved" and m.occurred >= row.start for m in mates)
+    return tuple(found[name] for name in ORDERS)
+
+
+def _say(
+    rows: list[Row], votes: set[int], lates: list[Event], by_order: dict[str, list[Row]], policy: Policy
+) -> Said:
     by_column: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         by_column[column_of(row, policy)].append(row)
@@ -229,6 +259,7 @@ def _say(rows: list[Row], votes: set[int], lates: list[Event], policy: Policy) -
         least((row.merchant for row in by_column["pending"]), policy.merchants_max),
         least((row.voter for row in by_column["approved"]), 2),
         (sum(row.payment in votes and is_technical(row, policy) for row in rows),),
+        orders_hit(rows, by_order, policy),
     )
 
 
@@ -268,7 +299,7 @@ def told(tally: Tally) -> Told:
         said[tally.cells.leaves[leaf], pane] = (
             tuple(tally.cells.counts[n].tolist()), tuple(tally.cells.votes[n].tolist()),
             tuple(tally.cells.late[n].tolist()), (int(tally.cells.late_start[n]),), *runs,
-            (int(tally.cells.technical[n]),),
+            (int(tally.cells.technical[n]),), tuple(tally.cells.orders[n].tolist()),
         )  # fmt: skip
     assert place == len(tally.cells.hashes)
     return said

@@ -20,6 +20,7 @@ def said(change: Change, scene: Scene) -> str:
         "children": ",".join(data.children), "began": _clock(data.began_at - START_MS),
         "scheduled": str(data.scheduled), "maintenance": str(data.maintenance_id),
         "kind": data.kind, "trigger": data.trigger, "continues": "yes" if data.continues_id else "no",
+        "hit": str(data.impact and data.impact.orders_hit), "paid": str(data.impact and data.impact.orders_recovered),
     }  # fmt: skip
     line = [_clock(data.updated_at - START_MS), change.type, data.scope.to_scope().key]
     line.append(data.kind if change.type == "started" else str(data.reason))
@@ -53,7 +54,8 @@ def test_scene(path: Path) -> None:
 
 def told(changes: list[Change]) -> list[dict[str, object]]:
     """What may not depend on how many sources there are: all but what rests on each source's own details and votes."""
-    own = {"input": True, "top_codes": True, "explanation": True, "evidence": {"merchants", "votes"}}
+    own = {"input": True, "top_codes": True, "explanation": True, "evidence": {"merchants", "votes"},
+           "impact": {"merchants"}}  # fmt: skip
     return [change.data.model_dump(exclude=own) for change in changes]
 
 

@@ -40,6 +40,16 @@ GOLDEN = {
         "The whole platform: payments hang without an answer since 09:40:00 UTC. 0 of 16 payments approved "
         "(16 waiting; 9 shops). 2 other outages open. Nothing else is seen to work.",
     ),
+    "orders": (
+        replace(RED, orders_hit=14, orders_recovered=3),
+        "Bank bnp: every payment is refused since 09:40:00 UTC. 0 of 16 payments approved (14 refused, 2 waiting; "
+        "9 shops). 14 orders hit, 3 of them paid since. The hour before: 91 % approved. Commonest codes: 91 (12), "
+        "96 (2). Still working: bank:bnp,method:pix, method:pix, bank:axa.",
+    ),
+    "over, with an order": (
+        replace(RED, ended_ms=1_760_003_160_000, orders_hit=1),
+        "Bank bnp: payments are approved again since 09:46:00 UTC, after 6 min 0 s. 1 order hit, none paid since.",
+    ),
     "no traffic": (
         replace(PENDING, reason="no_traffic"),
         "Bank bnp: payments hang without an answer since 09:40:00 UTC. 0 of 16 payments approved (16 waiting; "

@@ -11,7 +11,7 @@ from detector.counting.tally import Cells, Details, Source, Tally, decode, encod
 CELLS = Cells(
     (("bnp", "card"),), np.zeros(2, np.int32), np.array([7, 8], np.int64), np.ones((2, 6), np.int32),
     np.ones((2, 6), np.int32), np.zeros((2, 5), np.int32), np.full(2, -1, np.int64), np.zeros((2, 5), np.uint8),
-    np.zeros(0, np.uint64), np.array([0, 1], np.int32),
+    np.zeros(0, np.uint64), np.array([0, 1], np.int32), np.array([[0] * 4, [1] * 4], np.int32),
 )  # fmt: skip
 DETAILS = Details(
     (("bnp", "card"),), ("shop",), np.zeros(1, np.int32), np.zeros(1, np.int32), np.ones((1, 4), np.int32),
@@ -52,8 +52,8 @@ def test_a_tally_comes_back() -> None:
 
 def test_an_older_record_is_read() -> None:
     """What was not counted then is empty, and stands for 0."""
-    read = other(-1, -1)
-    assert_same(read.cells, CELLS, ("technical",))
+    read = other(-2, -1)
+    assert_same(read.cells, CELLS, ("technical", "orders"))
     assert_same(read.details, DETAILS, ("merchant_technical",))
 
 
@@ -67,4 +67,4 @@ def test_a_newer_record_is_read() -> None:
 def test_too_few_columns_are_refused() -> None:
     """A record that lacks what was always there is none."""
     with pytest.raises(ValueError, match="8 columns or more; got 7"):
-        other(-2, 0)
+        other(-3, 0)
