@@ -72,7 +72,8 @@ def explain(facts: Facts) -> str:
         over = f"{_name(facts.scope)}: payments {does} again since {since}, after {_lasted(facts)}."
         return f"{over} {_orders(facts)}".strip()
     tellers = (
-        _what, _again, _turn, _announced, _how_many, _orders, _usual, _how_rare, _codes, _quiet, _whose, _elsewhere, _ask
+        _what, _again, _turn, _announced, _how_many, _orders, _usual, _how_rare, _codes, _quiet, _whose, _elsewhere,
+        _ask,
     )  # fmt: skip
     return " ".join(part for tell in tellers if (part := tell(facts)))
 

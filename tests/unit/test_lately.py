@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -84,3 +86,15 @@ def test_names_that_nobody_holds_are_forgotten() -> None:
         lately.note(SOURCE, at_ms, told(names))
         assert len(lately._merchants) <= NAMES_MAX + 1_000
     assert lately.since(at_ms - 1_000, {LEAF}, OPEN_MS).keys() == names.keys()
+
+
+def test_technical_refusals_are_told_apart_where_they_are_counted() -> None:
+    """By shop, what was refused for a technical reason and what was answered in another way; nothing of sources that
+    do not count it."""
+    lately = Lately()
+    details = told({"shop-1": (5, 4), "shop-2": (7, 1)})
+    lately.note(SOURCE, 5_000, details)
+    assert lately.technical_since(0, [LEAF], OPEN_MS) == {}
+    lately.note(SOURCE, 10_000, replace(details, merchant_technical=np.array([3, 0], np.int32)))
+    counts = lately.technical_since(0, [LEAF], OPEN_MS)
+    assert {name: pair.tolist() for name, pair in counts.items()} == {"shop-1": [6, 3], "shop-2": [8, 0]}
