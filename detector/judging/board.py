@@ -22,7 +22,7 @@ from detector.judging import ring, streak
 from detector.judging.nodes import Nodes
 from detector.judging.recent import Sum, pane_sum, recent_sum, totals, window_sums
 from detector.judging.ring import DUE, END, NEWS
-from detector.judging.signals import Signals
+from detector.judging.signals import OtherVersion, Signals
 from detector.judging.tree import Tree
 
 _ROWS = 4096
@@ -322,7 +322,7 @@ class Board:
         }
 
     def load(self, state: dict[str, Any]) -> None:
-        """Take an `export` back; the ring is filled again by `put`."""
+        """Take an `export` back; the ring is filled again by `put`. Raises `signals.OtherVersion`."""
         self.voters, self.merchants = state["room"]
         self.rows = ring.make_rows(1, self.ring_panes + 2, _ROWS, self.voters, self.merchants)
         self.fold = folding.make_fold(1, 0, self.voters, self.merchants)
@@ -330,6 +330,8 @@ class Board:
         self._grow()
         for name, group in state["arrays"].items():
             mine = getattr(self, name)
+            if len(group) != len(mine):
+                raise OtherVersion(f"a snapshot's {name} has {len(mine)} arrays; got {len(group)}")
             loaded = (np.frombuffer(data, a.dtype).reshape(a.shape).copy() for data, a in zip(group, mine, strict=True))
             setattr(self, name, type(mine)(*loaded))
         self.leaves.last_approved[:] = END
