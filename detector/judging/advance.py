@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from detector.compiled import compiled
+from detector.compiled import compiled, inlined
 from detector.counting.columns import Float64s, Int32s, UInt8s
 from detector.judging.aging import grow_older
 from detector.judging.baseline import WINDOW_MS, Baseline, note_window
@@ -143,7 +143,7 @@ def move_nodes(known: Baseline, evidence: Evidence, recovery: Recovery, begun: U
     return changed
 
 
-@compiled
+@inlined
 def arrivals(evidence: Evidence, due: Due, node: int, peers: float, dt_s: float) -> float:
     """Votes expected of a node in this boundary, at least: by the hour, its peers and itself; what came is weighed."""
     came = evidence.came[node]
@@ -156,7 +156,7 @@ def arrivals(evidence: Evidence, due: Due, node: int, peers: float, dt_s: float)
     return float(volume)
 
 
-@compiled
+@inlined
 def raise_flags(known: Baseline, evidence: Evidence, flags: UInt8s, node: int, bars: Bars) -> bool:
     """A bit for each channel past its bar; the hour of a node with evidence enough is not learned."""
     now = 0

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from detector.compiled import compiled
 from detector.counting.columns import Int64s
-from detector.judging.flow import Flow, age_bin, touch
+from detector.judging.flow import Flow, age_bin, reach, touch
 from detector.judging.ring import END, PENDING, Rows
 
 
@@ -39,6 +39,7 @@ def grow_older(rows: Rows, flow: Flow, edges: Int64s, boundary_ms: int, step_ms:
         for leaf in range(len(flow.waiting)):
             pending = pending_in(rows, leaf, pane)
             if pending:
+                reach(flow, leaf, edge + 1)
                 flow.waiting[leaf, edge] -= pending
                 flow.waiting[leaf, edge + 1] += pending
                 flow.moved[leaf, edge] -= pending
@@ -53,5 +54,6 @@ def _close(rows: Rows, flow: Flow, edges: Int64s, pane: int, age_ms: int) -> Non
     for leaf in range(len(flow.waiting)):
         pending = pending_in(rows, leaf, pane)
         if pending:
+            reach(flow, leaf, bin_)
             flow.waiting[leaf, bin_] -= pending
             flow.old[leaf, bin_] += pending

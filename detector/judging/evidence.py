@@ -28,7 +28,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from detector.compiled import compiled
+from detector.compiled import inlined
 from detector.counting.columns import Float32s, Float64s, Int32s, Int64s
 from detector.judging.baseline import Floats, expit, logit
 from detector.judging.flow import GONE, NO, YES, Flow
@@ -125,10 +125,11 @@ def wait_weights(p: Floats, left: Floats) -> Floats:
     return weights
 
 
-@compiled
+@inlined
 def add_leaf(evidence: Evidence, weights: Weights, flow: Flow, leaf_nodes: Int32s, leaf: int) -> None:
     """A leaf's votes of this boundary join the llr of the nodes above it, in PAGE and TICKET."""
     yes, no = float(flow.ended[leaf, YES]), float(flow.ended[leaf, NO])
+    bins = min(weights.wait.shape[3], flow.top[leaf])
     for z in range(2):
         for place in range(leaf_nodes.shape[1]):
             node = leaf_nodes[leaf, place]
@@ -137,7 +138,7 @@ def add_leaf(evidence: Evidence, weights: Weights, flow: Flow, leaf_nodes: Int32
             llr = evidence.llr[node, z]
             for j in range(ALTERNATIVES):
                 llr[j] += yes * weights.answer[z, place, leaf, j, YES] + no * weights.answer[z, place, leaf, j, NO]
-            for bin_ in range(weights.wait.shape[3]):
+            for bin_ in range(bins):
                 # A vote that is cancelled keeps what it weighed: it is not known how it would have ended.
                 moved = flow.moved[leaf, bin_] + flow.answered[leaf, bin_, GONE]
                 if moved != 0.0:
@@ -145,26 +146,28 @@ def add_leaf(evidence: Evidence, weights: Weights, flow: Flow, leaf_nodes: Int32
                         llr[j] += moved * weights.wait[z, place, leaf, bin_, j]
 
 
-@compiled
+@inlined
 def accumulate(evidence: Evidence, node: int, channel: int, count: int, boundary_ms: int, dt_s: float) -> None:
     """One step of the recursion for one node and channel; the llr is used up."""
-    mean = 0.0
+    r, llr = evidence.r[node, channel], evidence.llr[node, channel]
+    if llr[0] == 0.0 and llr[1] == 0.0:  # no vote weighs nothing by one rate and something by another
+        for j in range(count):
+            r[j] += dt_s
+        evidence.m[node, channel] += dt_s
+        return
+    mean, sums = 0.0, evidence.sums[node, channel]
     for j in range(count):
-        llr = evidence.llr[node, channel, j]
-        r = evidence.r[node, channel, j] + dt_s
-        if llr != 0.0:
-            r = min(r * np.exp(llr), R_MAX)
-            total = evidence.sums[node, channel, j]
-            if total == 0.0 and llr > 0.0:
-                evidence.onset[node, channel, j] = boundary_ms - int(1000 * dt_s)
-            evidence.sums[node, channel, j] = max(0.0, total + llr)
-            evidence.llr[node, channel, j] = 0.0
-        evidence.r[node, channel, j] = r
-        mean += r
+        gain = llr[j]
+        r[j] = min((r[j] + dt_s) * np.exp(gain), R_MAX)
+        mean += r[j]
+        if sums[j] == 0.0 and gain > 0.0:
+            evidence.onset[node, channel, j] = boundary_ms - int(1000 * dt_s)
+        sums[j] = max(0.0, sums[j] + gain)
+        llr[j] = 0.0
     evidence.m[node, channel] = mean / count
 
 
-@compiled
+@inlined
 def count_llr(llr: Float64s, seen: float, due: float, shares: Float64s) -> None:
     """Of a count that falls short of what was due: `seen · ln θ + (1 − θ) · due` for each share θ."""
     for j in range(len(shares)):

@@ -41,6 +41,7 @@ class Flow(NamedTuple):
     moved: Float64s  # [leaf, bin]: how `waiting` changed
     waiting: Float64s  # [leaf, bin]: votes in open panes
     old: Float64s  # [leaf, bin]: those that waited longer
+    top: Int32s  # [leaf]: from this bin on nothing waits and nothing changed
     touched: Int32s  # the leaves that changed
     changed: Int64s  # [1] how many these are
     is_touched: Int32s  # [leaf]
@@ -54,7 +55,8 @@ def make_flow(leaves: int) -> Flow:
         np.zeros(leaves, np.int64), np.zeros((leaves, 3), np.int64), np.zeros((leaves, 2), np.int64),
         np.zeros(leaves, np.int64),
         np.zeros((leaves, BINS, 3), np.int32), np.zeros(bins), np.zeros(bins), np.zeros(bins), np.zeros(bins),
-        np.zeros(leaves, np.int32), np.zeros(1, np.int64), np.zeros(leaves, np.int32), np.zeros(6, np.int32),
+        np.zeros(leaves, np.int32), np.zeros(leaves, np.int32), np.zeros(1, np.int64), np.zeros(leaves, np.int32),
+        np.zeros(6, np.int32),
     )  # fmt: skip
 
 
@@ -81,6 +83,7 @@ def note_change(flow: Flow, edges: Int64s, leaf: int, age_ms: int, is_closed: bo
     gone = now[CANCELLED] + now[CANCELLED_LATE] - before[CANCELLED] - before[CANCELLED_LATE]
     waits = now[PENDING] - before[PENDING]
     bin_ = age_bin(edges, age_ms)
+    reach(flow, leaf, bin_)
     if is_closed:
         flow.old[leaf, bin_] += waits
     else:
@@ -101,6 +104,12 @@ def note_change(flow: Flow, edges: Int64s, leaf: int, age_ms: int, is_closed: bo
     touch(flow, leaf)
 
 
+@inlined
+def reach(flow: Flow, leaf: int, bin_: int) -> None:
+    """Something is in the bin."""
+    flow.top[leaf] = max(flow.top[leaf], bin_ + 1)
+
+
 @compiled
 def touch(flow: Flow, leaf: int) -> None:
     """Something of the leaf changed at this boundary."""
@@ -119,20 +128,29 @@ def forget_changes(flow: Flow) -> None:
         flow.ended[leaf] = 0
         flow.late[leaf] = 0
         flow.technical[leaf] = 0
-        flow.answered[leaf] = 0
-        flow.entered[leaf] = 0.0
-        flow.moved[leaf] = 0.0
         flow.is_touched[leaf] = 0
+        for bin_ in range(flow.top[leaf]):
+            flow.answered[leaf, bin_] = 0
+            flow.entered[leaf, bin_] = 0.0
+            flow.moved[leaf, bin_] = 0.0
+        while flow.top[leaf] > 0 and _is_empty(flow, leaf, flow.top[leaf] - 1):
+            flow.top[leaf] -= 1
     flow.changed[0] = 0
+
+
+@inlined
+def _is_empty(flow: Flow, leaf: int, bin_: int) -> bool:
+    return bool(flow.waiting[leaf, bin_] == 0.0 and flow.old[leaf, bin_] == 0.0)
 
 
 @compiled
 def leak(flow: Flow, edges: Int64s, elapsed_ms: int) -> None:
     """What waits longer than its pane was open moves on by the width of its bin; past 30 days it is forgotten."""
     for leaf in range(len(flow.old)):
-        for bin_ in range(BINS - 1, 0, -1):
+        for bin_ in range(flow.top[leaf] - 1, 0, -1):
             width = float(edges[bin_] - edges[bin_ - 1]) if bin_ < BINS - 1 else float(edges[BINS - 2])
             moved = flow.old[leaf, bin_] * min(1.0, elapsed_ms / width)
             flow.old[leaf, bin_] -= moved
-            if bin_ < BINS - 1:
+            if bin_ < BINS - 1 and moved > 0.0:
                 flow.old[leaf, bin_ + 1] += moved
+                reach(flow, leaf, bin_ + 1)

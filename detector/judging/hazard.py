@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from detector.compiled import compiled
+from detector.compiled import inlined
 from detector.counting.columns import Bools, Float64s, Int32s
 from detector.judging.flow import BINS, EDGES, NO, YES, Flow
 
@@ -41,14 +41,14 @@ def make_hazard(leaves: int) -> Hazard:
     )  # fmt: skip
 
 
-@compiled
+@inlined
 def expect(hazard: Hazard, flow: Flow, leaf: int) -> tuple[float, float]:
     """Answers expected of a leaf within this boundary's second, given the ages of all that waits: approved, refused.
 
     What came and was answered within the second was at risk too. The hour's account is kept on the way.
     """
     yes = no = 0.0
-    for bin_ in range(BINS):
+    for bin_ in range(flow.top[leaf]):
         n = flow.waiting[leaf, bin_] + flow.old[leaf, bin_]
         if flow.is_touched[leaf]:
             answered = flow.answered[leaf, bin_]
@@ -63,18 +63,18 @@ def expect(hazard: Hazard, flow: Flow, leaf: int) -> tuple[float, float]:
     return yes, no
 
 
-@compiled
+@inlined
 def spread_late(hazard: Hazard, flow: Flow, leaf: int) -> None:
     """Late answers leave the bins of what waits for long, in proportion to what is expected of each."""
     for cause in range(2):
         late = float(flow.late[leaf, cause])
+        if late <= 0:
+            continue
         total = due = 0.0
-        for bin_ in range(BINS):
+        for bin_ in range(flow.top[leaf]):
             total += flow.old[leaf, bin_]
             due += flow.old[leaf, bin_] * hazard.rate[leaf, bin_, cause]
-        if late <= 0 or total <= 0:
-            continue
-        for bin_ in range(BINS):
+        for bin_ in range(flow.top[leaf] if total > 0 else 0):
             weight = flow.old[leaf, bin_] * hazard.rate[leaf, bin_, cause] / due if due > 0 else (
                 flow.old[leaf, bin_] / total
             )

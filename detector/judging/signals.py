@@ -42,7 +42,7 @@ HOURLY_MIN = 2.0
 """A scope of which fewer votes an hour are expected does not stall alone."""
 
 _KEPT = ("flow", "hazard", "baseline", "evidence", "recovery", "due", "technical")
-VERSION = 3
+VERSION = 4
 """Of what a snapshot keeps of the statistics. Raise it with every change of an array, or of what one means."""
 
 

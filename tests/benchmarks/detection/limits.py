@@ -20,7 +20,7 @@ from detector.counting.columns import Float64s
 from detector.counting.tally import Cells
 from detector.judging.advance import run as run_boundary
 from detector.judging.board import Board
-from detector.judging.evidence import ALTERNATIVES, PAGE, Evidence, accumulate
+from detector.judging.evidence import ALTERNATIVES, COUNTS, PAGE, Evidence, accumulate
 from detector.judging.flow import EDGES
 from tests.benchmarks.detection.engine import Fleet, Traffic, give, make_first, policy
 
@@ -75,7 +75,7 @@ def one_channel(evidence: Evidence, llr: Float64s) -> None:
     for node in range(len(llr)):
         for j in range(llr.shape[1]):
             evidence.llr[node, PAGE, j] = llr[node, j]
-        accumulate(evidence, node, PAGE, 4, 1_000, 1.0)
+        accumulate(evidence, node, PAGE, COUNTS[PAGE], 1_000, 1.0)
 
 
 def in_numpy(r: Float64s, m: Float64s, llr: Float64s) -> None:
