@@ -17,7 +17,8 @@ from detector.judging.baseline import HOUR_MS
 from detector.judging.board import Board
 from detector.judging.cases import Cases
 from detector.judging.finding import Finding
-from detector.judging.naming import Cells, is_below, is_below_by_name, may_be_named, rank
+from detector.judging.kinship import Kinship
+from detector.judging.naming import Cells, is_below, is_below_by_name
 from detector.judging.outage import Change, Kind, Outage, outage_id
 from detector.judging.relapse import Relapses
 from detector.judging.report import Report
@@ -37,6 +38,7 @@ class Lifecycle:
         self.maintenances = report.maintenances
         self.open: dict[int, Outage] = {}
         self.waiting: dict[int, int] = {}  # node -> boundary (ms) since which its breach waits
+        self.kin = Kinship(board, self.open, self.waiting)
         self.ordinals: dict[str, int] = {}  # scope key -> ordinal of its last outage
         self.catching_up = False
         self.cases = Cases(board, report.lately)
@@ -170,12 +172,12 @@ class Lifecycle:
             if node in self.open:
                 yield from self._speak_for(self.open[node], "policy", True)
                 continue
-            if not self._may_be_named(scope, cells):
+            if not self.kin.may_be_named(scope, cells):
                 continue
-            if (parent := self._open_ancestor(scope, cells)) is not None:
+            if (parent := self.kin.open_ancestor(scope, cells)) is not None:
                 if self._adopt_child(parent, scope) and parent not in started:
                     grown.add(parent.node)
-            elif self._waits(node, scope, cells, waits_since_ms):
+            elif self.kin.waits(node, scope, cells, waits_since_ms):
                 self.waiting[node] = waits_since_ms
             else:
                 yield from self._take_over_below(self._new_outage(node, scope, cells), started)
@@ -208,7 +210,7 @@ class Lifecycle:
             scope, node = finding.scope, self.board.node_of(finding.scope)
             if node in self.open:
                 yield from self._join(self.open[node], finding)
-            elif (parent := self._open_ancestor(scope, finding.cells)) is not None:
+            elif (parent := self.kin.open_ancestor(scope, finding.cells)) is not None:
                 if self._adopt_child(parent, scope) and parent not in started:
                     grown.add(parent.node)
             else:
@@ -256,30 +258,6 @@ class Lifecycle:
         outage.severity = self._severity_of(outage)
         self._mark(outage)
         return outage
-
-    def _waits(self, node: int, scope: Scope, cells: Cells, since_ms: int) -> bool:
-        """A breach waits a while for an ancestor that may be named and is about to be ripe, or waits itself."""
-        waited_ms = self.board.boundary_ms - since_ms
-        return waited_ms < self.board.policy.wait_ms and self._has_rising_ancestor(node, scope, cells)
-
-    def _has_rising_ancestor(self, node: int, scope: Scope, cells: Cells) -> bool:
-        found, moment = self.board.found, self.board.moment
-        shared = set.intersection(*(set(self.board.nodes.scopes_of(leaf)) for leaf in cells))
-        for upper in sorted(shared - {node}):
-            if found.first[upper] == END:
-                continue
-            rule = 0 if found.red[upper] >= found.overdue[upper] else 2
-            age_ms = moment.boundary_ms - int(found.first[upper]) * moment.pane_ms
-            if upper not in self.waiting and age_ms < self.board.tree.rules[upper, rule] - self.board.policy.wait_ms:
-                continue
-            upper_scope, upper_cells = self.board.nodes.scopes[upper], self.board.cells(upper)
-            if self._may_be_named(upper_scope, upper_cells) and is_below(scope, cells, upper_scope, upper_cells):
-                return True
-        return False
-
-    def _open_ancestor(self, scope: Scope, cells: Cells) -> Outage | None:
-        above = (outage for outage in self.open.values() if is_below(scope, cells, outage.scope, outage.cells))
-        return min(above, key=lambda outage: self._rank(outage.node), default=None)
 
     def _adopt_child(self, parent: Outage, scope: Scope) -> bool:
         """Nothing starts under an open ancestor: it becomes one of its children. True where it was none yet."""
@@ -375,13 +353,8 @@ class Lifecycle:
         data = self.report.data(outage, self.open.values(), usual, reason, ended_ms, parent_id)
         return Change(type_, data)
 
-    def _may_be_named(self, scope: Scope, cells: Cells) -> bool:
-        dimensions = self.board.policy.dimensions
-        bank_at = dimensions.index("bank") if "bank" in dimensions else None
-        return may_be_named(scope, cells, self.board.nodes.leaves, bank_at)
-
     def _rank(self, node: int) -> tuple[int, str]:
-        return rank(self.board.nodes.scopes[node], self.board.policy.dimensions)
+        return self.kin.rank(node)
 
     # ── snapshot ──
 
@@ -398,8 +371,10 @@ class Lifecycle:
 
     def load(self, state: dict[str, Any]) -> None:
         """Take an `export` back."""
-        self.open = {outage["node"]: Outage.load(outage) for outage in state["open"]}
-        self.waiting = dict(tuple(pair) for pair in state["waiting"])
+        self.open.clear()
+        self.open.update({outage["node"]: Outage.load(outage) for outage in state["open"]})
+        self.waiting.clear()
+        self.waiting.update(tuple(pair) for pair in state["waiting"])
         self.ordinals = dict(state["ordinals"])
         self.catching_up = state["catching_up"]
         self.relapses.load(state["relapses"])
