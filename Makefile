@@ -61,9 +61,10 @@ demo: $(DEMO_READY)
 kafka: $(DEMO_READY)
 	@$(BIN)/pastille kafka $(ARGS)
 
-# The tidy tests run every recipe of `check`, so this one command says whether a change is good.
+# The tidy tests run every recipe of `check`, so this one command says whether a change is good. With ARGS it is one
+# plain pytest.
 test: $(TEST_READY)
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m $(if $(strip $(ARGS)),pytest $(ARGS),tests.together)
 
 check: check-style check-types check-imports
 

@@ -1,7 +1,8 @@
 """What all tests share: one real Kafka broker a test session, started when a test first asks for it; and their order.
 
-A test marked `runs` takes minutes of its own time, most of them waiting: its first half runs after the other tests of
-its folder, its second half last, so that what only computes runs meanwhile.
+A test marked `runs` takes minutes of its own time, most of them waiting: its first half runs before the tests that the
+mark names, its second half last, so that others run meanwhile. Those others wait more than they compute, and may be in
+the same folder: `tests.together` runs what only computes in another process.
 """
 
 from collections.abc import Iterator
@@ -25,6 +26,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the halves where they belong; everything else stays in its order."""
     for item in [item for item in items if item.get_closest_marker("runs")]:
         items.remove(item)
-        neighbours = [place for place, other in enumerate(items) if other.path.parent == item.path.parent]
-        is_last = item.get_closest_marker("runs").args == ("last",)  # type: ignore[union-attr]  # it has the mark
-        items.insert(len(items) if is_last or not neighbours else neighbours[-1] + 1, item)
+        (when,) = item.get_closest_marker("runs").args  # type: ignore[union-attr]  # it has the mark
+        places = [place for place, other in enumerate(items) if when == f"before {other.path.name}"]
+        items.insert(places[0] if places else len(items), item)

@@ -123,7 +123,7 @@ def demo_beside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Heard]:
 
 @pytest.mark.kafka
 @pytest.mark.timeout(450)
-@pytest.mark.runs("before what only computes")
+@pytest.mark.runs("before test_security.py")
 def test_a_demo_begins(demo_beside: Heard) -> None:
     """A first event is told; the demo goes on while other tests run."""
     demo_beside.when("first event")

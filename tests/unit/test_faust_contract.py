@@ -15,7 +15,6 @@ from aiokafka.partitioner import murmur2
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.tables.manager import TableManager
 
-from streams.embedded import EmbeddedKafka
 from streams.settings import load_settings
 from streams.topics import changelog_topic
 from streams.verdict.agent import TABLE, build_app
@@ -133,31 +132,3 @@ def test_metadata_travels_with_an_offset() -> None:
     """A committed offset has a place for our note."""
     assert OffsetAndMetadata(1, "note").metadata == "note"
     assert TopicPartition("t", 0).topic == "t"
-
-
-@pytest.mark.kafka
-def test_a_note_comes_back(kafka: EmbeddedKafka) -> None:
-    """What is committed with a note is read back with it, on a real broker."""
-    import asyncio
-
-    from streams.intake.reader import Reader
-    from streams.intake.recovery import Committed, Note
-
-    topic = kafka.new_topic("notes")
-    settings = kafka.settings(app_id=topic)
-
-    async def there_and_back() -> dict[TopicPartition, Committed]:
-        reader = Reader(settings, [topic])
-        await reader.start()
-        try:
-            while reader.round < 0:
-                await asyncio.sleep(0.05)
-            at = TopicPartition(topic, 0)
-            assert await reader.commit({at: (7, Note(3, 1000, 9))}, reader.round)
-            assert not await reader.commit({at: (8, Note(4, 1000, 9))}, reader.round - 1)
-            return await reader.committed([at])
-        finally:
-            await reader.stop()
-
-    found = asyncio.run(asyncio.wait_for(there_and_back(), 60))
-    assert found == {TopicPartition(topic, 0): Committed(7, Note(3, 1000, 9))}

@@ -1,0 +1,132 @@
+"""`make test` is two pytest processes: together they are the whole suite, fail when one does, and end together."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.together import ROOT, WAITING
+
+RUN = """
+import sys
+from pathlib import Path
+from tests.together import run
+sys.exit(run(Path.cwd(), ["this"], []))
+"""
+FOLDERS = sorted({path.parent.relative_to(ROOT).as_posix() for path in (ROOT / "tests").rglob("test_*.py")})
+NEW = "tests/a/new_one"
+PASSES = "def test_it(): pass\n"
+FAILS = "def test_it(): raise ValueError('broken here')\n"
+LASTS = """
+import pathlib, time
+def test_it():
+    try:
+        pathlib.Path({name!r}).touch()
+        time.sleep(60)
+    finally:
+        pathlib.Path({name!r} + " ended").touch()
+"""
+PATIENCE_S = 60
+
+
+class Suite:
+    """A suite with the folders of the real one and a new one, in each a test that passes."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        (root / "pytest.ini").write_text("[pytest]\naddopts = --import-mode=importlib -rA -p no:cacheprovider\n")
+        self.names = {folder: f"test_{number}.py" for number, folder in enumerate([*FOLDERS, NEW])}
+        for folder in self.names:
+            self.write(folder, PASSES)
+
+    def write(self, folder: str, text: str) -> None:
+        """Give a folder another test."""
+        (self.root / folder).mkdir(parents=True, exist_ok=True)
+        (self.root / folder / self.names[folder]).write_text(text)
+
+    def begin(self) -> subprocess.Popen[str]:
+        """Run it as `make test` does, with nothing to compile."""
+        (self.root / "this.py").touch()
+        variables = {**os.environ, "PYTHONPATH": str(ROOT), "PYTEST_ADDOPTS": ""}
+        command = [sys.executable, "-c", RUN]
+        return subprocess.Popen(command, cwd=self.root, env=variables, stdout=subprocess.PIPE, text=True)
+
+    def run(self) -> tuple[int, str]:
+        """The exit code, and what was said."""
+        process = self.begin()
+        output, _ = process.communicate(timeout=PATIENCE_S)
+        return process.returncode, output
+
+
+@pytest.fixture
+def suite(tmp_path: Path) -> Suite:
+    return Suite(tmp_path)
+
+
+def test_the_folders_exist() -> None:
+    """The folders that run beside the rest are folders of tests."""
+    assert set(WAITING) < set(FOLDERS)
+
+
+def test_both_are_the_whole_suite(suite: Suite) -> None:
+    """Each folder's tests run once, those of a folder nobody has heard of too, and the last line says how it went."""
+    code, output = suite.run()
+    assert code == 0, output
+    passed = [line.removeprefix("PASSED ") for line in output.splitlines() if line.startswith("PASSED ")]
+    assert sorted(passed) == sorted(f"{folder}/{name}::test_it" for folder, name in suite.names.items())
+    assert output.splitlines()[-1] == "== tests/integration and tests/deploy passed, everything else passed"
+
+
+@pytest.mark.parametrize(
+    ("broken", "last"),
+    [
+        (WAITING[0], "== tests/integration and tests/deploy failed, everything else passed"),
+        (NEW, "== tests/integration and tests/deploy passed, everything else failed"),
+    ],
+)
+def test_one_failure_fails_both(suite: Suite, broken: str, last: str) -> None:
+    """Where one of the two fails the exit code says so, its output is there, and the other is run to its end."""
+    suite.write(broken, FAILS)
+    code, output = suite.run()
+    assert code == 1
+    assert "broken here" in output
+    assert output.splitlines()[-1] == last
+
+
+@pytest.fixture
+def lasting(suite: Suite) -> Iterator[tuple[Suite, subprocess.Popen[str]]]:
+    """A suite with a long test in each half, begun; ended by its own id where the test did not."""
+    for folder in (WAITING[0], NEW):
+        suite.write(folder, LASTS.format(name=str(suite.root / Path(folder).name)))
+    process = suite.begin()
+    yield suite, process
+    process.kill()
+    process.communicate()
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_both_end_with_it(lasting: tuple[Suite, subprocess.Popen[str]], name: str) -> None:
+    """On Ctrl-C and SIGTERM both end, what their tests have begun is put away, and the exit code is not 0."""
+    suite, process = lasting
+    places = [suite.root / Path(folder).name for folder in (WAITING[0], NEW)]
+    wait_for_files(places, process)
+    process.send_signal(signal.Signals[name])
+    output, _ = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 1
+    assert all(place.with_name(f"{place.name} ended").exists() for place in places)
+    last = "== tests/integration and tests/deploy interrupted, everything else interrupted"
+    assert output.splitlines()[-1] == last
+
+
+def wait_for_files(places: list[Path], process: subprocess.Popen[str]) -> None:
+    """Until both are there; the timeout of the test bounds it."""
+    while not all(place.exists() for place in places):
+        assert process.poll() is None, f"ended with {process.returncode} before its tests began"
+        time.sleep(0.05)
