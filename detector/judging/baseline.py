@@ -29,6 +29,8 @@ VOLUME_TAU_MIN, VOLUME_TAU_ONE_WEEK, VOLUME_WEEKS = 0.2, 0.3, 4
 WINDOW_MS, WINDOW_VOTES_MIN, WINDOW_PRIOR_H = 120_000, 8.0, 4.0
 """How far volume wanders within an hour is seen in windows of two minutes, of hours with so many votes in each."""
 DAY_MIN, DAY_MAX = 0.5, 2.0
+HOURS_MIN = 6
+"""From so many hours of a day the others are guessed."""
 RATE_MIN, RATE_MAX = 0.0005, 0.9995
 LATEST, BEFORE = range(2)
 APPROVED, REFUSED = range(2)
@@ -123,9 +125,29 @@ def _volume(known: Baseline, slot: int) -> Floats:
 
 
 def _expected(known: Baseline, slot: int) -> Floats:
-    """Votes of the slot's hour: the median of four weeks, or of the other kind of day's where there is none."""
+    """Votes of the slot's hour: the median of four weeks, or of the other kind of day's where there is none; of an
+    hour that was never learned what lies between the hours around it."""
     own, other = _median(known.volumes[:, slot]), _median(known.volumes[:, (slot + 24) % SLOTS])
-    return np.where(own >= 0, own, other)
+    found: Floats = np.where(own >= 0, own, other)
+    for kind in (slot // 24 * 24, (slot // 24 * 24 + 24) % SLOTS):
+        missing = np.flatnonzero(found < 0)
+        if len(missing):
+            found[missing] = _between(known.volumes[missing, kind : kind + 24], slot % 24)
+    return found
+
+
+def _between(volumes: Floats, hour: int) -> Floats:
+    """Votes of an hour that is not known, on the log between the nearest that are, `volumes[node, hour, week]` of one
+    kind of day; -1 where fewer than HOURS_MIN of its hours are known."""
+    day = np.stack([_median(volumes[:, h]) for h in range(24)], axis=1)
+    turned = np.roll(day, -hour, axis=1)[:, 1:]  # the hours after it, then those before
+    is_known = turned >= 0
+    after, before = is_known.argmax(axis=1), 22 - is_known[:, ::-1].argmax(axis=1)
+    rows = np.arange(len(day))
+    ahead, behind = (np.log(np.maximum(turned[rows, at], 0.5)) for at in (after, before))
+    share = (after + 1) / (after + 1 + 23 - before)
+    enough = is_known.sum(axis=1) >= HOURS_MIN
+    return np.where(enough, np.exp(ahead * (1 - share) + behind * share), -1.0)
 
 
 def volume_tau(known: Baseline, parents: Int32s) -> Floats:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from detector.counting.columns import Float64s
-from detector.judging.baseline import HOUR_MS, TAU_MIN, TAU_START, learn, make_baseline, pooled_tau
+from detector.judging.baseline import HOUR_MS, TAU_MIN, TAU_START, learn, make_baseline, pooled_tau, refresh
 
 KEYS = 60
 HOURS = 28 * 24
@@ -46,3 +46,15 @@ def test_a_rate_that_wanders_is_not_trusted(hourly: float, sd: float) -> None:
 def test_at_first_nothing_is_known() -> None:
     """Before the first hours tau is where it starts."""
     assert taus(3, 600, 0.0, hours=1).tolist() == [TAU_START] * KEYS
+
+
+def test_an_hour_that_was_never_learned_lies_between_those_around_it() -> None:
+    """An outage in its hours leaves no gap in what is expected of a day, but a day of which little is known says
+    nothing."""
+    known = make_baseline(3)
+    known.volumes[:2, :24, 0] = 100.0 * 2.0 ** np.abs(np.arange(24) - 12.0)
+    known.volumes[:2, 9:12, 0] = -1.0
+    known.volumes[2, :3, 0] = 100.0
+    refresh(known, np.zeros(3, np.int32), 4 * 24 * HOUR_MS + 10 * HOUR_MS)
+    assert known.volume[:2] * 3600 == pytest.approx([400.0, 400.0])  # half way from 1,600 at eight to 100 at noon
+    assert known.volume[2] == -1.0
