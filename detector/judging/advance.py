@@ -40,7 +40,8 @@ _PEERS_KEEP = 0.5 ** (1 / 120)
 _OWN_KEEP = 0.5 ** (1 / 1_800)
 """What a scope does itself, with a half-life of half an hour: a stall is a fall from that too."""
 STALL_DOUBT_S = 86_400.0
-"""From this evidence on it does not count as what the scope does."""
+_DOUBT_KEEP = 0.5 ** (1 / 7_200)
+"""From this evidence on what the scope does is believed more slowly, with a half-life of two hours."""
 
 
 class Due(NamedTuple):
@@ -151,8 +152,8 @@ def arrivals(evidence: Evidence, due: Due, node: int, peers: float, dt_s: float)
     if volume > 0.0:
         count_llr(evidence.llr[node, STALL], came, volume, FEWER)
     due.pace[node] = _PEERS_KEEP * due.pace[node] + (1.0 - _PEERS_KEEP) * came / dt_s
-    if evidence.m[node, STALL] < STALL_DOUBT_S:
-        due.own[node] = _OWN_KEEP * due.own[node] + (1.0 - _OWN_KEEP) * due.quiet[node] * came / dt_s
+    keep = _OWN_KEEP if evidence.m[node, STALL] < STALL_DOUBT_S else _DOUBT_KEEP
+    due.own[node] = keep * due.own[node] + (1.0 - keep) * due.quiet[node] * came / dt_s
     return float(volume)
 
 

@@ -29,8 +29,8 @@ VOLUME_TAU_MIN, VOLUME_TAU_ONE_WEEK, VOLUME_WEEKS = 0.2, 0.3, 4
 WINDOW_MS, WINDOW_VOTES_MIN, WINDOW_PRIOR_H = 120_000, 8.0, 4.0
 """How far volume wanders within an hour is seen in windows of two minutes, of hours with so many votes in each."""
 DAY_MIN, DAY_MAX = 0.5, 2.0
-HOURS_MIN = 6
-"""From so many hours of a day the others are guessed."""
+HOURS_BETWEEN_MAX = 7
+"""Between two hours of a day that are no further from each other the others are guessed."""
 RATE_MIN, RATE_MAX = 0.0005, 0.9995
 LATEST, BEFORE = range(2)
 APPROVED, REFUSED = range(2)
@@ -138,7 +138,7 @@ def _expected(known: Baseline, slot: int) -> Floats:
 
 def _between(volumes: Floats, hour: int) -> Floats:
     """Votes of an hour that is not known, on the log between the nearest that are, `volumes[node, hour, week]` of one
-    kind of day; -1 where fewer than HOURS_MIN of its hours are known."""
+    kind of day; -1 where these are too far from each other."""
     day = np.stack([_median(volumes[:, h]) for h in range(24)], axis=1)
     turned = np.roll(day, -hour, axis=1)[:, 1:]  # the hours after it, then those before
     is_known = turned >= 0
@@ -146,8 +146,8 @@ def _between(volumes: Floats, hour: int) -> Floats:
     rows = np.arange(len(day))
     ahead, behind = (np.log(np.maximum(turned[rows, at], 0.5)) for at in (after, before))
     share = (after + 1) / (after + 1 + 23 - before)
-    enough = is_known.sum(axis=1) >= HOURS_MIN
-    return np.where(enough, np.exp(ahead * (1 - share) + behind * share), -1.0)
+    is_near = is_known.any(axis=1) & (after + 1 + 23 - before <= HOURS_BETWEEN_MAX)
+    return np.where(is_near, np.exp(ahead * (1 - share) + behind * share), -1.0)
 
 
 def volume_tau(known: Baseline, parents: Int32s) -> Floats:

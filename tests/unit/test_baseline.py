@@ -49,8 +49,8 @@ def test_at_first_nothing_is_known() -> None:
 
 
 def test_an_hour_that_was_never_learned_lies_between_those_around_it() -> None:
-    """An outage in its hours leaves no gap in what is expected of a day, but a day of which little is known says
-    nothing."""
+    """An outage in its hours leaves no gap in what is expected of a day, but of hours far from those that are known
+    nothing is said."""
     known = make_baseline(3)
     known.volumes[:2, :24, 0] = 100.0 * 2.0 ** np.abs(np.arange(24) - 12.0)
     known.volumes[:2, 9:12, 0] = -1.0
