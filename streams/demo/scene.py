@@ -23,6 +23,10 @@ default = 10
 [resolve]
 hold_s = 15
 window_s = 10
+
+[evidence]
+# Statistics know nothing of shops that opened a minute ago, and let an outage be over after two minutes at the soonest.
+mode = "off"
 """
 
 POLICY_NOTE: Final = (

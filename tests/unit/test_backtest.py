@@ -42,7 +42,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     day = [line for events in simulate(SHOPS, 16 * MINUTE_MS) for line in lines.values(events)]
     (path / "made.day.jsonl").write_text("\n".join(day) + "\n", encoding="utf-8")
     rules = "".join(f"[{kind}]\nafter_s = 30\nvoters = 5\n" for kind in ("all_red", "all_pending"))
-    (path / "policy.toml").write_text(f"[answer_s]\ndefault = 15\n{rules}", encoding="utf-8")
+    (path / "policy.toml").write_text(f'[evidence]\nmode = "off"\n[answer_s]\ndefault = 15\n{rules}', encoding="utf-8")
     return path
 
 

@@ -22,6 +22,7 @@ from streams import baselines
 from streams.baselines import is_learned_file, read_file, write_file
 from streams.commands import app_for, baseline
 from streams.errors import UserError
+from tests.alone import alone
 
 HOUR_MS = 3_600_000
 SHOPS = Shops(rate=1.0, banks=3, merchants=20, swing=0.0)
@@ -195,7 +196,7 @@ def test_a_judge_is_shown_as_its_snapshot_has_it(said: list[Lesson], folder: Pat
     assert said == []
 
 
-@pytest.mark.parametrize(("judge", "word"), [(None, "written no snapshot"), (Judge(Policy()), "nothing is learned")])
+@pytest.mark.parametrize(("judge", "word"), [(None, "written no snapshot"), (Judge(alone()), "nothing is learned")])
 def test_where_there_is_nothing_to_show(monkeypatch: pytest.MonkeyPatch, judge: Judge | None, word: str) -> None:
     """No snapshot yet, or statistics that are off: what, and what to do."""
     monkeypatch.setattr(baseline, "newest_judge", lambda _: judge)
