@@ -47,7 +47,7 @@ _DOUBT_KEEP = 0.5 ** (1 / 7_200)
 class Due(NamedTuple):
     """Per node, for the second that goes on."""
 
-    slow_keep: Float64s  # what is due counts for so much: exp(−3 tau_h)
+    slow_keep: Float64s  # of the answers that are due so much is expected, see `answers`
     volume: Float64s  # votes a second expected at least; 0: not watched
     share: Float64s  # of the peers' votes
     pace: Float64s  # votes a second that come now, smoothed
@@ -99,12 +99,11 @@ def add_leaves(leaf_nodes: Int32s, flow: Flow, hazard: Hazard, known: Baseline, 
             add_leaf(evidence, weights, flow, leaf_nodes, leaf)
             add_technical(technical, evidence, weights, flow, leaf_nodes, leaf)
         yes, no = float(flow.ended[leaf, YES]), float(flow.ended[leaf, NO])
-        answered = yes + no + flow.late[leaf, YES] + flow.late[leaf, NO]
         for node in leaf_nodes[leaf]:
             if node >= 0:
                 evidence.votes[node, YES] += yes
                 evidence.votes[node, NO] += no
-                evidence.slow[node, 0] += answered
+                evidence.slow[node, 0] += yes + no
                 evidence.slow[node, 1] += due_yes + due_no
                 evidence.came[node] += flow.came[leaf]
                 known.hours[0, node, YES] += yes
@@ -122,6 +121,9 @@ def move_nodes(known: Baseline, evidence: Evidence, recovery: Recovery, begun: U
         slow_due = evidence.slow[node, 1] * due.slow_keep[node]
         if slow_due > 0.0 or evidence.slow[node, 0] != 0.0:
             count_llr(evidence.llr[node, SLOW], evidence.slow[node, 0], slow_due, SLOWER)
+        if evidence.slow[node, 1] > 0.0:
+            known.answers[0, node, 0] += evidence.slow[node, 0]
+            known.answers[0, node, 1] += evidence.slow[node, 1]
         volume = 0.0 if sources_away else arrivals(evidence, due, node, peers, dt_s)
         for channel in range(CHANNELS):
             if channel != TECHNICAL or begun[node]:

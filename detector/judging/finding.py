@@ -248,7 +248,7 @@ def since(board: Board, onset_ms: int) -> Float64s:
     cumulative = np.cumsum(rate * WIDTH_S, axis=1)
     return votes_since(
         board.rows, cumulative, EDGES, max(board.pane_of(onset_ms), board.oldest), int(board.marks.newest[0]),
-        board.boundary_ms, board.policy.pane_ms, len(board.nodes.leaves),
+        board.boundary_ms, board.policy.pane_ms, board.open_ms, len(board.nodes.leaves),
     )  # fmt: skip
 
 
@@ -277,7 +277,7 @@ def waiting_since(rows: Rows, edges: Int64s, begin: int, newest: int, boundary_m
 
 @allocating
 def votes_since(rows: Rows, cumulative: Float64s, edges: Int64s, begin: int, newest: int, boundary_ms: int,
-                pane_ms: int, leaves: int) -> Float64s:  # fmt: skip
+                pane_ms: int, open_ms: int, leaves: int) -> Float64s:  # fmt: skip
     """See `since`."""
     out = np.zeros((leaves, 5))
     for leaf in range(leaves):
@@ -289,7 +289,7 @@ def votes_since(rows: Rows, cumulative: Float64s, edges: Int64s, begin: int, new
                 out[leaf, 1] += votes[DECLINED] + votes[ERROR]
                 out[leaf, 4] += rows.technical[row]
                 if votes[PENDING] > 0:
-                    bin_ = age_bin(edges, boundary_ms - (pane + 1) * pane_ms)
+                    bin_ = age_bin(edges, min(open_ms, boundary_ms - (pane + 1) * pane_ms))
                     out[leaf, 2] += votes[PENDING]
                     out[leaf, 3] += votes[PENDING] * cumulative[leaf, bin_]
                 row = rows.next[row]

@@ -45,21 +45,21 @@ def make_hazard(leaves: int) -> Hazard:
 def expect(hazard: Hazard, flow: Flow, leaf: int) -> tuple[float, float]:
     """Answers expected of a leaf within this boundary's second, given the ages of all that waits: approved, refused.
 
-    What came and was answered within the second was at risk too. The hour's account is kept on the way.
+    What came and was answered within the second was at risk too. The hour's account is kept on the way. Of votes that
+    waited longer than their panes were open nothing is expected: the ages of their answers are guessed.
     """
     yes = no = 0.0
     for bin_ in range(flow.top[leaf]):
-        n = flow.waiting[leaf, bin_] + flow.old[leaf, bin_]
+        n = flow.waiting[leaf, bin_]
         if flow.is_touched[leaf]:
             answered = flow.answered[leaf, bin_]
-            n += answered[0] + answered[1] + answered[2]
+            n = max(0.0, n + answered[0] + answered[1] + answered[2])
             hazard.answers[LATEST, leaf, bin_, YES] += answered[YES]
             hazard.answers[LATEST, leaf, bin_, NO] += answered[NO]
             hazard.entered[LATEST, leaf, bin_] += flow.entered[leaf, bin_]
-        if n > 0:
-            yes += n * hazard.rate[leaf, bin_, YES]
-            no += n * hazard.rate[leaf, bin_, NO]
-            hazard.at_risk[LATEST, leaf, bin_] += n
+        yes += n * hazard.rate[leaf, bin_, YES]
+        no += n * hazard.rate[leaf, bin_, NO]
+        hazard.at_risk[LATEST, leaf, bin_] += n + flow.old[leaf, bin_]
     return yes, no
 
 

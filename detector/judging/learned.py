@@ -20,7 +20,7 @@ from detector.judging.hazard import LEARNED, Hazard
 from detector.judging.nodes import Nodes
 from detector.judging.technical import Technical
 
-VERSION: Final = 2
+VERSION: Final = 3
 MARK: Final = "pastille_baselines"
 """The first key of a file of baselines; its value is the version of the format."""
 SCOPES_MAX: Final = 250_000
@@ -41,7 +41,8 @@ _OF_NODES: Final = {
     "level": _Kind((2,), 0, _VOTES_MAX), "slots": _Kind((SLOTS, 2), 0, _VOTES_MAX),
     "volumes": _Kind((SLOTS, VOLUME_WEEKS), -1, _VOTES_MAX),
     "tau2": _Kind((), -_TAU2_MAX, _TAU2_MAX), "volume_tau2": _Kind((), -_TAU2_MAX, _TAU2_MAX),
-    "bursts": _Kind((2,), -_VOTES_MAX, _VOTES_MAX),
+    "bursts": _Kind((2,), -_VOTES_MAX, _VOTES_MAX), "ratio": _Kind((2,), -_VOTES_MAX, _VOTES_MAX),
+    "ratio_slots": _Kind((SLOTS, 2), -_VOTES_MAX, _VOTES_MAX),
 }  # fmt: skip
 """All but the day's factor, which is of the day."""
 _TECHNICAL: Final = "technical"

@@ -16,8 +16,8 @@ import numpy as np
 from detector.contracts.policy import Policy
 from detector.contracts.scope import Leaf, Scope
 from detector.counting.columns import Bools, Int32s, UInt8s
+from detector.judging import answers, frozen
 from detector.judging import baseline as usual
-from detector.judging import frozen
 from detector.judging import technical as codes
 from detector.judging.advance import MINUTE_MS, Bars, Due, run
 from detector.judging.aging import grow_older
@@ -42,7 +42,7 @@ HOURLY_MIN = 2.0
 """A scope of which fewer votes an hour are expected does not stall alone."""
 
 _KEPT = ("flow", "hazard", "baseline", "evidence", "recovery", "due", "technical")
-VERSION = 4
+VERSION = 5
 """Of what a snapshot keeps of the statistics. Raise it with every change of an array, or of what one means."""
 
 
@@ -82,7 +82,8 @@ class Signals:
             self.flow = longer(self.flow, make_flow(leaves))
             self.hazard = longer(self.hazard, make_hazard(leaves), ("at_risk", "entered", "answers"))
         if nodes > len(self.flags):
-            self.baseline = longer(self.baseline, make_baseline(nodes), ("hours", "came", "windows", "frozen"))
+            of_hours = ("hours", "came", "windows", "answers", "frozen")
+            self.baseline = longer(self.baseline, make_baseline(nodes), of_hours)
             self.evidence = longer(self.evidence, make_evidence(nodes))
             self.recovery = longer(self.recovery, make_recovery(nodes))
             self.technical = longer(self.technical, make_technical(nodes), ("hours",))
@@ -118,7 +119,7 @@ class Signals:
 
     def _refresh_due(self) -> None:
         known = self.baseline
-        self.due.slow_keep[:] = np.exp(-3 * usual.TAU_MIN)
+        self.due.slow_keep[:] = answers.expected(known, max(self.time_ms, 0))
         quiet = self.due.quiet
         quiet[:] = np.exp(-3 * usual.volume_tau(known, parents_of(self._nodes)))
         watched = known.volume * 3600 >= HOURLY_MIN
@@ -265,6 +266,7 @@ class Signals:
         answered = self.baseline.hours[usual.BEFORE].sum(axis=1)
         healthy = usual.learn(self.baseline, parents, ended_ms, is_whole)
         codes.learn(self.technical, answered, healthy)
+        answers.learn(self.baseline, ended_ms, healthy)
         self.frozen_ms = frozen.after_hour(self.frozen_ms, healthy, ended_ms)
         own = self._nodes.own_nodes()
         learn(self.hazard, healthy[own], self._nodes.groups())

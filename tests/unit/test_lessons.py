@@ -209,7 +209,7 @@ def test_a_snapshot_of_other_statistics_is_refused() -> None:
     signals = state["board"].pop("signals")
     unversioned = {key: value for key, value in signals.items() if key != "version"}
     for other in ({**signals, "version": 99}, unversioned):
-        with pytest.raises(OtherVersion, match="have version 4; got"):
+        with pytest.raises(OtherVersion, match="have version 5; got"):
             Judge.restore({**state, "board": {**state["board"], "signals": other}})
     arrays = {**state["board"]["arrays"], "fold": state["board"]["arrays"]["fold"][:-1]}
     with pytest.raises(OtherVersion, match="fold has 18 arrays; got 17"):
