@@ -24,6 +24,7 @@ SLICE_S = 0.1
 PARTITIONS = 4
 DEAD = "bank-0"
 POLICY = """
+evidence.mode = "off"
 [all_red]
 after_s = 10
 [resolve]
