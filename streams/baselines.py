@@ -13,21 +13,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from kafka import KafkaProducer
-from pydantic import ValidationError
-
 from detector.contracts.models import Lesson
 from detector.judging.learned import MARK, Learned, from_plain, to_plain
 from detector.judging.lessons import learned_by, scope_of
+from streams import compacted
 from streams.errors import UserError
-from streams.reading import CONNECT_MS, RECORDS_MAX, Record, open_reader, worded_errors
 from streams.settings import Settings
 
 __all__ = ["fold", "is_learned_file", "parse", "read_file", "read_topic", "write", "write_file"]
 
 FILE_BYTES_MAX: Final = 512 * 1024 * 1024
-SEND_S: Final = 60.0
-LINGER_MS: Final = 20
 
 
 # A file
@@ -80,66 +75,22 @@ def _opened(file: str) -> Any:
 
 def parse(value: bytes) -> Lesson:
     """One record. Raises ValueError with what is wrong, also with the values that are packed in it."""
-    try:
-        lesson = Lesson.model_validate_json(value)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise ValueError(f"{where}: " * bool(where) + first["msg"].removeprefix("Value error, ")) from None
+    lesson = compacted.parse(Lesson, value)
     scope_of(lesson)
     learned_by(lesson)
     return lesson
 
 
 def fold(known: dict[str, Lesson], key: bytes | None, value: bytes | None) -> None:
-    """Take a record of the topic: the newest word of a scope counts, without a value there is none.
-
-    Raises ValueError for a record that is no lesson, or whose key is not its scope's.
-    """
-    name = (key or b"").decode("utf-8", "replace")
-    if value is None:
-        known.pop(name, None)
-        return
-    said = parse(value)
-    if name != said.scope:
-        raise ValueError(f"the key is the scope's; got {name!r} and {said.scope!r}")
-    known[name] = said
+    """Take a record of the topic. Raises ValueError for one that is no lesson, or whose key is not its scope's."""
+    compacted.fold(known, key, value, parse, "scope")
 
 
 def read_topic(settings: Settings) -> dict[str, Lesson]:
     """The newest word of every scope. Raises UserError where the topic cannot be read."""
-    topic = settings.topics.baselines
-    with open_reader(settings) as reader:
-        if topic not in reader.partitions():
-            raise UserError(f"the topic of baselines does not exist; got no {topic}; run `pastille topics create`")
-        newest = reader.newest([topic], RECORDS_MAX)
-    if newest.cut_short:
-        raise UserError(f"{topic} could not be read to its end in time; got a part; try again")
-    return _folded(newest.records[topic])
-
-
-def _folded(records: Sequence[Record]) -> dict[str, Lesson]:
-    known: dict[str, Lesson] = {}
-    for record in records:
-        try:
-            fold(known, record.key, record.value)
-        except ValueError:
-            continue  # the worker's log says so
-    return known
+    return compacted.read(settings, settings.topics.baselines, "baselines", fold)
 
 
 def write(settings: Settings, lessons: Sequence[Lesson]) -> None:
-    """Write all of them in as few requests as Kafka takes, acknowledged by every copy. Raises UserError."""
-    topic = settings.topics.baselines
-    with worded_errors(settings):
-        producer = KafkaProducer(
-            **settings.kafka_python(), acks="all", bootstrap_timeout_ms=CONNECT_MS, linger_ms=LINGER_MS
-        )
-        try:
-            sent = [producer.send(topic, one.model_dump_json().encode(), one.scope.encode(), partition=0)
-                    for one in lessons]  # fmt: skip
-            producer.flush(timeout=SEND_S)
-            for future in sent:
-                future.get(timeout=SEND_S)
-        finally:
-            producer.close(timeout=SEND_S)
+    """Write all of them, acknowledged by every copy. Raises UserError where Kafka refuses."""
+    compacted.write(settings, settings.topics.baselines, [(one.scope, one) for one in lessons])

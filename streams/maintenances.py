@@ -8,9 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from pydantic import ValidationError
-
 from detector.contracts.models import Maintenance
+from streams import compacted
 from streams.errors import UserError
 
 __all__ = ["fold", "parse", "read_file"]
@@ -20,27 +19,12 @@ FILE_BYTES_MAX: Final = 16 * 1024 * 1024
 
 def parse(value: bytes) -> Maintenance:
     """One record, or one line of a file. Raises ValueError with what is wrong, and in which field."""
-    try:
-        return Maintenance.model_validate_json(value)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise ValueError(f"{where}: " * bool(where) + first["msg"].removeprefix("Value error, ")) from None
+    return compacted.parse(Maintenance, value)
 
 
 def fold(known: dict[str, Maintenance], key: bytes | None, value: bytes | None) -> None:
-    """Take a record of the topic: what it says replaces what was said before, without a value there is nothing more.
-
-    Raises ValueError for a record that is no maintenance, or whose key is not its id.
-    """
-    name = (key or b"").decode("utf-8", "replace")
-    if value is None:
-        known.pop(name, None)
-        return
-    said = parse(value)
-    if name != said.maintenance_id:
-        raise ValueError(f"the key is the maintenance_id; got {name!r} and {said.maintenance_id!r}")
-    known[name] = said
+    """Take a record of the topic. Raises ValueError for one that is no maintenance, or whose key is not its id."""
+    compacted.fold(known, key, value, parse, "maintenance_id")
 
 
 def read_file(path: Path) -> list[Maintenance]:

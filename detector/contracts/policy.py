@@ -194,6 +194,11 @@ class Policy:
         return _first("answer_ms", tuple(self._covering(leaf_scope(self.dimensions, leaf))), usual)
 
     @property
+    def open_ms(self) -> int:
+        """How long a pane is open after its end, for Counter and Judge alike."""
+        return self.horizon_ms + self.grace_ms
+
+    @property
     def voters_max(self) -> int:
         """The largest n of any rule: how many of the smallest voter hashes a cell carries."""
         names = ("all_red.voters", "all_pending.voters")

@@ -160,7 +160,7 @@ class Book(NamedTuple):
 
 def new_book(policy: Policy, names: Names) -> Book:
     """Empty tables for one source."""
-    open_ms = policy.horizon_ms + policy.grace_ms
+    open_ms = policy.open_ms
     panes = open_ms // policy.pane_ms + 3
     blocks = (open_ms + policy.pane_ms) // policy.vote_block_ms + 2
     limit = policy.merchants_detail_max
@@ -203,7 +203,7 @@ def _rule(policy: Policy) -> Records:
     rule = np.zeros(1, RULE)
     for name in ("pane_ms", "horizon_ms", "lateness_ms", "clock_ahead_ms", "details_ms"):
         rule[name] = getattr(policy, name)
-    rule["open_ms"] = policy.horizon_ms + policy.grace_ms
+    rule["open_ms"] = policy.open_ms
     rule["block_ms"] = policy.vote_block_ms
     rule["voters"], rule["merchants"], rule["hold_max"] = policy.voters_max, policy.merchants_max, HOLD_MAX
     return rule

@@ -143,7 +143,7 @@ class Counter:
         A shorter H than a vote block asks for is made up for: nothing that an open pane hangs on may be forgotten.
         """
         policy = self.policy
-        open_ms = policy.horizon_ms + policy.grace_ms + policy.pane_ms
+        open_ms = policy.open_ms + policy.pane_ms
         keep_ms = max(3 * policy.horizon_ms, open_ms + policy.vote_block_ms + policy.clock_ahead_ms)
         return (log_time_ms - keep_ms) // policy.pane_ms * policy.pane_ms
 

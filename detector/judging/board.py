@@ -52,15 +52,12 @@ class Board:
         self._tells = True
 
     @property
-    def open_ms(self) -> int:
-        """How long a pane is open after its end."""
-        return self.policy.horizon_ms + self.policy.grace_ms
-
-    @property
     def moment(self) -> streak.Moment:
         """The boundary, for the loops."""
         policy = self.policy
-        return streak.Moment(self.boundary_ms, self.oldest, policy.pane_ms, self.open_ms, policy.ring_ms, self.now)
+        return streak.Moment(
+            self.boundary_ms, self.oldest, policy.pane_ms, policy.open_ms, policy.ring_ms, self.now
+        )
 
     def pane_of(self, at_ms: int) -> int:
         """The pane a time lies in."""
@@ -98,7 +95,7 @@ class Board:
     @property
     def _news(self) -> tuple[int, int]:
         """The boundary that counts come in for, END where they are no news, and how long a pane is open."""
-        return self.boundary_ms if self._tells and self.has_evidence else END, self.open_ms
+        return self.boundary_ms if self._tells and self.has_evidence else END, self.policy.open_ms
 
     def _numbers(self, cells: Cells) -> Int32s:
         known = len(self.nodes.leaves)
@@ -345,7 +342,7 @@ class Board:
 
 def _ring_panes(policy: Policy) -> int:
     """The ring holds the hour before a pane until that pane is closed."""
-    return (policy.ring_ms + policy.horizon_ms + policy.grace_ms) // policy.pane_ms + 1
+    return (policy.ring_ms + policy.open_ms) // policy.pane_ms + 1
 
 
 def _or_zeros(told: Int32s, cells: int) -> Int32s:

@@ -33,7 +33,7 @@ class Cases:
         self.board = board
         self.lately = lately
         self._course = Course(board)
-        self.arrivals = Arrivals(round((board.policy.horizon_ms + board.policy.grace_ms) / STEP_MS))
+        self.arrivals = Arrivals(round(board.policy.open_ms / STEP_MS))
 
     def findings(self, outages: Iterable[Outage]) -> list[Finding]:
         """What the evidence names now, beside the open outages; nothing between two askings."""
@@ -76,9 +76,8 @@ class Cases:
         """An outage rests on evidence: look for its recovery."""
         signals = self.board.signals
         what = {SLOW: SLOW_COUNT, STALL: STALL_COUNT}.get(finding.channel, RATE)
+        bar = signals.bar(outage.node)  # first of all, for the node may be new
         usual = float(signals.baseline.usual[outage.node])
-        lowered = usual / (1 - usual) * np.exp(-signals.shifts[0][outage.node])
-        bar = float(lowered / (1 + lowered))
         watch(signals.recovery, outage.node, what, usual, finding.down, self.board.boundary_ms, bar, outage.times)
 
     def speaks_for(self, outage: Outage) -> bool:
@@ -116,7 +115,8 @@ class Cases:
             return shop is None or shop.is_well  # one that is forgotten sends nothing as a rule
         board = self.board
         leaves = {board.nodes.leaves[leaf] for leaf in outage.cells}
-        counts = self.lately.since(board.boundary_ms - board.policy.evidence.recovery_hold_ms, leaves, board.open_ms)
+        since_ms = board.boundary_ms - board.policy.evidence.recovery_hold_ms
+        counts = self.lately.since(since_ms, leaves, board.policy.open_ms)
         return shops.is_well(counts, merchant, outage.rate or 1.0)
 
     def over_since_ms(self, outage: Outage) -> int:

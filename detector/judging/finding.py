@@ -104,11 +104,11 @@ def _past_gate(board: Board, lately: Lately, blamed: Collection[str], finding: F
     cells = sorted(finding.cells)
     if finding.channel == PAGE:
         (yes, no), weight = finding.down, board.signals.weights.answer[TICKET, 0, cells].mean(axis=0)
-        counts = lately.since(finding.onset_ms, leaves, board.open_ms)
+        counts = lately.since(finding.onset_ms, leaves, board.policy.open_ms)
     else:
         yes, no = sum(finding.down) - finding.technical, finding.technical
         weight = board.signals.weights.technical[0, cells].mean(axis=0)
-        counts = lately.technical_since(finding.onset_ms, leaves, board.open_ms)
+        counts = lately.technical_since(finding.onset_ms, leaves, board.policy.open_ms)
     merchant = shops.suspect(counts, yes, no, weight[:, YES], weight[:, NO], blamed)
     if merchant is None or board.policy.rules(finding.scope).min_merchants <= 1:
         return finding
@@ -186,12 +186,12 @@ def _finding(board: Board, channel: int, cause: Cause, cells: Int64s, seen: Floa
     lead = node if node in near else max(near, key=lambda other: float(m[other]))
     totals = seen[cells].sum(axis=0)
     of_rates = channel in (PAGE, TECHNICAL)
-    usual, bound = _rates(board, node)
+    usual = float(board.signals.baseline.usual[node])
     pages = board.signals.flags[lead] & (1 << channel) and _matters(board, channel, totals, usual, node)
     return Finding(
         scope, channel, _kind(channel, totals), "critical" if pages else "warning", onset_ms,
         float((page if pages else m)[lead]),
-        usual if of_rates else None, bound if of_rates else None, frozenset(cells.tolist()),
+        usual if of_rates else None, board.signals.bar(node) if of_rates else None, frozenset(cells.tolist()),
         _down(board, channel, node, totals, onset_ms), float(totals[_TECHNICAL]) if of_rates else 0.0,
     )  # fmt: skip
 
@@ -199,13 +199,6 @@ def _finding(board: Board, channel: int, cause: Cause, cells: Int64s, seen: Floa
 def _speaks(board: Board, channel: int, node: int) -> bool:
     sums = board.signals.evidence.sums[node]
     return bool(max(sums[channel].max(), sums[TICKET].max() if channel == PAGE else 0.0) >= CASE_MIN)
-
-
-def _rates(board: Board, node: int) -> tuple[float, float]:
-    """The usual rate of a node, and the bar below which it is not itself."""
-    p = float(board.signals.baseline.usual[node])
-    lowered = np.log(p / (1 - p)) - float(board.signals.shifts[0][node])
-    return p, float(1 / (1 + np.exp(-lowered)))
 
 
 def _matters(board: Board, channel: int, totals: Float64s, usual: float, node: int) -> bool:
@@ -248,7 +241,7 @@ def since(board: Board, onset_ms: int) -> Float64s:
     cumulative = np.cumsum(rate * WIDTH_S, axis=1)
     return votes_since(
         board.rows, cumulative, EDGES, max(board.pane_of(onset_ms), board.oldest), int(board.marks.newest[0]),
-        board.boundary_ms, board.policy.pane_ms, board.open_ms, len(board.nodes.leaves),
+        board.boundary_ms, board.policy.pane_ms, board.policy.open_ms, len(board.nodes.leaves),
     )  # fmt: skip
 
 

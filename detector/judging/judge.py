@@ -130,7 +130,7 @@ class Judge:
         self.board.move_to(boundary_ms, self._leaving)
         if len(self.sources.by_source) > 1:
             policy = self.policy
-            closed_ms = self.sources.closed_ms() - policy.horizon_ms - policy.grace_ms
+            closed_ms = self.sources.closed_ms() - policy.open_ms
             self.board.close_before(self.board.pane_of(closed_ms))
 
     @property
@@ -141,7 +141,7 @@ class Judge:
     def _put(self, mine: Progress, tally: Tally, applied_ms: int) -> None:
         """A source's record changes the board; what its records up to `applied_ms` closed stays as it is."""
         policy = self.policy
-        closed = self.board.pane_of(applied_ms - policy.horizon_ms - policy.grace_ms)
+        closed = self.board.pane_of(applied_ms - policy.open_ms)
         first = max(tally.first_pane, closed)
         if tally.first_pane >= 0:
             self.board.clear(mine.number, first)

@@ -68,11 +68,10 @@ def signals_of(policy: Policy, learned: Learned, at_ms: int) -> tuple[Signals, N
 def _known(signals: Signals, node: int, scope: Scope, tau: float,
            slots: list[tuple[usual.Floats, ...]]) -> Known:  # fmt: skip
     known, rate = signals.baseline, float(signals.baseline.usual[node])
-    lowered = np.log(rate / (1 - rate)) - float(signals.shifts[0][node])
     since_ms = int(signals.frozen_ms[node])
     return Known(
         scope, usual.slot_of(max(signals.time_ms, 0)), rate, float(known.votes[node]), float(known.level[node].sum()),
-        tau, float(1 / (1 + np.exp(-lowered))), _hourly(float(known.volume[node])),
+        tau, signals.bar(node), _hourly(float(known.volume[node])),
         None if since_ms == frozen.NOT else since_ms,
         tuple(Slot(float(rates[node]), float(votes[node]), _hourly(float(volume[node])))
               for rates, votes, volume in slots),

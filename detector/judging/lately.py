@@ -88,7 +88,8 @@ class Lately:
                 rows = wanted[held.leaf]
                 np.add.at(came, held.merchant[rows], weight * held.counts[rows])
         came = np.maximum(came, 0.0)
-        some = sorted(name for name, number in self._merchants.items() if came[number].any())
+        names = list(self._merchants)
+        some = sorted(names[number] for number in np.flatnonzero(came.any(axis=1)))
         return {name: came[self._merchants[name]] for name in some}
 
     def _forget_names(self) -> None:

@@ -133,7 +133,9 @@ def forget_node(known: Baseline, technical: Technical, node: int) -> None:
     """The scope begins anew, also its hours that go on."""
     _give_node(known, technical, node, {})
     technical.hours[:, node] = 0.0
-    known.hours[:, node], known.came[:, node], known.frozen[:, node], known.day[node] = 0.0, 0.0, False, 1.0
+    for account in (known.hours, known.came, known.windows, known.answers, known.frozen):
+        account[:, node] = 0
+    known.window[node], known.day[node] = 0.0, 1.0
 
 
 def forget_leaf(hazard: Hazard, leaf: int) -> None:

@@ -92,8 +92,7 @@ class Signals:
             self.flags = np.concatenate([self.flags, np.zeros(nodes - len(self.flags), np.uint8)])
         if self.waiting.nodes or self.waiting.leaves:
             teach(self.baseline, self.hazard, self.technical, self.waiting, self._nodes, *known)
-            make_rates(self.hazard, self._nodes.groups())
-        self.refresh()
+        self._is_stale = True  # what follows from it is worked out once, however many come at a boundary
 
     def refresh(self) -> None:
         """Work out anew what is usual now, and what follows from it."""
@@ -103,13 +102,19 @@ class Signals:
         taus = usual.pooled_tau(self.baseline, parents)
         self.shifts = shifts = [usual.shift(self.baseline, z, taus) for z in (rules.page_z, rules.ticket_z)]
         own = nodes.own_nodes()
-        open_bins = int(np.searchsorted(EDGES, self._closing_ms)) + 1
+        open_bins = int(np.searchsorted(EDGES, self._policy.open_ms)) + 1
         self.weights = weigh(self.baseline.usual[own], shifts, nodes.leaf_nodes, self.hazard.left[:, :open_bins])
         codes.refresh(self.technical, parents)
         self.technical_shift = codes.shift(self.technical, rules.page_z)
         of_codes = codes.weigh(self.technical.usual[own], self.technical_shift, nodes.leaf_nodes)
         self.weights = self.weights._replace(technical=of_codes)
         self._refresh_due()
+
+    def bar(self, node: int) -> float:
+        """The lowest approval rate of a node that still is usual, as far as it is known."""
+        self.renew()
+        rate = self.baseline.usual[node]
+        return float(usual.expit(usual.logit(rate) - self.shifts[0][node]))
 
     def technical_weights(self) -> tuple[usual.Floats, usual.Floats]:
         """What votes say of the cause of technical refusals, see `weigh_cause`: too dear for every boundary."""
@@ -134,7 +139,7 @@ class Signals:
     def begin_with(self, learned: Learned) -> None:
         """Take what was learned elsewhere for what is known here, and for what will be."""
         self.learn_from(learned)
-        self._renew()
+        self.renew()
 
     def learn_from(self, learned: Learned) -> None:
         """As `begin_with`, but what follows from it is worked out at the next boundary: there may be more to come."""
@@ -158,7 +163,8 @@ class Signals:
                 forget_leaf(self.hazard, number)
         self._is_stale = self._policy.evidence.mode != "off"
 
-    def _renew(self) -> None:
+    def renew(self) -> None:
+        """Work out what follows from what was learned, or what is new, since it was worked out last."""
         if self._is_stale:
             self._is_stale = False
             make_rates(self.hazard, self._nodes.groups())
@@ -175,7 +181,7 @@ class Signals:
 
     def export(self) -> dict[str, Any]:
         """What a snapshot keeps: everything, packed, for most of it is 0."""
-        self._renew()
+        self.renew()
         groups = {name: getattr(self, name) for name in _KEPT}
         return {
             "version": VERSION,
@@ -204,7 +210,7 @@ class Signals:
         """Move on without counts up to `until_ms`, or to the first boundary at which a flag changes; (the boundary,
         whether one did)."""
         self.changed = False
-        self._renew()
+        self.renew()
         while 0 <= self.time_ms < until_ms:
             hour_ms = (self.time_ms // HOUR_MS + 1) * HOUR_MS
             reached = self._run(rows, min(until_ms, hour_ms), True)
@@ -219,12 +225,13 @@ class Signals:
         if self.time_ms < 0:
             self.time_ms = self.began_ms = boundary_ms - self._policy.boundary_ms
             self.refresh()
-        self._renew()
+        self.renew()
         policy = self._policy
-        grow_older(rows, self.flow, EDGES, boundary_ms, policy.boundary_ms, policy.pane_ms, self._closing_ms)
+        grow_older(rows, self.flow, EDGES, boundary_ms, policy.boundary_ms, policy.pane_ms, self._policy.open_ms)
 
     def step(self, rows: Rows, boundary_ms: int) -> bool:
         """Take what came in for the boundary that was aged to; whether a flag changed."""
+        self.renew()
         self._run(rows, boundary_ms, False)
         if boundary_ms % HOUR_MS == 0:
             self._learn(boundary_ms)
@@ -242,14 +249,10 @@ class Signals:
         time_ms, self.changed = run(
             rows, self._nodes.leaf_nodes, self.flow, self.hazard, self.baseline, self.evidence, self.recovery,
             self.technical, self.weights, self.due, self.flags, bars, self.sources_away, ages, self.time_ms, until_ms,
-            policy.boundary_ms, policy.pane_ms, self._closing_ms,
+            policy.boundary_ms, policy.pane_ms, self._policy.open_ms,
         )  # fmt: skip
         self.time_ms = int(time_ms)
         return self.time_ms
-
-    @property
-    def _closing_ms(self) -> int:
-        return self._policy.horizon_ms + self._policy.grace_ms
 
     def close(self) -> None:
         """No more will come: what the last hours still keep on trial is learned too, the last if it is whole."""

@@ -64,32 +64,29 @@ def assert_same(world: World, reference: Reference, channels: tuple[int, ...], s
                 assert evidence.onset[node, channel, j] == reference.onset[node, channel, j], where
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_evidence_is_the_sum_over_votes(seed: int) -> None:
-    """By each vote's state and age, every second: R, the log-likelihood since the onset, and the onset."""
-    chance, world = random.Random(seed), World()
+def play(seed: int, world: World, seconds: int, channels: tuple[int, ...]) -> None:
+    """So many seconds of chance, and the reference beside them."""
+    chance = random.Random(seed)
     world.teach(seed)
     reference = Reference(world)
-    for second in range(120):
+    for second in range(seconds):
         world.age()
         ended = happen(chance, world, reference.votes)
         world.step()
         reference.step(ended)
-        assert_same(world, reference, (PAGE, TICKET, TECHNICAL, SLOW), f"seed {seed}, second {second}")
+        assert_same(world, reference, channels, f"seed {seed}, second {second}")
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_evidence_is_the_sum_over_votes(seed: int) -> None:
+    """By each vote's state and age, every second: R, the log-likelihood since the onset, and the onset."""
+    play(seed, World(), 120, (PAGE, TICKET, TECHNICAL, SLOW))
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_a_vote_whose_pane_closed_weighs_what_it_did(seed: int) -> None:
     """What still waits when its pane closes neither loses nor gains by that."""
-    chance, world = random.Random(seed), World(SHORT)
-    world.teach(seed)
-    reference = Reference(world)
-    for second in range(100):
-        world.age()
-        ended = happen(chance, world, reference.votes)
-        world.step()
-        reference.step(ended)
-        assert_same(world, reference, (PAGE, TICKET, TECHNICAL), f"seed {seed}, second {second}")
+    play(seed, World(SHORT), 100, (PAGE, TICKET, TECHNICAL))
 
 
 def waits(share: list[float], answered: list[float]) -> list[float]:

@@ -12,7 +12,7 @@ from detector.counting.tally import Tally
 from detector.judging.judge import Judge
 from detector.judging.outage import Change
 from detector.rehearsal.replay import Replay
-from tests.unit.test_evidence_outages import LIVE, START_MS, found, lines, pages, shops, usual
+from tests.unit.test_evidence_outages import LIVE, START_MS, found, handed_over, lines, pages, shops, usual
 
 
 def told(changes: list[Change]) -> list[tuple[str, str, str, str, str | None]]:
@@ -147,22 +147,8 @@ def test_growth_is_told_once_a_minute() -> None:
 
 def test_a_new_owner_knows_what_recovered() -> None:
     """A Judge restored between two stops of a bank links the second to the first, as the old one does."""
-    told: list[Tally] = []
-
-    def through(tally: Tally) -> Tally:
-        told.append(tally)
-        return tally
-
-    replay = Replay(LIVE, through=through, learned=usual())
-    replay.feed(lines(shops("bank:bnp all_red 5m 7m", "bank:bnp all_red 11m 12m"), 13 * 60_000))
-    judge = Judge(LIVE)
-    judge.begin_with(usual())
-    half = next(n for n, tally in enumerate(told) if tally.boundary_ms >= START_MS + 10 * 60_000)
-    before = [change for tally in told[:half] for change in judge.take(tally)]
+    day = lines(shops("bank:bnp all_red 5m 7m", "bank:bnp all_red 11m 12m"), 13 * 60_000)
+    before, old, new = handed_over(day, START_MS + 10 * 60_000)
     assert [change.type for change in before][-1] == "resolved"
-    restored = Judge.restore(judge.export())
-    for tally in told[:half]:
-        restored.refill(tally)
-    after = [change for tally in told[half:] for change in judge.take(tally)]
-    assert after == [change for tally in told[half:] for change in restored.take(tally)]
-    assert after[0].data.continues_id == before[0].data.outage_id
+    assert new == old
+    assert old[0].data.continues_id == before[0].data.outage_id

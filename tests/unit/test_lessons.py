@@ -67,7 +67,9 @@ def plain(judge: Judge) -> dict[str, Any]:
 
 def usual_of(judge: Judge, scope: str) -> tuple[float, float]:
     """Usual rate, and the votes it rests upon, at the boundary."""
-    node, known = judge.board.node_of(parse_scope(scope)), judge.board.signals.baseline
+    node = judge.board.node_of(parse_scope(scope))
+    judge.board.signals.renew()
+    known = judge.board.signals.baseline
     return float(known.usual[node]), float(known.votes[node])
 
 
@@ -154,6 +156,9 @@ def test_forgetting_begins_anew() -> None:
     rate, votes = usual_of(judge, "bank:bnp")
     assert votes == 10
     assert rate == pytest.approx(usual_of(judge, "platform")[0], abs=0.01)
+    known, node = judge.board.signals.baseline, judge.board.nodes.node_number[parse_scope("bank:bnp")]
+    on_trial = (known.hours, known.came, known.windows, known.answers)
+    assert all(not account[1, node].any() for account in on_trial), "nor is the hour before learned later"
     assert usual_of(judge, "bank:axa") == before[0]
     assert set(keys).isdisjoint(judge.learned().nodes)
     assert not np.array_equal(judge.board.signals.hazard.rate, before[1])

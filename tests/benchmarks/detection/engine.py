@@ -162,7 +162,7 @@ class Fleet:
             bars,
             s.time_ms,
             self.policy.pane_ms,
-            self.policy.horizon_ms + self.policy.grace_ms,
+            self.policy.open_ms,
         )
 
     def forget(self) -> None:
