@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from detector.judging.judge import Judge
-from detector.judging.signals import OtherVersion
+from detector.judging.state import OtherVersion
 from streams.errors import UserError
 from streams.reading import RECORDS_MAX, open_reader
 from streams.settings import Settings

@@ -22,7 +22,8 @@ from detector.judging import ring, streak
 from detector.judging.nodes import Nodes
 from detector.judging.recent import Sum, pane_sum, recent_sum, totals, window_sums
 from detector.judging.ring import DUE, END, NEWS
-from detector.judging.signals import OtherVersion, Signals
+from detector.judging.signals import Signals
+from detector.judging.state import OtherVersion
 from detector.judging.tree import Tree
 
 _ROWS = 4096
@@ -289,7 +290,7 @@ class Board:
         """Make room for new leaves and nodes; what is known keeps its number."""
         before = self.tree
         self.tree = self._tree()
-        leaves, nodes = len(self.nodes.leaves), len(self.nodes.scopes)
+        leaves, nodes = max(1, len(self.nodes.leaves)), len(self.nodes.scopes)
         if leaves > len(self.rows.head):
             self.rows = ring.more_rows(self.rows, max(leaves, 2 * len(self.rows.head)), 0)
         self.leaves = _lengthen(self.leaves, leaves, ring.make_leaves(leaves))
@@ -319,7 +320,7 @@ class Board:
         }
 
     def load(self, state: dict[str, Any]) -> None:
-        """Take an `export` back; the ring is filled again by `put`. Raises `signals.OtherVersion`."""
+        """Take an `export` back; the ring is filled again by `put`. Raises `OtherVersion`."""
         self.voters, self.merchants = state["room"]
         self.rows = ring.make_rows(1, self.ring_panes + 2, _ROWS, self.voters, self.merchants)
         self.fold = folding.make_fold(1, 0, self.voters, self.merchants)

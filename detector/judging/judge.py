@@ -24,6 +24,7 @@ from detector.judging.maintenance import Maintenances
 from detector.judging.outage import Change, Outage, ordinal_of
 from detector.judging.report import Report
 from detector.judging.sources import NOT_YET, Progress, Sources, State
+from detector.judging.state import VERSION, OtherVersion
 
 WINDOWS_MS = (3_600_000, 900_000, 300_000, 60_000)
 """The sliding windows, the longest first."""
@@ -166,6 +167,7 @@ class Judge:
     def export(self) -> dict[str, Any]:
         """The whole state except the ring and what still waits; plain values and bytes."""
         return {
+            "version": VERSION,
             "policy": self.policy.canonical(),
             "newest_start_ms": self.newest_start_ms,
             "board": self.board.export(),
@@ -178,15 +180,16 @@ class Judge:
 
     @classmethod
     def restore(cls, state: dict[str, Any]) -> Judge:
-        """The Judge that wrote `export`; `refill` gives it back its ring. Raises `signals.OtherVersion`."""
+        """The Judge that wrote `export`; `refill` gives it back its ring. Raises OtherVersion."""
+        if (version := state.get("version", 1)) != VERSION:
+            raise OtherVersion(f"a snapshot has version {VERSION}; got {version}")
         judge = cls(Policy.parse(state["policy"]))
         judge.newest_start_ms = state["newest_start_ms"]
         judge.board.load(state["board"])
         judge.sources.load(state["sources"])
         judge.lifecycle.load(state["lifecycle"])
         judge.maintenances.load(state["maintenances"])
-        if "lessons" in state:  # a snapshot without evidence may be older than they are
-            judge.lessons.load(state["lessons"])
+        judge.lessons.load(state["lessons"])
         judge._health.since = {key: (word, since_ms) for key, (word, since_ms) in state["health"].items()}
         return judge
 
@@ -199,14 +202,13 @@ class Judge:
         at = (record.term, record.boundary_ms)
         if mine is None or not mine.refilled < at <= (mine.term, mine.boundary_ms):
             return
-        if at <= mine.judged:
+        mine.refilled = at
+        if record.boundary_ms <= mine.judged.get(record.term, NOT_YET):
             with self.board.without_news():
                 self._put(mine, record, mine.refilled_ms)
-        else:
-            if mine.waiting and mine.waiting[-1].term < record.term:
-                mine.waiting.clear()
+            mine.refilled_ms = max(mine.refilled_ms, record.boundary_ms)
+        elif record.term == mine.term:
             mine.waiting.append(record)
-        mine.refilled, mine.refilled_ms = at, max(mine.refilled_ms, record.boundary_ms)
 
     def adopt(self, newest: Iterable[OutageData]) -> None:
         """The newest event of each outage on the outages topic. What is open there and is not found again by the

@@ -138,8 +138,7 @@ class Outage:
         """Take an `export` back."""
         kept = [KeptPane(**pane) for pane in state["kept"]]
         turn = None if state["turn"] is None else tuple(state["turn"])
-        left = [*state["left"], 0, 0][: len(nothing())]  # one of before orders were counted ends sooner
-        own = {"scope": parse_scope(state["scope"]), "cells": frozenset(state["cells"]), "kept": kept, "left": left}
+        own = {"scope": parse_scope(state["scope"]), "cells": frozenset(state["cells"]), "kept": kept}
         return cls(**{**state, **own, "turn": turn})
 
 

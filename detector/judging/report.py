@@ -73,7 +73,8 @@ class Report:
             error=int(counts[ERROR]), pending=int(counts[PENDING]),
             oldest_pending_s=None if age_ms is None else age_ms / 1000, votes=int(counts[_VOTES]),
             merchants=max(bad_merchants(self.lately.newest.values(), leaves), int(board.found.merchants[outage.node])),
-            baseline_rate=usual, return_period_s=outage.return_period_s, lower_bound=outage.lower_bound,
+            baseline_rate=_said(usual), return_period_s=_said(outage.return_period_s),
+            lower_bound=_said(outage.lower_bound),
         )  # fmt: skip
 
     def _impact(self, outage: Outage, evidence: Evidence) -> Impact | None:
@@ -137,3 +138,8 @@ class Report:
             for node in (decided >= WORKING_DECIDED_MIN).nonzero()[0].tolist()
             if counts[node, _APPROVED] >= WORKING_RATE_MIN * decided[node]
         }
+
+
+def _said(figure: float | None) -> float | None:
+    """As many digits as are the same whichever source was counted first: sums of floats have an order."""
+    return None if figure is None else float(f"{figure:.6g}")

@@ -42,12 +42,6 @@ HOURLY_MIN = 2.0
 """A scope of which fewer votes an hour are expected does not stall alone."""
 
 _KEPT = ("flow", "hazard", "baseline", "evidence", "recovery", "due", "technical")
-VERSION = 5
-"""Of what a snapshot keeps of the statistics. Raise it with every change of an array, or of what one means."""
-
-
-class OtherVersion(ValueError):
-    """A snapshot was written by another version of Pastille, whose statistics are others."""
 
 
 class Signals:
@@ -184,7 +178,6 @@ class Signals:
         self.renew()
         groups = {name: getattr(self, name) for name in _KEPT}
         return {
-            "version": VERSION,
             "time_ms": self.time_ms,
             "began_ms": self.began_ms,
             "frozen_ms": self.frozen_ms.tobytes(),
@@ -193,9 +186,7 @@ class Signals:
         }
 
     def load(self, state: dict[str, Any]) -> None:
-        """Take an `export` back; leaves and nodes are those of then. Raises OtherVersion."""
-        if (version := state.get("version", 1)) != VERSION:
-            raise OtherVersion(f"a snapshot's statistics have version {VERSION}; got {version}")
+        """Take an `export` back; leaves and nodes are those of then."""
         self.frozen_ms = np.frombuffer(state["frozen_ms"], np.int64).copy()
         self.time_ms, self.began_ms = state["time_ms"], state["began_ms"]
         self.flags[:] = np.frombuffer(state["flags"], np.uint8)

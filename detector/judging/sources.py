@@ -19,6 +19,8 @@ from detector.counting.tally import Layout, Source, Tally
 
 NOT_YET = -1
 """No boundary, no term."""
+TERMS_MAX = 64
+"""So many of a source's terms are told apart when the hour before a snapshot is re-read."""
 
 
 class State(Enum):
@@ -40,14 +42,21 @@ class Progress:
     boundary_ms: int = NOT_YET
     applied_ms: int = NOT_YET
     """The newest boundary of any term that was judged: what was closed at it is closed for this source."""
-    judged: tuple[int, int] = (NOT_YET, NOT_YET)
-    """(term, boundary) of the newest record that was judged."""
+    judged: dict[int, int] = field(default_factory=dict)
+    """The newest boundary of each term that was judged, of the newest terms: what an older term said above it was
+    dropped, not judged."""
     offset: int = NOT_YET
     refilled: tuple[int, int] = (NOT_YET, NOT_YET)
     """(term, boundary) of the newest record that was re-read after a restart."""
     refilled_ms: int = NOT_YET
     """The newest boundary of any term among these."""
     waiting: deque[Tally] = field(default_factory=deque)
+
+    def note_judged(self, tally: Tally) -> None:
+        """A record of its was judged."""
+        self.judged[tally.term] = tally.boundary_ms
+        if len(self.judged) > TERMS_MAX:
+            del self.judged[min(self.judged)]
 
 
 class Sources:
@@ -127,7 +136,7 @@ class Sources:
                 tally = mine.waiting.popleft()
                 yield mine, tally
                 mine.applied_ms = max(mine.applied_ms, tally.boundary_ms)
-                mine.judged = (tally.term, tally.boundary_ms)
+                mine.note_judged(tally)
                 mine.offset = max(mine.offset, tally.offset)
 
     def closed_ms(self) -> int:
@@ -147,14 +156,14 @@ class Sources:
         """What a snapshot keeps: all but what waits."""
         return [
             [source.feed, source.partition, mine.number, mine.state.value, mine.term, mine.boundary_ms,
-             mine.applied_ms, list(mine.judged), mine.offset]
+             mine.applied_ms, list(mine.judged.items()), mine.offset]
             for source, mine in self.by_source.items()
         ]  # fmt: skip
 
     def load(self, state: list[list[Any]]) -> None:
         """Take an `export` back."""
         for feed, partition, number, word, term, boundary_ms, applied_ms, judged, offset in state:
-            progress = Progress(number, State(word), term, boundary_ms, applied_ms, tuple(judged), offset)
+            progress = Progress(number, State(word), term, boundary_ms, applied_ms, dict(judged), offset)
             self._add(Source(feed, partition), progress)
 
     def _lay_out(self, layout: Layout) -> None:

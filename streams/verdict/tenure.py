@@ -20,8 +20,8 @@ from detector.contracts.scope import Scope
 from detector.counting.tally import Marker, Source, Tally
 from detector.judging.judge import Judge
 from detector.judging.outage import Change, Outage
-from detector.judging.signals import OtherVersion
 from detector.judging.sources import State
+from detector.judging.state import OtherVersion
 from streams.settings import Settings
 from streams.verdict.outbox import Outbox
 from streams.verdict.snapshot import Snapshot, newest

@@ -41,9 +41,7 @@ DAYS: dict[str, Callable[[], list[bytes]]] = {
     "acquirer_day1": lambda: recorded("acquirer_day1", "acquirer"),
     "bank_0303": lambda: recorded("bank_0303", "bank"),
 }
-_ALONE = 'evidence.mode = "off"\n'
-"""By the operator's rules alone."""
-_QUICK = _ALONE + "min_merchants = 1\n[answer_s]\ndefault = 15\n" + "".join(
+_QUICK = "min_merchants = 1\n[answer_s]\ndefault = 15\n" + "".join(
     f"[{kind}]\nafter_s = 20\nvoters = 5\n" for kind in ("all_red", "all_pending")
 )
 POLICIES = {"acquirer_day1": _QUICK, "bank_0303": _QUICK}
@@ -62,7 +60,7 @@ class Expected:
 @cache
 def replayed(day: str) -> Expected:
     """The day through replay, with as many sources as the topics have partitions."""
-    lines, replay = DAYS[day](), Replay(load_policy(POLICIES.get(day, _ALONE)), SOURCES)
+    lines, replay = DAYS[day](), Replay(load_policy(POLICIES.get(day, "")), SOURCES)
     found = [change for at in range(0, len(lines), FEED_LINES) for change in replay.feed(lines[at : at + FEED_LINES])]
     found += replay.finish()
     changes = [(change.type, comparable(change.data.model_dump(mode="json"))) for change in found]
@@ -127,5 +125,5 @@ def test_a_killed_worker_changes_nothing(kafka: EmbeddedKafka, tmp_path: Path, d
 def options(folder: Path, day: str) -> list[str]:
     """The worker's arguments for a day."""
     policy = folder / "policy.toml"
-    policy.write_text(POLICIES.get(day, _ALONE))
+    policy.write_text(POLICIES.get(day, ""))
     return ["--from", "earliest", "--policy", str(policy)]

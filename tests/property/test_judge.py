@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 
-from detector.contracts.policy import Rule
-from detector.counting.tally import Source, decode, encode
+from detector.contracts.policy import EvidenceRules, Rule
+from detector.counting.tally import Source, Tally, decode, encode
 from detector.judging.judge import Judge
 from detector.judging.streak import BREACH
 from tests.alone import alone
@@ -15,6 +16,7 @@ from tests.property.dumb_judge import Payment, history, read, tally
 
 LEAVES = [(bank, method) for bank in ("axa", "bnp") for method in ("card", "pix", "boleto")]
 START_MS = 1_700_000_000_000
+LAYOUT = {"default": 2}
 POLICY = alone(
     ring_ms=60_000, horizon_ms=60_000, grace_ms=5_000, wait_ms=10_000, all_red=Rule(30_000, 4),
     all_pending=Rule(40_000, 5), answers={"default": 20_000, "boleto": -1},
@@ -98,3 +100,47 @@ def test_a_restored_judge_goes_on(seed: int) -> None:
     found = [change for record in log[cut:] for change in second.take(record)]
     assert expected == found, f"seed {seed}, cut {cut}"
     assert [record.model_dump() for record in first.health()] == [record.model_dump() for record in second.health()]
+
+
+def moved(payments: list[Payment], chance: random.Random) -> list[Tally]:
+    """The log of two sources of which the second lags by minutes: meanwhile the first gets a new owner, who says again
+    what the Judge has taken and not yet judged."""
+    ahead, behind = split(payments, 2)
+    ends_s = 500
+    first_s, lag_s = chance.randrange(200, 400), chance.randrange(60, 190)
+    again_s = chance.randrange(first_s - lag_s, first_s)
+    log = told(ahead, 0, range(1, first_s)) + told(behind, 1, range(1, first_s - lag_s))
+    since_ms = START_MS + again_s * 1_000 - POLICY.open_ms
+    snapshot = tally(POLICY, ahead, Source("default", 0), LAYOUT, START_MS + again_s * 1_000, since_ms)
+    log.append(replace(snapshot, term=2, first_pane=since_ms // POLICY.pane_ms))
+    log += [replace(record, term=2) for record in told(ahead, 0, range(again_s + 1, ends_s))]
+    return log + told(behind, 1, range(first_s - lag_s, ends_s))
+
+
+def told(payments: list[Payment], number: int, seconds: range) -> list[Tally]:
+    """A source's records, one a second."""
+    source, ends_ms = Source("default", number), [START_MS + at_s * 1_000 for at_s in seconds]
+    return [tally(POLICY, payments, source, LAYOUT, end_ms, end_ms - 1_000) for end_ms in ends_ms]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_restored_judge_goes_on_after_owners_moved(seed: int) -> None:
+    """Restored at any offset the Judge ends with the same outages and the same statistics, to the bit: what was never
+    judged before, since a newer term says it again, is news."""
+    chance = random.Random(seed)
+    policy = replace(POLICY, evidence=EvidenceRules(mode="live"))
+    log = moved(history(chance, POLICY, LEAVES[:4], 500_000, START_MS), chance)
+    cuts = {0, 1, *chance.sample(range(len(log)), 6)}
+    straight, often = Judge(policy), Judge(policy)
+    expected, found = [], []
+    for at, record in enumerate(log):
+        if at in cuts:
+            often = Judge.restore(often.export())
+            for before in log[:at]:
+                often.refill(before)
+        expected += straight.take(record)
+        found += often.take(record)
+        assert found == expected, f"seed {seed}, record {at}, restored at {sorted(cuts)}"
+    signals = [judge.export()["board"]["signals"] for judge in (straight, often)]
+    assert signals[0] == signals[1], f"seed {seed}, restored at {sorted(cuts)}"
+    assert expected or seed

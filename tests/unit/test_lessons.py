@@ -19,7 +19,7 @@ from detector.judging.judge import Judge
 from detector.judging.learned import Learned, from_plain, packed, to_plain
 from detector.judging.lessons import forgetting, learned_by, lessons_of
 from detector.judging.outage import Change
-from detector.judging.signals import OtherVersion
+from detector.judging.state import OtherVersion
 from detector.rehearsal.replay import Replay
 from tests.unit.test_evidence_outages import FAULT_MS, LIVE, START_MS, lines, shops, usual
 from tests.unit.test_judge import T0, tally
@@ -206,16 +206,15 @@ def test_a_person_is_asked_once_after_a_day() -> None:
     assert all(23 <= (at_ms - T0) / 3_600_000 <= 26 for _, at_ms in found[0])
 
 
-def test_a_snapshot_of_other_statistics_is_refused() -> None:
+def test_a_snapshot_of_another_version_is_refused() -> None:
     """Its arrays mean something else: whoever restores is told, and judges the log anew."""
     judge = Judge(LIVE)
     taken(judge, list(told()[:20]))
     state = judge.export()
-    signals = state["board"].pop("signals")
-    unversioned = {key: value for key, value in signals.items() if key != "version"}
-    for other in ({**signals, "version": 99}, unversioned):
-        with pytest.raises(OtherVersion, match="have version 5; got"):
-            Judge.restore({**state, "board": {**state["board"], "signals": other}})
+    unversioned = {key: value for key, value in state.items() if key != "version"}
+    for other in ({**state, "version": 99}, unversioned):
+        with pytest.raises(OtherVersion, match="has version 6; got"):
+            Judge.restore(other)
     arrays = {**state["board"]["arrays"], "fold": state["board"]["arrays"]["fold"][:-1]}
     with pytest.raises(OtherVersion, match="fold has 18 arrays; got 17"):
         Judge.restore({**state, "board": {**state["board"], "signals": None, "arrays": arrays}})
