@@ -99,17 +99,13 @@ class Arrivals:
     """The largest shops beside all others; the open panes hold the votes of `minutes` minutes."""
 
     def __init__(self, minutes: int) -> None:
-        self.at_ms = -1
         self.shops: dict[str, Shop] = {}
-        self._minutes = max(1, minutes)
+        self.minutes = minutes
 
-    def step(self, details: Collection[Details], at_ms: int, rows_max: int) -> bool:
-        """Take what all sources tell at a time, at most `rows_max` pairs of leaf and shop each; whether it was due."""
-        if self.at_ms >= 0 and at_ms // STEP_MS <= self.at_ms // STEP_MS:
-            return False
-        self.at_ms = at_ms
+    def step(self, details: Collection[Details], at_ms: int, rows_max: int) -> None:
+        """Take what all sources tell at a full minute, at most `rows_max` pairs of leaf and shop each."""
         held, leaves, cut = _held(details, rows_max)
-        everybody, row = sum(held.values()), at_ms // STEP_MS % self._minutes
+        everybody, row = sum(held.values()), at_ms // STEP_MS % self.minutes
         for name, shop in self.shops.items():
             told, seen = leaves.get(name, 0), held.get(name, 0.0)
             peers = everybody - seen
@@ -118,14 +114,13 @@ class Arrivals:
                 shop.learn(peers)
                 shop.leaves = max(shop.leaves * _KEEP, told)
         self._choose(held)
-        return True
 
     def _choose(self, held: Mapping[str, float]) -> None:
         """Watch the largest that are not watched yet, while there is room; a shop that is long gone makes some."""
         self.shops = {name: shop for name, shop in self.shops.items() if shop.own >= 1.0 or name in held}
         new = sorted((name for name in held if name not in self.shops), key=lambda name: (-held[name], name))
         for name in new[: SHOPS_MAX - len(self.shops)]:
-            self.shops[name] = Shop(_nothing(self._minutes))
+            self.shops[name] = Shop(_nothing(self.minutes))
 
     def past(self, bar_s: float) -> dict[str, Shop]:
         """The shops whose bar is passed."""
@@ -133,11 +128,10 @@ class Arrivals:
 
     def export(self) -> dict[str, Any]:
         """What a snapshot keeps."""
-        return {"at_ms": self.at_ms, "shops": {name: asdict(shop) for name, shop in self.shops.items()}}
+        return {"shops": {name: asdict(shop) for name, shop in self.shops.items()}}
 
     def load(self, state: dict[str, Any]) -> None:
         """Take an `export` back."""
-        self.at_ms = state["at_ms"]
         self.shops = {name: Shop(**shop) for name, shop in state["shops"].items()}
 
 

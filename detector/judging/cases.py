@@ -12,7 +12,7 @@ import numpy as np
 from detector.contracts.scope import Scope
 from detector.counting.columns import Int64s
 from detector.judging import shops
-from detector.judging.arrivals import STEP_MS, Arrivals
+from detector.judging.arrivals import STEP_MS, Arrivals, Shop
 from detector.judging.board import Board
 from detector.judging.course import Course
 from detector.judging.evidence import SLOW, STALL, forget
@@ -33,14 +33,14 @@ class Cases:
         self.board = board
         self.lately = lately
         self._course = Course(board)
-        self.arrivals = Arrivals(round(board.policy.open_ms / STEP_MS))
+        self.arrivals = Arrivals(self._open_minutes)
 
     def findings(self, outages: Iterable[Outage]) -> list[Finding]:
         """What the evidence names now, beside the open outages; nothing between two askings."""
         board = self.board
         if not board.has_evidence:
             return []
-        stalled = list(self._shops_that_stall()) if self.arrivals.at_ms == board.boundary_ms else []
+        stalled = list(self._shops_that_stall()) if board.boundary_ms % STEP_MS == 0 else []
         if not board.signals.flags.any() or (not board.signals.changed and board.boundary_ms % AGAIN_MS):
             return stalled
         blamed = {merchant for outage in outages
@@ -52,16 +52,33 @@ class Cases:
                 self._forget(self._nodes_of(finding.cells))
         return found + stalled
 
-    def arrive(self, sources: int) -> None:
-        """The details of the boundary have come in, of so many sources as there are; what is not whole says nothing."""
+    def next_minute_ms(self, never: int) -> int:
+        """When shops that stall are looked for next: at every full minute, whether counts come in at it or not."""
+        return (self.board.boundary_ms // STEP_MS + 1) * STEP_MS if self.board.has_evidence else never
+
+    def arrive(self, sources: int) -> bool:
+        """All details up to the boundary have come in, of so many sources as there are; what is not whole says nothing.
+        Whether a shop stalls, where that was due."""
         board, newest = self.board, self.lately.newest
-        if board.has_evidence and not board.signals.sources_away and len(newest) >= sources:
+        if board.boundary_ms % STEP_MS or not board.has_evidence:
+            return False
+        if self.arrivals.minutes != self._open_minutes:  # a new policy's: windows of another length say other things
+            self.arrivals = Arrivals(self._open_minutes)
+        if newest and not board.signals.sources_away and len(newest) >= sources:
             self.arrivals.step(newest.values(), board.boundary_ms, board.policy.merchants_detail_max)
+        return any(True for _ in self._shops_past())
+
+    @property
+    def _open_minutes(self) -> int:
+        return max(1, round(self.board.policy.open_ms / STEP_MS))
+
+    def _shops_past(self) -> Iterable[tuple[str, Shop]]:
+        return self.arrivals.past(self.board.policy.evidence.page_years * YEAR_S).items()
 
     def _shops_that_stall(self) -> Iterator[Finding]:
         """They wait for the morning: a shop that is closed looks the same."""
         every = frozenset(range(len(self.board.nodes.leaves)))
-        for name, shop in self.arrivals.past(self.board.policy.evidence.page_years * YEAR_S).items():
+        for name, shop in self._shops_past():
             onset_ms, down = shop.onset_ms or self.board.boundary_ms, (shop.seen, shop.usual)
             scope = Scope((("merchant", name),))
             yield Finding(scope, STALL, "stall", "warning", onset_ms, shop.m, None, None, every, down)
@@ -100,6 +117,8 @@ class Cases:
     def _is_well(self, outage: Outage, merchant: str) -> bool:
         """A shop is well once its payments have come, or been approved, again for as long as a scope's."""
         board = self.board
+        if board.boundary_ms % AGAIN_MS:
+            return False
         if not self._looks_well(outage, merchant):
             outage.hold_ms = None
         elif outage.hold_ms is None:

@@ -102,7 +102,7 @@ class Judge:
         self._age()
         if is_next:
             self.board.weigh()
-            self.lifecycle.cases.arrive(len(self.sources.by_source))
+            self._arrive()
         return self._judge() if boundary_ms == self.time_ms else []
 
     def _coast(self, until_ms: int) -> list[Change]:
@@ -114,12 +114,16 @@ class Judge:
         while self.time_ms < until_ms:
             due_ms = min(self.board.next_due_ms(), self.lifecycle.next_due_ms())
             boundary_ms = max(-(-due_ms // step_ms) * step_ms, self.time_ms + step_ms)
-            reached_ms, tells = self.board.coast(min(boundary_ms, until_ms))
+            stop_ms = min(boundary_ms, until_ms, self.lifecycle.cases.next_minute_ms(until_ms))
+            reached_ms, tells = self.board.coast(stop_ms)
             self._move_to(reached_ms)
             self._age()
-            if tells or reached_ms == boundary_ms:
+            if self._arrive() or tells or reached_ms == boundary_ms:
                 changes += self._judge()
         return changes
+
+    def _arrive(self) -> bool:
+        return self.lifecycle.cases.arrive(len(self.sources.by_source))
 
     def _judge(self) -> list[Change]:
         changes = self.lifecycle.judge(self.board.evaluate())
