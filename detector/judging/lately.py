@@ -11,9 +11,10 @@ Does not know who is to blame.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from itertools import pairwise
-from typing import NamedTuple
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -30,6 +31,7 @@ SPAN_MS = 3_600_000
 FINE_MS, STEP_MS = 60_000, 30_000
 """All that was told in the last minute is kept, of the time before the last in each half."""
 NAMES_MAX = 65_536
+_Name = TypeVar("_Name", Leaf, str)
 
 
 class Held(NamedTuple):
@@ -41,12 +43,58 @@ class Held(NamedTuple):
     counts: Int32s  # [row, approved red technical]
 
 
+class Told:
+    """What one source held: every time of the last minute, and the last time in each half minute of the hour."""
+
+    def __init__(self) -> None:
+        self._coarse: deque[Held] = deque()
+        self._fine: deque[Held] = deque()
+
+    def __iter__(self) -> Iterator[Held]:
+        return chain(self._coarse, self._fine)
+
+    def __len__(self) -> int:
+        return len(self._coarse) + len(self._fine)
+
+    def add(self, held: Held) -> None:
+        """The newest; what is not needed beside it goes."""
+        coarse, fine = self._coarse, self._fine
+        fine.append(held)
+        while fine[0].at_ms <= held.at_ms - FINE_MS:
+            past = fine.popleft()
+            if past.at_ms // STEP_MS != fine[0].at_ms // STEP_MS:
+                coarse.append(past)
+        while coarse and (coarse[1] if len(coarse) > 1 else fine[0]).at_ms <= held.at_ms - SPAN_MS:
+            coarse.popleft()
+
+    def weighted(self, onset_ms: int, open_ms: int) -> Iterator[tuple[Held, float]]:
+        """How often what was held at each moment counts in what came since the onset."""
+        end = self._fine[-1]
+        yield end, 1.0
+        while (earlier := self._held_at(end.at_ms - open_ms)) is not None and earlier.at_ms > onset_ms:
+            end = earlier
+            yield end, 1.0
+        onset = self._held_at(onset_ms)
+        if onset is not None and end.at_ms - onset.at_ms < open_ms:
+            yield onset, (end.at_ms - onset.at_ms) / open_ms - 1.0
+
+    def _held_at(self, at_ms: int) -> Held | None:
+        """What was told last by then."""
+        return next((held for held in chain(reversed(self._fine), reversed(self._coarse)) if held.at_ms <= at_ms), None)
+
+    def renumber(self, moved: Int32s) -> None:
+        """Merchants have other numbers from now on."""
+        self._coarse, self._fine = (
+            deque(held._replace(merchant=moved[held.merchant]) for held in some) for some in (self._coarse, self._fine)
+        )
+
+
 class Lately:
     """Of every source what it told; `newest` is the last of it as it came."""
 
     def __init__(self) -> None:
         self.newest: dict[Source, Details] = {}
-        self._told: dict[Source, list[Held]] = {}
+        self._told: dict[Source, Told] = {}
         self._leaves: dict[Leaf, int] = {}
         self._merchants: dict[str, int] = {}
 
@@ -57,13 +105,9 @@ class Lately:
             self._forget_names()
         leaves = _numbered(self._leaves, details.leaves)
         merchants = _numbered(self._merchants, details.merchants)
-        held = Held(
-            boundary_ms, leaves[details.merchant_leaf], merchants[details.merchant],
-            np.column_stack((details.merchant_counts[:, [APPROVED, RED]], _technical(details))),
-        )  # fmt: skip
-        told = [*self._told.get(source, []), held]
-        kept = [one for one, following in pairwise(told) if _is_kept(one.at_ms, following.at_ms, boundary_ms)]
-        self._told[source] = [*kept, held]
+        counts = np.column_stack((details.merchant_counts[:, [APPROVED, RED]], _technical(details)))
+        held = Held(boundary_ms, leaves[details.merchant_leaf], merchants[details.merchant], counts)
+        self._told.setdefault(source, Told()).add(held)
 
     def since(self, onset_ms: int, leaves: Collection[Leaf], open_ms: int) -> Mapping[str, Float64s]:
         """Approved and refused payments of each merchant in the leaves since about `onset_ms`, by name."""
@@ -82,15 +126,18 @@ class Lately:
     def _since(self, onset_ms: int, leaves: Collection[Leaf], open_ms: int) -> Mapping[str, Float64s]:
         wanted = np.zeros(len(self._leaves) + 1, np.bool_)
         wanted[[self._leaves[leaf] for leaf in leaves if leaf in self._leaves]] = True
-        came = np.zeros((len(self._merchants), 3))
+        names, merchants = list(self._merchants), [np.zeros(0, np.int32)]
+        counts: list[Float64s] = [np.zeros((0, 3))]
         for told in self._told.values():
-            for held, weight in _weighted(told, onset_ms, open_ms):
+            for held, weight in told.weighted(onset_ms, open_ms):
                 rows = wanted[held.leaf]
-                np.add.at(came, held.merchant[rows], weight * held.counts[rows])
+                merchants.append(held.merchant[rows])
+                counts.append(np.multiply(held.counts[rows], weight))
+        of, weights = np.concatenate(merchants), np.concatenate(counts)
+        came = np.stack([np.bincount(of, column, len(names)) for column in weights.T], axis=1)
         came = np.maximum(came, 0.0)
-        names = list(self._merchants)
-        some = sorted(names[number] for number in np.flatnonzero(came.any(axis=1)))
-        return {name: came[self._merchants[name]] for name in some}
+        some = sorted((names[number], number) for number in np.flatnonzero(came.any(axis=1)).tolist())
+        return {name: came[number] for name, number in some}
 
     def _forget_names(self) -> None:
         """Only those that are still held keep a number."""
@@ -99,8 +146,8 @@ class Lately:
         moved = np.zeros(len(self._merchants), np.int32)
         moved[[self._merchants[name] for name in names]] = np.arange(len(names))
         self._merchants = {name: number for number, name in enumerate(names)}
-        for source, told in self._told.items():
-            self._told[source] = [held._replace(merchant=moved[held.merchant]) for held in told]
+        for told in self._told.values():
+            told.renumber(moved)
 
 
 def counts_of(details: Iterable[Details], leaves: Collection[Leaf]) -> Mapping[str, Int64s]:
@@ -120,29 +167,9 @@ def _technical(details: Details) -> Int32s:
     return told if len(told) else np.zeros(len(details.merchant), np.int32)
 
 
-def _weighted(told: list[Held], onset_ms: int, open_ms: int) -> Iterator[tuple[Held, float]]:
-    """How often what was held at each moment counts in what came since the onset."""
-    end = told[-1]
-    yield end, 1.0
-    while (earlier := _held_at(told, end.at_ms - open_ms)) is not None and earlier.at_ms > onset_ms:
-        end = earlier
-        yield end, 1.0
-    onset = _held_at(told, onset_ms)
-    if onset is not None and end.at_ms - onset.at_ms < open_ms:
-        yield onset, (end.at_ms - onset.at_ms) / open_ms - 1.0
-
-
-def _held_at(told: list[Held], at_ms: int) -> Held | None:
-    """What was told last by then."""
-    return next((held for held in reversed(told) if held.at_ms <= at_ms), None)
-
-
-def _is_kept(at_ms: int, following_ms: int, now_ms: int) -> bool:
-    """Whether what was told is still needed."""
-    is_last = at_ms // STEP_MS != following_ms // STEP_MS
-    return at_ms > now_ms - FINE_MS or (is_last and following_ms > now_ms - SPAN_MS)
-
-
-def _numbered(known: dict[Leaf, int] | dict[str, int], names: Iterable[Leaf] | Iterable[str]) -> Int32s:
+def _numbered(known: dict[_Name, int], names: Sequence[_Name]) -> Int32s:
     """The numbers of names; new ones get the next."""
-    return np.array([known.setdefault(name, len(known)) for name in names] or [0], np.int32)  # type: ignore[arg-type]  # both are of one kind
+    numbers = list(map(known.get, names))
+    if None in numbers:
+        numbers = [known.setdefault(name, len(known)) for name in names]
+    return np.array(numbers or [0], np.int32)
