@@ -311,10 +311,9 @@ class Reference:
         """Raises ValueError for a time that is none."""
         occurred_at = epoch_ms(event.occurred_at)
         names = self._names
-        leaf = NONE
-        if event.bank is not None and event.method is not None:
-            values = tuple(getattr(event, dimension, None) or ABSENT for dimension in self._policy.dimensions)
-            leaf = names.leaf(values)
+        said = [getattr(event, dimension, None) for dimension in self._policy.dimensions]
+        values = tuple(value for value in said if value is not None)
+        leaf = names.leaf(values) if len(values) == len(said) else NONE
         row = Row(
             kind=ORDER_KINDS[event.status],
             status=PENDING,

@@ -18,11 +18,9 @@ from detector.contracts.words import AMOUNT_MAX
 from detector.counting.columns import NONE, PAYMENT, PENDING, Int32s, Int64s, UInt8s, UInt64s
 from detector.counting.fields import (
     AMOUNT,
-    BANK,
     CODE,
     CURRENCY,
     MERCHANT_ID,
-    METHOD,
     OCCURRED_AT,
     ORDER_REQUIRED,
     ORDER_TEXTS,
@@ -78,7 +76,6 @@ _OTHERS_MAX = 32
 
 _ABSENT, _UNKNOWN, _LEAF_SEED = np.uint64(hash_text(ABSENT)), np.uint64(hash_text(UNKNOWN)), np.uint64(LEAF_SEED)
 _0 = np.uint64(0)
-_CHOSEN = 1 << BANK | 1 << METHOD
 _UPPER_A, _UPPER_Z = ord("A"), ord("Z")
 _UPPER = 0xDF  # takes the bit off that makes an ASCII letter small
 _FIRST_OF_C1, _LAST_OF_C1 = 0xC2, 0x9F
@@ -283,10 +280,14 @@ def settle_leaves(
     keys: UInt64s, numbers: Int32s, otherwise: int, dimensions: Int64s, masks: Int64s, hashes: UInt64s, kind: UInt8s,
     leaf: Int32s, fate: UInt8s,
 ) -> None:  # fmt: skip
-    """Number the leaves; an order without bank or method has none. `dimensions[place]` are fields."""
+    """Number the leaves. `dimensions[place]` are fields; an order that lacks one of them does not say where it will be
+    paid, and has none."""
+    chosen = 0
+    for place in range(len(dimensions)):
+        chosen |= 1 << dimensions[place]
     for row in range(len(fate)):
         leaf[row] = NONE
-        if fate[row] != TAKEN or (kind[row] != PAYMENT and masks[TEXTS, row] & _CHOSEN != _CHOSEN):
+        if fate[row] != TAKEN or (kind[row] != PAYMENT and masks[TEXTS, row] & chosen != chosen):
             continue
         key = _LEAF_SEED
         for place in range(len(dimensions)):

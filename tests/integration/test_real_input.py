@@ -45,7 +45,7 @@ _QUICK = "min_merchants = 1\n[answer_s]\ndefault = 15\n" + "".join(
     f"[{kind}]\nafter_s = 20\nvoters = 5\n" for kind in ("all_red", "all_pending")
 )
 POLICIES = {"acquirer_day1": _QUICK, "bank_0303": _QUICK}
-"""Quick, since a day without an outage proves little; `bank_0303` has none all the same: its failures leak."""
+"""Quick, so that the operator's rules find something beside the evidence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +91,11 @@ def assert_same(got: list[Change], expected: list[Change]) -> None:
     assert len(got) == len(expected), [(type_, data["scope"]) for type_, data in got[len(expected) :]]
 
 
-@pytest.mark.parametrize("day", DAYS)
+@pytest.mark.parametrize("day", ["made_day", "bank_0303"])
 def test_two_workers_write_what_replay_finds(kafka: EmbeddedKafka, tmp_path: Path, day: str) -> None:
     """A day read as fast as it goes gives the outage events of `pastille replay --sources 8`, each once."""
     lines, expected = DAYS[day](), replayed(day)
-    assert expected.changes or day == "bank_0303"
+    assert expected.changes
     with Stage(kafka, SOURCES, clock="events") as stage:
         stage.send(lines)
         workers = [stage.worker(*options(tmp_path, day)) for _ in range(2)]
