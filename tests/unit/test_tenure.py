@@ -46,7 +46,7 @@ def rebuilt(version: int | None) -> tuple[tenure.Tenure, Judge]:
         judge.take(record)
     state = judge.export()
     if version is not None:
-        state["board"]["signals"]["version"] = version
+        state["version"] = version
     kept = Snapshot(7, HALF, 0, judge.time_ms, msgspec.msgpack.encode(state))
     outbox: Any = SimpleNamespace(written=Written(), write=_write)
     reader: Any = FakeReader()
