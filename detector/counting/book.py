@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detector.contracts.policy import Policy
+from detector.counting.ages import BINS
 from detector.counting.columns import NONE, Int32s, Int64s, UInt8s, UInt64s
 from detector.counting.index import new_slots, refill, rehash
 from detector.counting.names import Names
@@ -54,8 +55,9 @@ ORDER_EVENT = _record(
     ("leaf", "i4"), ("row", "i4"), ("next", "i4"), ("kind", "u1"),
 )  # fmt: skip
 LATE = _record(
-    ("key", "u8"), ("record", "u8"), ("start", "i8"), ("cell", "i4"), ("next", "i4"), ("leaf", "i4"), ("status", "u1")
-)
+    ("key", "u8"), ("record", "u8"), ("start", "i8"), ("cell", "i4"), ("next", "i4"), ("leaf", "i4"), ("status", "u1"),
+    ("age", "u1"),  # its bin, see `ages`
+)  # fmt: skip
 GROUP = _record(("key", "u8"), ("rows", "i4"), ("vote", "i4"))
 MERCHANT = _record(
     ("key", "u8"), ("merchant", "u8"), ("leaf", "i4"),
@@ -78,7 +80,7 @@ STATE = _record(*((name, "i8") for name in (
     "next_ms", "watermark_ms", "log_time_ms", "noted_ms", "flush", "newest_start_ms", "offset", "first_pane",
     "first_block", "swept", "releasing", "details_due_ms", "details_changed", "orders_seen",
     # the cut that was made last
-    "cut_hashes", "cut_leaves", "cut_snapshot",
+    "cut_hashes", "cut_leaves", "cut_ages", "cut_snapshot",
     "detail_leaves", "detail_names", "detail_codes", "detail_merchant_rows", "detail_code_rows",
     # how full the tables are; `full` says that one must grow
     "full", "rows", "row_free", "indexed", "cells", "cell_free", "orders", "order_free", "order_events",
@@ -108,6 +110,7 @@ class Told(NamedTuple):
     detail_codes: int
     detail_merchant_rows: int
     detail_code_rows: int
+    ages: int
 
 
 class Book(NamedTuple):
@@ -144,9 +147,11 @@ class Book(NamedTuple):
     out_counts: Int32s  # [cell, 6 counts 6 votes 5 late technical 4 orders]
     out_lengths: UInt8s
     out_hashes: UInt64s
+    out_ages: UInt8s  # of the late answers, see `tally.Cells`
     out_leaves: Int32s  # the leaves of the cut, as they are numbered in it
     leaf_mark: Int32s  # leaf_mark[leaf]: its number in the cut, NONE outside
     smallest: UInt64s  # scratch: smallest[kind, n]
+    late_bins: Int32s  # scratch: late_bins[approved refused, bin]
     told: Int64s  # what `Told` names, of the last cut
     picked: Int32s  # scratch: places of a table, those that count most
     ranks: UInt64s  # scratch: how much these count
@@ -180,8 +185,9 @@ def new_book(policy: Policy, names: Names) -> Book:
         code_hash=np.zeros(16, np.uint64), rule=_rule(policy), state=np.zeros(1, STATE),
         out_cells=np.zeros((256, 3), np.int64), out_counts=np.zeros((256, OUT_COUNTS), np.int32),
         out_lengths=np.zeros((256, 5), np.uint8), out_hashes=np.zeros(256 * 5 * widest, np.uint64),
-        out_leaves=np.zeros(16, np.int32), leaf_mark=np.full(16, NONE, np.int32),
-        smallest=np.zeros((5, widest), np.uint64), told=np.zeros(len(Told._fields), np.int64),
+        out_ages=np.zeros(1024, np.uint8), out_leaves=np.zeros(16, np.int32), leaf_mark=np.full(16, NONE, np.int32),
+        smallest=np.zeros((5, widest), np.uint64), late_bins=np.zeros((2, BINS), np.int32),
+        told=np.zeros(len(Told._fields), np.int64),
         picked=np.zeros(limit, np.int32), ranks=np.zeros(limit, np.uint64),
         numbered=np.zeros(1 << (4 * limit).bit_length(), NUMBERED),
         detail_leaves=np.zeros(2 * limit, np.int32), detail_names=np.zeros(limit, np.uint64),
@@ -255,7 +261,8 @@ def grown(book: Book) -> Book:
         groups=_more_groups(book.groups, book.group_used),
         orders=roomier(book.orders, state.orders), order_slots=_wider(book.order_slots, state.order_indexed),
         order_events=roomier(book.order_events, state.order_events),
-        lates=roomier(book.lates, state.lates), late_slots=_wider(book.late_slots, state.late_indexed),
+        lates=roomier(book.lates, state.lates), out_ages=roomier(book.out_ages, state.lates),
+        late_slots=_wider(book.late_slots, state.late_indexed),
         hold=roomier(book.hold, state.hold), rejects=roomier(book.rejects, state.rejects),
     )  # fmt: skip
 

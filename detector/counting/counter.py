@@ -223,6 +223,7 @@ class Counter:
             cells[:, 0].astype(np.int32), cells[:, 1].copy(), counts[:, :6].copy(), counts[:, 6:12].copy(),
             counts[:, 12:17].copy(), cells[:, 2].copy(), book.out_lengths[: told.cells].copy(),
             book.out_hashes[: told.hashes].copy(), counts[:, 17].copy(), counts[:, 18:].copy(),
+            book.out_ages[: told.ages].copy(),
         )  # fmt: skip
 
     def _details(self, told: Told) -> Details:
@@ -255,7 +256,7 @@ class _MerchantNames(dict[int, str]):
 _NO_CELLS = Cells(
     (), np.zeros(0, np.int32), np.zeros(0, np.int64), np.zeros((0, 6), np.int32), np.zeros((0, 6), np.int32),
     np.zeros((0, 5), np.int32), np.zeros(0, np.int64), np.zeros((0, 5), np.uint8), np.zeros(0, np.uint64),
-    np.zeros(0, np.int32), np.zeros((0, 4), np.int32),
+    np.zeros(0, np.int32), np.zeros((0, 4), np.int32), np.zeros(0, np.uint8),
 )  # fmt: skip
 
 

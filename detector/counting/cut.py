@@ -11,7 +11,7 @@ import numpy as np
 from detector.compiled import compiled, inlined
 from detector.counting.book import Book
 from detector.counting.cells import mark
-from detector.counting.columns import APPROVED, CANCELLED, NONE, PENDING, UInt8s, UInt64s
+from detector.counting.columns import APPROVED, CANCELLED, DECLINED, ERROR, NONE, PENDING, UInt8s, UInt64s
 from detector.counting.details import is_technical, note_overdue
 from detector.counting.impact import FINE, count_order, fate
 from detector.counting.top import tell_details
@@ -63,7 +63,7 @@ def details_due(book: Book, changed: bool) -> bool:
 def cut(book: Book, with_details: bool) -> None:
     """Tell the marked cells at the boundary `next_ms`, with details where they are due."""
     state = book.state[0]
-    state.cut_leaves = state.cut_hashes = 0
+    state.cut_leaves = state.cut_hashes = state.cut_ages = 0
     for n in range(state.dirty):
         _tell_cell(book, n, book.dirty[n])
     for n in range(state.cut_leaves):
@@ -75,6 +75,7 @@ def cut(book: Book, with_details: bool) -> None:
     told[0], told[1], told[2] = state.next_ms, state.newest_start_ms, state.offset
     told[3] = state.first_pane if state.cut_snapshot else NONE
     told[4], told[5], told[6], told[7] = state.dirty, state.cut_hashes, state.cut_leaves, with_details
+    told[13] = state.cut_ages
     unmark_all(book)
 
 
@@ -86,10 +87,12 @@ def _tell_cell(book: Book, n: int, at: int) -> None:
         book.out_leaves[state.cut_leaves] = cell.leaf
         state.cut_leaves += 1
     book.out_cells[n, 0], book.out_cells[n, 1] = book.leaf_mark[cell.leaf], cell.pane
+    book.out_cells[n, 2] = NONE
     book.out_counts[n, :] = 0
     book.out_lengths[n, :] = 0
     _sum_rows(book, n, cell.rows, book.answer_ms[cell.leaf])
-    _sum_lates(book, n, cell.lates)
+    if cell.lates != NONE:
+        _sum_lates(book, n, cell.lates)
     for kind in range(5):
         for place in range(book.out_lengths[n, kind]):
             book.out_hashes[state.cut_hashes] = book.smallest[kind, place]
@@ -151,7 +154,23 @@ def _sum_lates(book: Book, n: int, at: int) -> None:
         book.out_counts[n, LATE + late.status] += 1
         if late.status == APPROVED:
             newest = max(newest, late.start)
+            book.late_bins[0, late.age] += 1
+        elif late.status == DECLINED or late.status == ERROR:
+            book.late_bins[1, late.age] += 1
         at = late.next
     book.out_cells[n, 2] = newest
+    _tell_ages(book)
+
+
+@compiled
+def _tell_ages(book: Book) -> None:
+    """The ages of a cell's late answers: of those approved, then of those refused, the young first."""
+    state = book.state[0]
+    for answer in range(2):
+        for bin_ in range(book.late_bins.shape[1]):
+            for _ in range(book.late_bins[answer, bin_]):
+                book.out_ages[state.cut_ages] = bin_
+                state.cut_ages += 1
+            book.late_bins[answer, bin_] = 0
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from detector.compiled import compiled, inlined
+from detector.counting.ages import answer_bin
 from detector.counting.book import CLOSED, SPARE, Book
 from detector.counting.cells import cell_for, mark, new_row, put_in_cell, take_from_cell
 from detector.counting.columns import APPROVED, CANCELLED, DECLINED, NONE, PAYMENT, PENDING
@@ -230,6 +231,7 @@ def _merge_late_answer(book: Book, event: Any) -> None:
         return
     late = book.lates[at]
     late.record, late.start, late.status = record, event.started, event.status
+    late.age = answer_bin(event.started, event.occurred, book.rule[0].pane_ms)
     late.cell = cell_for(book, pane, event.leaf)
     late.next = book.cells[late.cell].lates
     book.cells[late.cell].lates = at

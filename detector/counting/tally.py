@@ -13,7 +13,8 @@ import msgspec
 import numpy as np
 
 from detector.contracts.scope import Leaf
-from detector.counting.columns import Int32s, Int64s, UInt8s, UInt64s
+from detector.counting.ages import BINS
+from detector.counting.columns import APPROVED, ERROR, Int32s, Int64s, UInt8s, UInt64s
 
 COUNTS = ("pending", "approved", "declined", "error", "cancelled", "cancelled_late")
 """Columns of `counts` and `votes`; a payment cancelled after waiting `answer_s` is `cancelled_late` only."""
@@ -49,7 +50,9 @@ class Cells:
     among the approved of them, -1 without one; `lengths[cell, 5]` says how many entries of `hashes` each kind of
     HASHES has, cell after cell, each run sorted ascending. `technical[cell]`: how many of the votes are refused for a
     technical reason: an `error`, or `declined` with a code that says so (`contracts.codes`). `orders[cell, 4]` as
-    ORDERS, see `impact`. Both are empty where nobody counted them.
+    ORDERS, see `impact`. `late_ages`: how old the payment was at each late answer, as a bin of `ages`; of each cell
+    first those of the approved, then those of the declined and errors, each run sorted ascending; how many follows
+    from `late`. The three are empty where nobody counted them.
     """
 
     leaves: tuple[Leaf, ...]
@@ -63,6 +66,7 @@ class Cells:
     hashes: UInt64s
     technical: Int32s = field(default_factory=lambda: np.zeros(0, np.int32))
     orders: Int32s = field(default_factory=lambda: np.zeros((0, 4), np.int32))
+    late_ages: UInt8s = field(default_factory=lambda: np.zeros(0, np.uint8))
 
     def __len__(self) -> int:
         return len(self.leaf)
@@ -142,7 +146,8 @@ class _Wire(msgspec.Struct, array_like=True, omit_defaults=True):
 
 _CELLS = (("leaf", np.int32, ()), ("pane", np.int64, ()), ("counts", np.int32, (6,)), ("votes", np.int32, (6,)),
           ("late", np.int32, (5,)), ("late_start", np.int64, ()), ("lengths", np.uint8, (5,)),
-          ("hashes", np.uint64, ()), ("technical", np.int32, ()), ("orders", np.int32, (4,)))
+          ("hashes", np.uint64, ()), ("technical", np.int32, ()), ("orders", np.int32, (4,)),
+          ("late_ages", np.uint8, ()))
 """What is new goes to the end: an older record ends before it, and of a newer one what is not known is left out."""
 _DETAILS = (("merchant_leaf", np.int32, ()), ("merchant", np.int32, ()), ("merchant_counts", np.int32, (4,)),
             ("code_leaf", np.int32, ()), ("code", np.int32, ()), ("code_count", np.int32, ()),
@@ -179,8 +184,21 @@ def decode(data: bytes) -> Tally | Marker:
     if wire.details is not None:
         leaves, (merchants,), (codes,) = wire.detail_names
         details = Details(tuple(leaves), merchants=merchants, codes=codes, **_arrays(wire.details, _DETAILS, 6))
-    return Tally(source, wire.layout, wire.term, wire.boundary_ms, wire.newest_start_ms, wire.offset,
-                 Cells(tuple(wire.leaves), **_arrays(wire.cells, _CELLS, 8)), wire.first_pane, details)
+    cells = Cells(tuple(wire.leaves), **_arrays(wire.cells, _CELLS, 8))
+    _check_ages(cells)
+    return Tally(source, wire.layout, wire.term, wire.boundary_ms, wire.newest_start_ms, wire.offset, cells,
+                 wire.first_pane, details)
+
+
+def _check_ages(cells: Cells) -> None:
+    """None at all, or one of each late answer: loops that trust it read them."""
+    ages = cells.late_ages
+    if not len(ages):
+        return
+    answers = int(cells.late[:, APPROVED : ERROR + 1].sum())
+    if len(ages) != answers or (cells.late < 0).any() or int(ages.max()) >= BINS:
+        raise ValueError(f"late_ages has a bin below {BINS} for each of the {answers} late answers; got {len(ages)}, "
+                         f"up to {ages.max()}; read it from the tallies topic")
 
 
 _Spec: TypeAlias = tuple[tuple[str, type[np.generic], tuple[int, ...]], ...]

@@ -28,7 +28,8 @@ from detector.judging.evidence import (
     add_leaf,
     count_llr,
 )  # fmt: skip
-from detector.judging.flow import EDGES, NO, YES, Flow, forget_changes, leak
+from detector.counting.ages import EDGES
+from detector.judging.flow import NO, YES, Flow, forget_changes, leak
 from detector.judging.hazard import Hazard, expect, spread_late
 from detector.judging.recovery import CALM, RATE, SLOW_COUNT, STALL_COUNT, Recovery, is_over, look
 from detector.judging.ring import Rows

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from detector.compiled import compiled
 from detector.counting.columns import Int64s
-from detector.judging.flow import Flow, age_bin, reach, touch
+from detector.counting.ages import age_bin
+from detector.judging.flow import Flow, reach, touch
 from detector.judging.ring import END, PENDING, Rows
 
 

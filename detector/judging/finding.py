@@ -22,7 +22,8 @@ from detector.counting.columns import Bools, Float64s, Int32s, Int64s
 from detector.judging import shops
 from detector.judging.board import Board
 from detector.judging.evidence import FEWER, PAGE, SLOW, SLOWER, STALL, TECHNICAL, TICKET, best_onset
-from detector.judging.flow import EDGES, NO, YES, age_bin
+from detector.counting.ages import EDGES, age_bin
+from detector.judging.flow import NO, YES
 from detector.judging.hazard import WIDTH_S
 from detector.judging.lately import Lately
 from detector.judging.localise import Cause, Table, levels, localise

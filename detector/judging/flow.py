@@ -17,13 +17,9 @@ from typing import NamedTuple
 import numpy as np
 
 from detector.compiled import compiled, inlined
+from detector.counting.ages import BINS, EDGES, age_bin
 from detector.counting.columns import APPROVED, CANCELLED, DECLINED, ERROR, PENDING, Float64s, Int32s, Int64s
 from detector.counting.cut import CANCELLED_LATE
-
-BINS = 41
-AGE_MIN_MS, AGE_MAX_MS = 500, 30 * 86_400_000
-EDGES = np.round(np.geomspace(AGE_MIN_MS, AGE_MAX_MS, BINS - 1)).astype(np.int64)
-"""`EDGES[b]` ms is the age at which a vote leaves bin b for b + 1; the last bin has no end."""
 
 YES, NO, GONE = range(3)
 """How a vote's waiting ends: approved, refused, cancelled."""
@@ -58,19 +54,6 @@ def make_flow(leaves: int) -> Flow:
         np.zeros(leaves, np.int32), np.zeros(leaves, np.int32), np.zeros(1, np.int64), np.zeros(leaves, np.int32),
         np.zeros(6, np.int32),
     )  # fmt: skip
-
-
-@inlined
-def age_bin(edges: Int64s, age_ms: int) -> int:
-    """The bin of an age."""
-    low, high = 0, len(edges)
-    while low < high:
-        middle = (low + high) // 2
-        if edges[middle] <= age_ms:
-            low = middle + 1
-        else:
-            high = middle
-    return low
 
 
 @compiled

@@ -15,7 +15,8 @@ import numpy as np
 
 from detector.compiled import inlined
 from detector.counting.columns import Bools, Float64s, Int32s
-from detector.judging.flow import BINS, EDGES, NO, YES, Flow
+from detector.counting.ages import BINS, EDGES
+from detector.judging.flow import NO, YES, Flow
 
 HALF_LIFE_H = 14 * 24
 PRIOR_VOTES = 50.0

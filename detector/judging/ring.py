@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from detector.compiled import allocating, compiled
 from detector.counting.columns import Int32s, Int64s, UInt8s, UInt64s
-from detector.judging.flow import EDGES, Flow, note_change
+from detector.counting.ages import EDGES
+from detector.judging.flow import Flow, note_change
 
 END = -1
 """No row, no pane."""

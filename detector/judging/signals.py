@@ -28,7 +28,8 @@ from detector.judging.evidence import (
     no_weights,
     weigh,
 )  # fmt: skip
-from detector.judging.flow import EDGES, make_flow
+from detector.counting.ages import EDGES
+from detector.judging.flow import make_flow
 from detector.judging.hazard import learn, make_hazard, make_rates
 from detector.judging.learned import Learned, forget_leaf, forget_node, place, teach
 from detector.judging.nodes import Nodes

@@ -16,6 +16,7 @@ import numpy as np
 from detector.contracts.codes import fault_domain
 from detector.contracts.policy import Policy
 from detector.contracts.scope import Leaf
+from detector.counting.ages import EDGES
 from detector.counting.columns import STATUSES, Columns
 from detector.counting.hashing import hash_text, mix_hashes, order_payment
 from detector.counting.names import Names, leaf_key
@@ -260,7 +261,16 @@ def _say(
         least((row.voter for row in by_column["approved"]), 2),
         (sum(row.payment in votes and is_technical(row, policy) for row in rows),),
         orders_hit(rows, by_order, policy),
+        late_ages(lates, ("approved",), policy),
+        late_ages(lates, ("declined", "error"), policy),
     )
+
+
+def late_ages(lates: list[Event], statuses: tuple[str, ...], policy: Policy) -> tuple[int, ...]:
+    """The bins of the payments' ages at their late answers; an age is counted from the end of the start's pane."""
+    ages = [event.occurred - ((event.started or 0) // policy.pane_ms + 1) * policy.pane_ms
+            for event in lates if event.status in statuses]  # fmt: skip
+    return tuple(sorted(sum(edge <= age for edge in EDGES.tolist()) for age in ages))
 
 
 def details(events: Iterable[Event], boundary: int, newest_start: int, policy: Policy) -> tuple[Bag[Any], Bag[Any]]:
@@ -290,18 +300,24 @@ def details(events: Iterable[Event], boundary: int, newest_start: int, policy: P
 
 def told(tally: Tally) -> Told:
     """The cells of a tally."""
-    said, place = {}, 0
+    said, place, aged = {}, 0, 0
     for n, (leaf, pane) in enumerate(zip(tally.cells.leaf.tolist(), tally.cells.pane.tolist(), strict=True)):
         runs = []
         for length in tally.cells.lengths[n].tolist():
             runs.append(tuple(tally.cells.hashes[place : place + length].tolist()))
             place += length
+        late = tally.cells.late[n].tolist()
+        ages = []
+        for answers in (late[1], late[2] + late[3]):
+            ages.append(tuple(tally.cells.late_ages[aged : aged + answers].tolist()))
+            aged += answers
         said[tally.cells.leaves[leaf], pane] = (
             tuple(tally.cells.counts[n].tolist()), tuple(tally.cells.votes[n].tolist()),
             tuple(tally.cells.late[n].tolist()), (int(tally.cells.late_start[n]),), *runs,
-            (int(tally.cells.technical[n]),), tuple(tally.cells.orders[n].tolist()),
+            (int(tally.cells.technical[n]),), tuple(tally.cells.orders[n].tolist()), *ages,
         )  # fmt: skip
     assert place == len(tally.cells.hashes)
+    assert aged == len(tally.cells.late_ages)
     return said
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from detector.contracts.policy import DEFAULT, Policy
 from detector.counting.columns import APPROVED, CANCELLED, DECLINED, PENDING
 from detector.judging.evidence import LEFT_MIN, PAGE, SLOW, TECHNICAL, TICKET
-from detector.judging.flow import EDGES
+from detector.counting.ages import EDGES
 from detector.judging.hazard import LEARNED, make_rates
 from detector.judging.nodes import Nodes
 from detector.judging.ring import END, find_row, make_rows, take_row, tell_flow

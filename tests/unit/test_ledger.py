@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from detector.contracts.policy import Policy
+from detector.counting.ages import EDGES
 from detector.counting.counter import Counter
 from detector.counting.hashing import hash_text
 from detector.counting.names import Names
@@ -134,7 +135,18 @@ def test_a_late_answer_counts_once_where_it_occurred() -> None:
     said = cells[BNP, (T + H + 30_000) // 5_000]
     assert said[2] == (0, 2, 1, 0, 0)
     assert said[3] == (T + 30_000,)
+    assert said[-2:] == ((18, 18), (18,))
     assert counts(cells)["bnp", 30] == {"pending": 1}
+
+
+def test_a_late_answer_says_how_old_it_is() -> None:
+    """As a bin of ages, from the end of the pane in which the payment began: a second decides, on either side."""
+    edge = int(EDGES[24])
+    began = T // 5_000 * 5_000 + 5_000
+    events = [pay("approved", began + edge - T + n, f"p{n}", started=began - 1) for n in (-1, 0)]
+    events.append(pay("error", began + edge - T, "q", started=began))
+    cells = tell(*events, until=edge + 60_000)
+    assert [said[-2:] for said in cells.values()] == [((24, 25), (24,))]
 
 
 def test_one_ms_before_the_horizon_is_no_late_answer() -> None:

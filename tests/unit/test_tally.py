@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import msgspec
 import numpy as np
 import pytest
@@ -10,8 +12,9 @@ from detector.counting.tally import Cells, Details, Source, Tally, decode, encod
 
 CELLS = Cells(
     (("bnp", "card"),), np.zeros(2, np.int32), np.array([7, 8], np.int64), np.ones((2, 6), np.int32),
-    np.ones((2, 6), np.int32), np.zeros((2, 5), np.int32), np.full(2, -1, np.int64), np.zeros((2, 5), np.uint8),
-    np.zeros(0, np.uint64), np.array([0, 1], np.int32), np.array([[0] * 4, [1] * 4], np.int32),
+    np.ones((2, 6), np.int32), np.array([[0, 2, 0, 1, 0], [0, 0, 1, 0, 4]], np.int32), np.full(2, 9, np.int64),
+    np.zeros((2, 5), np.uint8), np.zeros(0, np.uint64), np.array([0, 1], np.int32),
+    np.array([[0] * 4, [1] * 4], np.int32), np.array([19, 31, 20, 40], np.uint8),
 )  # fmt: skip
 DETAILS = Details(
     (("bnp", "card"),), ("shop",), np.zeros(1, np.int32), np.zeros(1, np.int32), np.ones((1, 4), np.int32),
@@ -52,8 +55,8 @@ def test_a_tally_comes_back() -> None:
 
 def test_an_older_record_is_read() -> None:
     """What was not counted then is empty, and stands for 0."""
-    read = other(-2, -1)
-    assert_same(read.cells, CELLS, ("technical", "orders"))
+    read = other(-3, -1)
+    assert_same(read.cells, CELLS, ("technical", "orders", "late_ages"))
     assert_same(read.details, DETAILS, ("merchant_technical",))
 
 
@@ -67,4 +70,12 @@ def test_a_newer_record_is_read() -> None:
 def test_too_few_columns_are_refused() -> None:
     """A record that lacks what was always there is none."""
     with pytest.raises(ValueError, match="8 columns or more; got 7"):
-        other(-3, 0)
+        other(-4, 0)
+
+
+@pytest.mark.parametrize("ages", [[19, 31, 20], [19, 31, 20, 40, 1], [19, 31, 20, 41]])
+def test_ages_that_fit_no_answers_are_refused(ages: list[int]) -> None:
+    """One for each late answer that is approved or refused, and no bin that there is not."""
+    record = replace(TALLY, cells=replace(CELLS, late_ages=np.array(ages, np.uint8)))
+    with pytest.raises(ValueError, match="each of the 4 late answers"):
+        decode(encode(record))

@@ -21,7 +21,8 @@ from detector.counting.columns import APPROVED, DECLINED, Float64s, Int32s, Int6
 from detector.judging import baseline as usual
 from detector.judging.advance import Bars, run
 from detector.judging.evidence import PAGE, SLOW, STALL, forget
-from detector.judging.flow import EDGES, NO, YES, note_change
+from detector.counting.ages import EDGES
+from detector.judging.flow import NO, YES, note_change
 from detector.judging.hazard import LEARNED, make_rates
 from detector.judging.nodes import Nodes
 from detector.judging.ring import Rows, make_rows

@@ -13,7 +13,7 @@ import numpy as np
 from detector.compiled import allocating
 from detector.counting.columns import Float64s, Int32s, Int64s
 from detector.judging.advance import run
-from detector.judging.flow import EDGES
+from detector.counting.ages import EDGES
 from tests.benchmarks.detection.engine import give
 
 MERCHANTS = 40

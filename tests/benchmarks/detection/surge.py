@@ -15,7 +15,7 @@ from detector.counting.columns import APPROVED, DECLINED, PENDING, Float64s, Int
 from detector.judging.advance import run as run_boundary
 from detector.judging.aging import grow_older
 from detector.judging.evidence import PAGE, SLOW, STALL
-from detector.judging.flow import EDGES
+from detector.counting.ages import EDGES
 from detector.judging.ring import END, Rows, find_row, make_rows, take_row, tell_flow
 from tests.benchmarks.detection.engine import HISTORY_DAYS, Fleet
 
