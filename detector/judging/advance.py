@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from detector.compiled import compiled, inlined
+from detector.counting.ages import EDGES, age_bin
 from detector.counting.columns import Float64s, Int32s, UInt8s
 from detector.judging.aging import grow_older
 from detector.judging.baseline import WINDOW_MS, Baseline, note_window
@@ -28,9 +29,10 @@ from detector.judging.evidence import (
     add_leaf,
     count_llr,
 )  # fmt: skip
-from detector.counting.ages import EDGES
-from detector.judging.flow import NO, YES, Flow, forget_changes, leak
-from detector.judging.hazard import Hazard, expect, spread_late
+from detector.judging.flow import DUE as DUE_LONG
+from detector.judging.flow import MINUTES, NO, YES, Flow, forget_changes
+from detector.judging.hazard import Hazard, expect
+from detector.judging.later import end_long, grow_long
 from detector.judging.recovery import CALM, RATE, SLOW_COUNT, STALL_COUNT, Recovery, is_over, look
 from detector.judging.ring import Rows
 from detector.judging.technical import Technical, add_technical, begin
@@ -76,9 +78,10 @@ def run(rows: Rows, leaf_nodes: Int32s, flow: Flow, hazard: Hazard, known: Basel
         if ages:
             grow_older(rows, flow, EDGES, time_ms, step_ms, pane_ms, closing_ms)
         if time_ms % MINUTE_MS == 0:
-            leak(flow, EDGES, MINUTE_MS)
+            grow_long(flow, age_bin(EDGES, closing_ms), time_ms, MINUTE_MS)
+            flow.minutes[:, time_ms // MINUTE_MS % MINUTES] = 0.0
         begin(technical, flow, leaf_nodes)
-        add_leaves(leaf_nodes, flow, hazard, known, evidence, technical, weights)
+        add_leaves(leaf_nodes, flow, hazard, known, evidence, technical, weights, time_ms // MINUTE_MS % MINUTES)
         forget_changes(flow)
         begun = technical.begun
         if move_nodes(known, evidence, recovery, begun, due, flags, bars, sources_away, time_ms, step_ms / 1000):
@@ -88,24 +91,27 @@ def run(rows: Rows, leaf_nodes: Int32s, flow: Flow, hazard: Hazard, known: Basel
 
 @compiled
 def add_leaves(leaf_nodes: Int32s, flow: Flow, hazard: Hazard, known: Baseline, evidence: Evidence,
-               technical: Technical, weights: Weights) -> None:  # fmt: skip
-    """Every leaf gives the nodes above it what it saw and what was due."""
+               technical: Technical, weights: Weights, minute: int) -> None:  # fmt: skip
+    """Every leaf gives the nodes above it what it saw and what was due, and keeps account of what is late."""
     for leaf in range(len(leaf_nodes)):
-        due_yes, due_no = expect(hazard, flow, leaf)
-        touched = flow.is_touched[leaf]
-        if not touched and due_yes + due_no == 0.0:
+        due, due_long = expect(hazard, flow, leaf)
+        touched, late_yes, late_no = flow.is_touched[leaf], 0.0, 0.0
+        if not touched and due + due_long == 0.0:
             continue
         if touched:
-            spread_late(hazard, flow, leaf)
+            late_yes, late_no = end_long(hazard, flow, leaf)
+            flow.minutes[leaf, minute, YES] += late_yes
+            flow.minutes[leaf, minute, NO] += late_no
             add_leaf(evidence, weights, flow, leaf_nodes, leaf)
             add_technical(technical, evidence, weights, flow, leaf_nodes, leaf)
+        flow.minutes[leaf, minute, DUE_LONG] += due_long
         yes, no = float(flow.ended[leaf, YES]), float(flow.ended[leaf, NO])
         for node in leaf_nodes[leaf]:
             if node >= 0:
                 evidence.votes[node, YES] += yes
                 evidence.votes[node, NO] += no
-                evidence.slow[node, 0] += yes + no
-                evidence.slow[node, 1] += due_yes + due_no
+                evidence.slow[node, 0] += yes + no + late_yes + late_no
+                evidence.slow[node, 1] += due + due_long
                 evidence.came[node] += flow.came[leaf]
                 known.hours[0, node, YES] += yes
                 known.hours[0, node, NO] += no

@@ -6,9 +6,10 @@ Reads the ring, changes the flow. Knows no rates.
 from __future__ import annotations
 
 from detector.compiled import compiled
-from detector.counting.columns import Int64s
 from detector.counting.ages import age_bin
+from detector.counting.columns import Int64s
 from detector.judging.flow import Flow, reach, touch
+from detector.judging.later import begin_long
 from detector.judging.ring import END, PENDING, Rows
 
 
@@ -57,4 +58,4 @@ def _close(rows: Rows, flow: Flow, edges: Int64s, pane: int, age_ms: int) -> Non
         if pending:
             reach(flow, leaf, bin_)
             flow.waiting[leaf, bin_] -= pending
-            flow.old[leaf, bin_] += pending
+            begin_long(flow, edges, leaf, age_ms, pending)

@@ -19,6 +19,7 @@ from detector.counting.columns import Int32s, Int64s, UInt64s
 from detector.counting.tally import Cells
 from detector.judging import fold as folding
 from detector.judging import ring, streak
+from detector.judging.late import more_ages
 from detector.judging.nodes import Nodes
 from detector.judging.recent import Sum, pane_sum, recent_sum, totals, window_sums
 from detector.judging.ring import DUE, END, NEWS
@@ -78,11 +79,13 @@ class Board:
         if self.rows.free[1] < len(cells):
             extra = max(len(self.rows.next), len(cells))
             self.rows = ring.more_rows(self.rows, len(self.rows.head), extra)
+        if self.rows.free[3] < len(cells.late_ages):
+            self.rows = more_ages(self.rows, max(len(self.rows.ages), len(cells.late_ages)))
         ring.put_cells(
             self.rows, self.leaves, self.marks, self.signals.flow, self.tree.leaf_nodes, source,
             max(first, self.oldest), self.policy.pane_ms, *self._news, numbers, cells.pane, cells.counts, cells.votes,
             cells.late, cells.late_start, cells.lengths, cells.hashes, _or_zeros(cells.technical, len(cells)),
-            _or_zeros(cells.orders, len(cells)),
+            _or_zeros(cells.orders, len(cells)), cells.late_ages,
         )  # fmt: skip
 
     def clear(self, source: int, first: int) -> None:

@@ -19,7 +19,7 @@ from detector.counting.columns import Float64s
 from detector.judging.board import Board
 from detector.judging.finding import LOST_MIN, POINTS_MIN, since
 from detector.judging.outage import Kind, Outage
-from detector.judging.recovery import RATE, looks_well
+from detector.judging.recovery import RATE, SLOW_COUNT, looks_well
 
 HELD_MS = APART_MS = 60_000
 SPANS_MS = (60_000, 300_000, 900_000)
@@ -35,7 +35,7 @@ MORE = 1.5
 """So much more than a page is for must be lost before it is worth one again."""
 DEAD = ("all_red", "all_pending")
 HANGS = ("all_pending", "slow")
-_YES, _NO, _WAITS, _DUE = range(4)
+_YES, _NO, _WAITS, _DUE, _TECHNICAL, _LATE_YES, _LATE_NO, _LATE_DUE = range(8)
 """Columns of `since`."""
 
 
@@ -106,7 +106,11 @@ class Course:
         if since_ms not in self._seen:
             self._seen[since_ms] = since(self.board, since_ms)
         total = self._seen[since_ms][np.array(sorted(outage.cells), np.int64)].sum(axis=0)
-        return Votes(float(total[_YES]), float(total[_NO]), float(min(total[_WAITS], total[_DUE])))
+        votes = Votes(float(total[_YES]), float(total[_NO]), float(min(total[_WAITS], total[_DUE])))
+        if self.board.signals.recovery.watched[outage.node] != SLOW_COUNT:
+            return votes
+        yes, no = float(total[_LATE_YES]), float(total[_LATE_NO])
+        return Votes(votes.yes + yes, votes.no + no, votes.hung + max(0.0, float(total[_LATE_DUE]) - yes - no))
 
 
 def _kind(kind: Kind, lately: Votes, usual: float) -> Kind:

@@ -18,14 +18,15 @@ import numpy as np
 
 from detector.compiled import allocating
 from detector.contracts.scope import Scope
+from detector.counting.ages import EDGES, age_bin
 from detector.counting.columns import Bools, Float64s, Int32s, Int64s
 from detector.judging import shops
 from detector.judging.board import Board
 from detector.judging.evidence import FEWER, PAGE, SLOW, SLOWER, STALL, TECHNICAL, TICKET, best_onset
-from detector.counting.ages import EDGES, age_bin
 from detector.judging.flow import NO, YES
 from detector.judging.hazard import WIDTH_S
 from detector.judging.lately import Lately
+from detector.judging.later import late_since
 from detector.judging.localise import Cause, Table, levels, localise
 from detector.judging.outage import Kind
 from detector.judging.ring import APPROVED, DECLINED, END, ERROR, PENDING, Rows
@@ -44,7 +45,7 @@ CASE_MIN = 5.0
 _PATIENCE_MS = {STALL: STALL_MIN_MS, TECHNICAL: TECHNICAL_MIN_MS}
 _CHANNELS = ((STALL, 1 << STALL), (SLOW, 1 << SLOW))
 _REFUSALS = ((PAGE, 1 << PAGE | 1 << TICKET), (TECHNICAL, 1 << TECHNICAL))
-_YES, _NO, _WAITS, _DUE, _TECHNICAL = range(5)
+_YES, _NO, _WAITS, _DUE, _TECHNICAL, _LATE_YES, _LATE_NO, _LATE_DUE = range(8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +145,8 @@ def _in_channel(board: Board, channel: int, flagged: Int64s, explained: Bools) -
 
 def _has_seen(board: Board, channel: int, seen: Float64s) -> Bools:
     volume = board.signals.due.volume[board.nodes.own_nodes()]
-    has_seen: Bools = (volume if channel == STALL else seen[:, :_TECHNICAL].sum(axis=1)) > 0
+    votes = seen[:, :_TECHNICAL].sum(axis=1) + (seen[:, _LATE_DUE] if channel == SLOW else 0.0)
+    has_seen: Bools = (volume if channel == STALL else votes) > 0
     return has_seen
 
 
@@ -156,7 +158,8 @@ def _llr(board: Board, channel: int, seen: Float64s, onset_ms: int) -> Float64s:
         return _count_llr(seen[:, :_DUE].sum(axis=1), due, FEWER)
     if channel == SLOW:
         keep = signals.due.slow_keep[board.nodes.own_nodes()]
-        return _count_llr(seen[:, _YES] + seen[:, _NO], (seen[:, _YES] + seen[:, _NO] + seen[:, _DUE]) * keep, SLOWER)
+        answered, due = _answers(seen)
+        return _count_llr(answered, due * keep, SLOWER)
     if channel == TECHNICAL:
         weight, wait = signals.technical_weights()
         yes, no = seen[:, _YES] + seen[:, _NO] - seen[:, _TECHNICAL], seen[:, _TECHNICAL]
@@ -166,6 +169,13 @@ def _llr(board: Board, channel: int, seen: Float64s, onset_ms: int) -> Float64s:
     nats: Float64s = yes[:, None] * weight[..., YES] + no[:, None] * weight[..., NO]
     nats += np.einsum("lb,lbj->lj", _waiting_since(board, onset_ms, wait.shape[1]), wait)
     return nats
+
+
+def _answers(seen: Float64s) -> tuple[Float64s, Float64s]:
+    """Answers seen and due, of votes since the onset and of those that waited for long by then."""
+    answered = seen[..., _YES] + seen[..., _NO]
+    late = seen[..., _LATE_YES] + seen[..., _LATE_NO]
+    return answered + late, answered + seen[..., _DUE] + seen[..., _LATE_DUE]
 
 
 def _count_llr(seen: Float64s, due: Float64s, shares: Float64s) -> Float64s:
@@ -221,7 +231,7 @@ def _kind(channel: int, totals: Float64s) -> Kind:
     if channel == STALL:
         return "stall"
     if channel == SLOW:
-        return "all_pending" if totals[_YES] + totals[_NO] == 0 else "slow"
+        return "all_pending" if _answers(totals)[0] == 0 else "slow"
     return "all_red" if totals[_YES] == 0 else "drop"
 
 
@@ -229,21 +239,24 @@ def _down(board: Board, channel: int, node: int, totals: Float64s, onset_ms: int
     if channel in (PAGE, TECHNICAL):
         return float(totals[_YES]), float(totals[_NO])
     if channel == SLOW:
-        answered = float(totals[_YES] + totals[_NO])
-        return answered, answered + float(totals[_DUE])
+        answered, due = _answers(totals)
+        return float(answered), float(due)
     volume = float(board.signals.due.volume[node])
     return float(totals[:_DUE].sum()), volume * (board.boundary_ms - onset_ms) / 1000
 
 
 def since(board: Board, onset_ms: int) -> Float64s:
     """Every leaf's votes that began since the onset: approved, refused, waiting, and how many answers were due of
-    those that wait; how many of the refused are so for a technical reason. Shape [leaf, 5]."""
+    those that wait; how many of the refused are so for a technical reason. Then late answers: approved, refused, and
+    due of votes that wait longer than their pane is open. Shape [leaf, 8]."""
     rate = board.signals.hazard.rate.sum(axis=2)
     cumulative = np.cumsum(rate * WIDTH_S, axis=1)
-    return votes_since(
+    votes = votes_since(
         board.rows, cumulative, EDGES, max(board.pane_of(onset_ms), board.oldest), int(board.marks.newest[0]),
         board.boundary_ms, board.policy.pane_ms, board.policy.open_ms, len(board.nodes.leaves),
     )  # fmt: skip
+    late: Float64s = late_since(board.signals.flow, onset_ms, board.boundary_ms)
+    return np.hstack([votes, late])
 
 
 def _waiting_since(board: Board, onset_ms: int, bins: int) -> Float64s:

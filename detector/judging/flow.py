@@ -4,8 +4,8 @@
     waiting, by age      ...     2 ──▶      3 ──▶      5                    its answer is counted at the age it has
 
 Ages are counted from the end of a pane: 0 while it fills. Bins are log-spaced from half a second to 30 days. A vote
-that waits longer than its pane is open is aged on by its bin's width alone, and its late answers are payments, whose
-age is not known: they are spread over the bins as the hazard says they come (`hazard`).
+that waits longer than its pane is open is aged on without it, and its late answers are payments that say how old they
+were (`later`).
 A vote that is taken back (another payment turns out to be the earlier, a final changes) is a negative change.
 Knows no rates and no verdicts.
 """
@@ -17,12 +17,17 @@ from typing import NamedTuple
 import numpy as np
 
 from detector.compiled import compiled, inlined
-from detector.counting.ages import BINS, EDGES, age_bin
-from detector.counting.columns import APPROVED, CANCELLED, DECLINED, ERROR, PENDING, Float64s, Int32s, Int64s
+from detector.counting.ages import BINS, age_bin
+from detector.counting.columns import APPROVED, CANCELLED, DECLINED, ERROR, PENDING, Float32s, Float64s, Int32s, Int64s
 from detector.counting.cut import CANCELLED_LATE
 
 YES, NO, GONE = range(3)
 """How a vote's waiting ends: approved, refused, cancelled."""
+STAGES = 4
+"""Of a bin, for what waits longer than its pane is open."""
+DUE = 2
+MINUTES = 64
+"""So many are remembered, the last hour among them."""
 
 
 class Flow(NamedTuple):
@@ -30,13 +35,15 @@ class Flow(NamedTuple):
 
     came: Int64s
     ended: Int64s  # [leaf, YES NO GONE]
-    late: Int64s  # [leaf, YES NO]: late answers, in payments
+    late: Int64s  # [leaf, YES NO]: late answers of unknown age, in payments
+    aged: Int32s  # [leaf, bin, YES NO]: those of a known one
     technical: Int64s  # [leaf]: of the refused those for a technical reason
     answered: Int32s  # [leaf, bin, YES NO GONE]
     entered: Float64s  # [leaf, bin]: votes that came to be at risk there
     moved: Float64s  # [leaf, bin]: how `waiting` changed
     waiting: Float64s  # [leaf, bin]: votes in open panes
-    old: Float64s  # [leaf, bin]: those that waited longer
+    old: Float64s  # [leaf, bin, stage]: those that waited longer
+    minutes: Float32s  # [leaf, minute % MINUTES, YES NO DUE]: late answers of votes that waited longer, and those due
     top: Int32s  # [leaf]: from this bin on nothing waits and nothing changed
     touched: Int32s  # the leaves that changed
     changed: Int64s  # [1] how many these are
@@ -49,8 +56,9 @@ def make_flow(leaves: int) -> Flow:
     bins = (leaves, BINS)
     return Flow(
         np.zeros(leaves, np.int64), np.zeros((leaves, 3), np.int64), np.zeros((leaves, 2), np.int64),
-        np.zeros(leaves, np.int64),
-        np.zeros((leaves, BINS, 3), np.int32), np.zeros(bins), np.zeros(bins), np.zeros(bins), np.zeros(bins),
+        np.zeros((*bins, 2), np.int32), np.zeros(leaves, np.int64),
+        np.zeros((*bins, 3), np.int32), np.zeros(bins), np.zeros(bins), np.zeros(bins), np.zeros((*bins, STAGES)),
+        np.zeros((leaves, MINUTES, 3), np.float32),
         np.zeros(leaves, np.int32), np.zeros(leaves, np.int32), np.zeros(1, np.int64), np.zeros(leaves, np.int32),
         np.zeros(6, np.int32),
     )  # fmt: skip
@@ -58,18 +66,16 @@ def make_flow(leaves: int) -> Flow:
 
 @compiled
 def note_change(flow: Flow, edges: Int64s, leaf: int, age_ms: int, is_closed: bool, before: Int32s, now: Int32s,
-                late_before: Int32s, late_now: Int32s, technical: int) -> None:  # fmt: skip
-    """A source says anew what it holds of a cell: six votes and five late answers, before and now, and how many more
-    of the votes are refused for a technical reason."""
+                technical: int) -> int:  # fmt: skip
+    """A source says anew what it holds of a cell: six votes, before and now, and how many more of them are refused for
+    a technical reason. How many more wait; where the pane is closed, that is left to the caller."""
     yes = now[APPROVED] - before[APPROVED]
     no = now[DECLINED] + now[ERROR] - before[DECLINED] - before[ERROR]
     gone = now[CANCELLED] + now[CANCELLED_LATE] - before[CANCELLED] - before[CANCELLED_LATE]
     waits = now[PENDING] - before[PENDING]
     bin_ = age_bin(edges, age_ms)
     reach(flow, leaf, bin_)
-    if is_closed:
-        flow.old[leaf, bin_] += waits
-    else:
+    if not is_closed:
         flow.waiting[leaf, bin_] += waits
         flow.moved[leaf, bin_] += waits
     came = yes + no + gone + waits
@@ -82,9 +88,8 @@ def note_change(flow: Flow, edges: Int64s, leaf: int, age_ms: int, is_closed: bo
     flow.answered[leaf, bin_, YES] += yes
     flow.answered[leaf, bin_, NO] += no
     flow.answered[leaf, bin_, GONE] += gone
-    flow.late[leaf, YES] += late_now[APPROVED] - late_before[APPROVED]
-    flow.late[leaf, NO] += late_now[DECLINED] + late_now[ERROR] - late_before[DECLINED] - late_before[ERROR]
     touch(flow, leaf)
+    return int(waits)
 
 
 @inlined
@@ -114,6 +119,7 @@ def forget_changes(flow: Flow) -> None:
         flow.is_touched[leaf] = 0
         for bin_ in range(flow.top[leaf]):
             flow.answered[leaf, bin_] = 0
+            flow.aged[leaf, bin_] = 0
             flow.entered[leaf, bin_] = 0.0
             flow.moved[leaf, bin_] = 0.0
         while flow.top[leaf] > 0 and _is_empty(flow, leaf, flow.top[leaf] - 1):
@@ -123,17 +129,9 @@ def forget_changes(flow: Flow) -> None:
 
 @inlined
 def _is_empty(flow: Flow, leaf: int, bin_: int) -> bool:
-    return bool(flow.waiting[leaf, bin_] == 0.0 and flow.old[leaf, bin_] == 0.0)
-
-
-@compiled
-def leak(flow: Flow, edges: Int64s, elapsed_ms: int) -> None:
-    """What waits longer than its pane was open moves on by the width of its bin; past 30 days it is forgotten."""
-    for leaf in range(len(flow.old)):
-        for bin_ in range(flow.top[leaf] - 1, 0, -1):
-            width = float(edges[bin_] - edges[bin_ - 1]) if bin_ < BINS - 1 else float(edges[BINS - 2])
-            moved = flow.old[leaf, bin_] * min(1.0, elapsed_ms / width)
-            flow.old[leaf, bin_] -= moved
-            if bin_ < BINS - 1 and moved > 0.0:
-                flow.old[leaf, bin_ + 1] += moved
-                reach(flow, leaf, bin_ + 1)
+    if flow.waiting[leaf, bin_] != 0.0:
+        return False
+    for stage in range(STAGES):
+        if flow.old[leaf, bin_, stage] != 0.0:
+            return False
+    return True

@@ -28,6 +28,7 @@ from detector.judging.ring import (
     Leaves,
     Marks,
     Rows,
+    free_row,
     join_smallest,
 )  # fmt: skip
 from detector.judging.ring import WAITING as WAITING_ORDERS
@@ -253,8 +254,4 @@ def leave_pane(rows: Rows, leaves: Leaves, marks: Marks, fold: Fold, tree: Tree,
                     continue
                 member = member_of(tree, node, leaf)
                 fold_row(fold, tree, node, member, rows, row, tree.answer_ms[leaf], pane_ms, newest_start_ms)
-            following = rows.next[row]
-            rows.next[row] = rows.free[0]
-            rows.free[0] = row
-            rows.free[1] += 1
-            row = following
+            row = free_row(rows, row)

@@ -3,8 +3,8 @@
     rate[leaf, bin, cause] = (answers + m · parent) ÷ (at risk + m),   at risk in vote-seconds, m = 50 votes' worth
 
 Learned from all votes at risk, for those that were answered alone would be too quick (Kaplan-Meier; DETECTION
-section 3). Answers past the horizon are spread over the bins by the rates themselves. What was learned in an hour
-counts an hour later, or never where the hour was not healthy. Does not know what is done with the rates.
+section 3). What was learned in an hour counts an hour later, or never where the hour was not healthy. Does not know
+what is done with the rates.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import NamedTuple
 import numpy as np
 
 from detector.compiled import inlined
-from detector.counting.columns import Bools, Float64s, Int32s
 from detector.counting.ages import BINS, EDGES
-from detector.judging.flow import NO, YES, Flow
+from detector.counting.columns import Bools, Float64s, Int32s
+from detector.judging.flow import NO, STAGES, YES, Flow
 
 HALF_LIFE_H = 14 * 24
 PRIOR_VOTES = 50.0
@@ -44,43 +44,27 @@ def make_hazard(leaves: int) -> Hazard:
 
 @inlined
 def expect(hazard: Hazard, flow: Flow, leaf: int) -> tuple[float, float]:
-    """Answers expected of a leaf within this boundary's second, given the ages of all that waits: approved, refused.
+    """Answers expected of a leaf within this boundary's second, given the ages of all that waits: of votes in open
+    panes, and of those that wait longer.
 
-    What came and was answered within the second was at risk too. The hour's account is kept on the way. Of votes that
-    waited longer than their panes were open nothing is expected: the ages of their answers are guessed.
+    What came and was answered within the second was at risk too. The hour's account is kept on the way.
     """
-    yes = no = 0.0
+    due = due_long = 0.0
     for bin_ in range(flow.top[leaf]):
-        n = flow.waiting[leaf, bin_]
+        n, long = flow.waiting[leaf, bin_], 0.0
+        for stage in range(STAGES):
+            long += flow.old[leaf, bin_, stage]
         if flow.is_touched[leaf]:
             answered = flow.answered[leaf, bin_]
             n = max(0.0, n + answered[0] + answered[1] + answered[2])
             hazard.answers[LATEST, leaf, bin_, YES] += answered[YES]
             hazard.answers[LATEST, leaf, bin_, NO] += answered[NO]
             hazard.entered[LATEST, leaf, bin_] += flow.entered[leaf, bin_]
-        yes += n * hazard.rate[leaf, bin_, YES]
-        no += n * hazard.rate[leaf, bin_, NO]
-        hazard.at_risk[LATEST, leaf, bin_] += n + flow.old[leaf, bin_]
-    return yes, no
-
-
-@inlined
-def spread_late(hazard: Hazard, flow: Flow, leaf: int) -> None:
-    """Late answers leave the bins of what waits for long, in proportion to what is expected of each."""
-    for cause in range(2):
-        late = float(flow.late[leaf, cause])
-        if late <= 0:
-            continue
-        total = due = 0.0
-        for bin_ in range(flow.top[leaf]):
-            total += flow.old[leaf, bin_]
-            due += flow.old[leaf, bin_] * hazard.rate[leaf, bin_, cause]
-        for bin_ in range(flow.top[leaf] if total > 0 else 0):
-            weight = flow.old[leaf, bin_] * hazard.rate[leaf, bin_, cause] / due if due > 0 else (
-                flow.old[leaf, bin_] / total
-            )
-            hazard.answers[LATEST, leaf, bin_, cause] += late * weight
-            flow.old[leaf, bin_] = max(0.0, flow.old[leaf, bin_] - late * weight)
+        rate = hazard.rate[leaf, bin_, YES] + hazard.rate[leaf, bin_, NO]
+        due += n * rate
+        due_long += long * rate
+        hazard.at_risk[LATEST, leaf, bin_] += n + long
+    return due, due_long
 
 
 def learn(hazard: Hazard, is_healthy: Bools, parent: Int32s) -> None:

@@ -14,8 +14,8 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import numpy as np
 
 from detector.contracts.scope import Leaf, parse_scope
-from detector.judging.baseline import SLOTS, VOLUME_WEEKS, Baseline, make_baseline
 from detector.counting.ages import BINS
+from detector.judging.baseline import SLOTS, VOLUME_WEEKS, Baseline, make_baseline
 from detector.judging.hazard import LEARNED, Hazard
 from detector.judging.nodes import Nodes
 from detector.judging.technical import Technical

@@ -14,9 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from detector.compiled import allocating, compiled
-from detector.counting.columns import Int32s, Int64s, UInt8s, UInt64s
 from detector.counting.ages import EDGES
+from detector.counting.columns import Int32s, Int64s, UInt8s, UInt64s
 from detector.judging.flow import Flow, note_change
+from detector.judging.late import copy_ages, drop_ages, drop_late, make_pool, tell_late
+from detector.judging.later import begin_long
 
 END = -1
 """No row, no pane."""
@@ -30,9 +32,13 @@ HIT, HIT_RECOVERED, WAITING, WAITING_RECOVERED = range(4)
 BAD_VOTERS, PENDING_VOTERS, BAD_MERCHANTS, PENDING_MERCHANTS, APPROVED_VOTERS = range(5)
 
 
+_AGES = 256
+
+
 class Rows(NamedTuple):
     """Rows of the ring, and where each chain begins. `lengths` and `hashes` as in `tally.Cells`, but each kind of
-    hash has a fixed place: kind k begins at `place[k]`. `free[0]` is the first unused row, `free[1]` how many are."""
+    hash has a fixed place: kind k begins at `place[k]`. `free[0]` is the first unused row, `free[1]` how many are;
+    the other two say the same of `ages`."""
 
     head: Int32s  # [leaf, slot]
     next: Int32s
@@ -41,12 +47,14 @@ class Rows(NamedTuple):
     counts: Int32s  # [row, 6]
     votes: Int32s  # [row, 6]
     late: Int32s  # [row, 5]
+    aged: Int32s  # [row]: the first of its late answers' ages in `ages`, see `late`
     technical: Int32s  # [row]
     orders: Int32s  # [row, 4]
     lengths: UInt8s  # [row, 5]
     hashes: UInt64s  # [row, places]
     place: Int64s  # [6]
-    free: Int64s  # [2]
+    ages: Int32s  # [place, NEXT BIN ANSWER COUNT]
+    free: Int64s  # [4]
 
 
 class Leaves(NamedTuple):
@@ -72,17 +80,17 @@ def make_leaves(leaves: int) -> Leaves:
     return Leaves(*(np.full(leaves, END, np.int64) for _ in Leaves._fields))
 
 
-def make_rows(leaves: int, slots: int, rows: int, voters: int, merchants: int) -> Rows:
-    """Empty rows; `voters` and `merchants` smallest hashes fit each row."""
+def make_rows(leaves: int, slots: int, rows: int, voters: int, merchants: int, ages: int = _AGES) -> Rows:
+    """Empty rows; `voters` and `merchants` smallest hashes fit each row, so many `ages` all of them."""
     place = np.cumsum([0, voters, voters, merchants, merchants, 2]).astype(np.int64)
     chain = np.arange(1, rows + 1, dtype=np.int32)
     chain[-1] = END
     return Rows(
         np.full((leaves, slots), END, np.int32), chain, np.zeros(rows, np.int32), np.zeros(rows, np.int64),
         np.zeros((rows, 6), np.int32), np.zeros((rows, 6), np.int32), np.zeros((rows, 5), np.int32),
-        np.zeros(rows, np.int32), np.zeros((rows, 4), np.int32), np.zeros((rows, 5), np.uint8),
-        np.zeros((rows, int(place[-1])), np.uint64), place,
-        np.array([0, rows], np.int64),
+        np.full(rows, END, np.int32), np.zeros(rows, np.int32), np.zeros((rows, 4), np.int32),
+        np.zeros((rows, 5), np.uint8), np.zeros((rows, int(place[-1])), np.uint64), place,
+        make_pool(ages), np.array([0, rows, 0, ages], np.int64),
     )  # fmt: skip
 
 
@@ -96,7 +104,7 @@ def more_rows(rows: Rows, leaves: int, extra: int) -> Rows:
     grown = {name: _grown(getattr(rows, name), extra) for name in _BY_ROW}
     grown["next"][size:] = np.arange(size + 1, size + extra + 1)
     grown["next"][-1] = rows.free[0]
-    free = np.array([size, rows.free[1] + extra], np.int64)
+    free = np.array([size, rows.free[1] + extra, *rows.free[2:]], np.int64)
     return rows._replace(head=head, free=free, **grown)
 
 
@@ -111,6 +119,7 @@ def copy_rows(old: Rows, new: Rows) -> None:
                 new.counts[at] = old.counts[row]
                 new.votes[at] = old.votes[row]
                 new.late[at] = old.late[row]
+                copy_ages(old, row, new, at)
                 new.technical[at] = old.technical[row]
                 new.orders[at] = old.orders[row]
                 put_hashes(new, at, old.lengths[row], old.hashes[row], old.place)
@@ -119,12 +128,12 @@ def copy_rows(old: Rows, new: Rows) -> None:
 
 def reshaped(rows: Rows, slots: int, voters: int, merchants: int) -> Rows:
     """The same rows in a ring of another size, or with room for another number of hashes."""
-    new = make_rows(len(rows.head), slots, len(rows.next), voters, merchants)
+    new = make_rows(len(rows.head), slots, len(rows.next), voters, merchants, len(rows.ages))
     copy_rows(rows, new)
     return new
 
 
-_BY_ROW = ("next", "source", "pane", "counts", "votes", "late", "technical", "orders", "lengths", "hashes")
+_BY_ROW = ("next", "source", "pane", "counts", "votes", "late", "aged", "technical", "orders", "lengths", "hashes")
 
 
 def _grown(array: npt.NDArray[Any], extra: int) -> npt.NDArray[Any]:
@@ -154,10 +163,22 @@ def take_row(rows: Rows, leaf: int, pane: int, source: int) -> int:
     rows.counts[row] = 0
     rows.votes[row] = 0
     rows.late[row] = 0
+    rows.aged[row] = END
     rows.technical[row] = 0
     rows.orders[row] = 0
     rows.lengths[row] = 0
     return row
+
+
+@compiled
+def free_row(rows: Rows, row: int) -> int:
+    """A row is used no more; the one after it in its chain."""
+    following = int(rows.next[row])
+    drop_ages(rows, row)
+    rows.next[row] = rows.free[0]
+    rows.free[0] = row
+    rows.free[1] += 1
+    return following
 
 
 @compiled
@@ -185,10 +206,11 @@ def approved_in(rows: Rows, leaf: int, pane: int) -> bool:
 def put_cells(rows: Rows, leaves: Leaves, marks: Marks, flow: Flow, leaf_nodes: Int32s, source: int, oldest: int,
               pane_ms: int, boundary_ms: int, closing_ms: int, leaf: Int32s, pane: Int64s, counts: Int32s,
               votes: Int32s, late: Int32s, late_start: Int64s, lengths: UInt8s, hashes: UInt64s,
-              technical: Int32s, orders: Int32s) -> None:  # fmt: skip
+              technical: Int32s, orders: Int32s, ages: UInt8s) -> None:  # fmt: skip
     """A source's absolute values replace what it said of these cells before; panes older than `oldest` are gone."""
-    begins = np.zeros(6, np.int64)
+    begins, aged = np.zeros(6, np.int64), 0
     for i in range(len(leaf)):
+        first_age, aged = aged, aged + late[i, APPROVED] + late[i, DECLINED] + late[i, ERROR]
         begins[0] = begins[5]
         for kind in range(5):
             begins[kind + 1] = begins[kind] + lengths[i, kind]
@@ -201,10 +223,10 @@ def put_cells(rows: Rows, leaves: Leaves, marks: Marks, flow: Flow, leaf_nodes: 
             leaves.first[leaf[i]] = pane[i] if known == END else min(known, pane[i])
         before = rows.counts[row, APPROVED]
         more = technical[i] - rows.technical[row]
-        tell_flow(rows, flow, leaf[i], pane[i], row, votes[i], late[i], more, pane_ms, boundary_ms, closing_ms)
+        tell_flow(rows, flow, leaf[i], pane[i], row, votes[i], more, pane_ms, boundary_ms, closing_ms)
+        tell_late(rows, flow, leaf[i], row, late[i], ages, first_age, boundary_ms != END)
         rows.counts[row] = counts[i]
         rows.votes[row] = votes[i]
-        rows.late[row] = late[i]
         rows.technical[row] = technical[i]
         rows.orders[row] = orders[i]
         put_hashes(rows, row, lengths[i], hashes, begins)
@@ -213,14 +235,15 @@ def put_cells(rows: Rows, leaves: Leaves, marks: Marks, flow: Flow, leaf_nodes: 
 
 
 @compiled
-def tell_flow(rows: Rows, flow: Flow, leaf: int, pane: int, row: int, votes: Int32s, late: Int32s, technical: int,
-              pane_ms: int, boundary_ms: int, closing_ms: int) -> None:  # fmt: skip
-    """A row is about to hold other votes and late answers, and so many technical votes more; `boundary_ms` END: that
-    is no news."""
+def tell_flow(rows: Rows, flow: Flow, leaf: int, pane: int, row: int, votes: Int32s, technical: int, pane_ms: int,
+              boundary_ms: int, closing_ms: int) -> None:  # fmt: skip
+    """A row is about to hold other votes, and so many technical ones more; `boundary_ms` END: that is no news."""
     if boundary_ms != END:
         age_ms = boundary_ms - (pane + 1) * pane_ms
         is_closed = age_ms >= closing_ms
-        note_change(flow, EDGES, leaf, age_ms, is_closed, rows.votes[row], votes, rows.late[row], late, technical)
+        waits = note_change(flow, EDGES, leaf, age_ms, is_closed, rows.votes[row], votes, technical)
+        if is_closed and waits != 0:
+            begin_long(flow, EDGES, leaf, age_ms, waits)
 
 
 @compiled
@@ -254,11 +277,10 @@ def clear_source(rows: Rows, leaves: Leaves, marks: Marks, flow: Flow, leaf_node
             if row == END:
                 continue
             before = rows.counts[row, APPROVED]
-            tell_flow(rows, flow, leaf, pane, row, flow.nothing, flow.nothing, -rows.technical[row], pane_ms,
-                      boundary_ms, closing_ms)  # fmt: skip
+            tell_flow(rows, flow, leaf, pane, row, flow.nothing, -rows.technical[row], pane_ms, boundary_ms, closing_ms)
+            drop_late(rows, flow, leaf, row, boundary_ms != END)
             rows.counts[row] = 0
             rows.votes[row] = 0
-            rows.late[row] = 0
             rows.technical[row] = 0
             rows.orders[row] = 0
             rows.lengths[row] = 0
@@ -268,11 +290,13 @@ def clear_source(rows: Rows, leaves: Leaves, marks: Marks, flow: Flow, leaf_node
 
 @compiled
 def merge_source(rows: Rows, leaf: int, pane: int) -> None:
-    """The pane is closed for every source: its rows become one, of the source EVERYONE."""
+    """The pane is closed for every source: its rows become one, of the source EVERYONE. Nothing will be compared with
+    it, so ages are not kept."""
     row = rows.head[leaf, pane % rows.head.shape[1]]
     if row == END:
         return
     rows.source[row] = EVERYONE
+    drop_ages(rows, row)
     other = rows.next[row]
     while other != END:
         add_to(rows.counts, row, other)
@@ -286,11 +310,7 @@ def merge_source(rows: Rows, leaf: int, pane: int) -> None:
                 rows.hashes[row], rows.place[kind], rows.lengths[row, kind],
                 rows.hashes[other], rows.place[kind], rows.lengths[other, kind], room,
             )  # fmt: skip
-        following = rows.next[other]
-        rows.next[other] = rows.free[0]
-        rows.free[0] = other
-        rows.free[1] += 1
-        other = following
+        other = free_row(rows, other)
     rows.next[row] = END
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from detector.contracts.policy import Policy
 from detector.contracts.scope import Leaf, Scope
+from detector.counting.ages import EDGES
 from detector.counting.columns import Bools, Int32s, UInt8s
 from detector.judging import answers, frozen
 from detector.judging import baseline as usual
@@ -28,7 +29,6 @@ from detector.judging.evidence import (
     no_weights,
     weigh,
 )  # fmt: skip
-from detector.counting.ages import EDGES
 from detector.judging.flow import make_flow
 from detector.judging.hazard import learn, make_hazard, make_rates
 from detector.judging.learned import Learned, forget_leaf, forget_node, place, teach

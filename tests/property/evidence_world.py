@@ -13,9 +13,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from detector.contracts.policy import DEFAULT, Policy
+from detector.counting.ages import EDGES
 from detector.counting.columns import APPROVED, CANCELLED, DECLINED, PENDING
 from detector.judging.evidence import LEFT_MIN, PAGE, SLOW, TECHNICAL, TICKET
-from detector.counting.ages import EDGES
 from detector.judging.hazard import LEARNED, make_rates
 from detector.judging.nodes import Nodes
 from detector.judging.ring import END, find_row, make_rows, take_row, tell_flow
@@ -90,7 +90,7 @@ class World:
         if fewer is not None:
             votes[fewer] -= 1
         closing_ms = self.policy.horizon_ms + self.policy.grace_ms
-        tell_flow(self.rows, self.signals.flow, leaf, pane, row, votes, self.rows.late[row], technical,
+        tell_flow(self.rows, self.signals.flow, leaf, pane, row, votes, technical,
                   self.policy.pane_ms, self.now_ms, closing_ms)  # fmt: skip
         self.rows.votes[row] = votes
         self.rows.technical[row] += technical

@@ -17,11 +17,11 @@ import numpy as np
 
 from detector.compiled import allocating, compiled
 from detector.contracts.policy import Policy, load_policy
+from detector.counting.ages import EDGES
 from detector.counting.columns import APPROVED, DECLINED, Float64s, Int32s, Int64s
 from detector.judging import baseline as usual
 from detector.judging.advance import Bars, run
 from detector.judging.evidence import PAGE, SLOW, STALL, forget
-from detector.counting.ages import EDGES
 from detector.judging.flow import NO, YES, note_change
 from detector.judging.hazard import LEARNED, make_rates
 from detector.judging.nodes import Nodes
@@ -232,7 +232,7 @@ def try_again(again: Int32s, key: int, second: int, refused: int, retries: int) 
 def give(flow: Any, edges: Int64s, votes: Int32s, key: int, yes: int, no: int, technical: int = 0) -> None:
     """So many votes of a key began and were answered; of the refused so many for a technical reason."""
     votes[APPROVED], votes[DECLINED] = yes, no
-    note_change(flow, edges, key, 0, False, flow.nothing, votes, flow.nothing, flow.nothing, technical)
+    note_change(flow, edges, key, 0, False, flow.nothing, votes, technical)
 
 
 @compiled

@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 
 from detector.compiled import allocating
+from detector.counting.ages import EDGES
 from detector.counting.columns import Float64s
 from detector.counting.tally import Cells
 from detector.judging.advance import run as run_boundary
 from detector.judging.board import Board
 from detector.judging.evidence import ALTERNATIVES, COUNTS, PAGE, Evidence, accumulate
-from detector.counting.ages import EDGES
 from tests.benchmarks.detection.engine import Fleet, Traffic, give, make_first, policy
 
 LEAVES, SOURCES = (5_000, 50_000), 64

@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from detector.compiled import allocating, compiled
+from detector.counting.ages import EDGES
 from detector.counting.columns import APPROVED, DECLINED, PENDING, Float64s, Int32s, Int64s
 from detector.judging.advance import run as run_boundary
 from detector.judging.aging import grow_older
 from detector.judging.evidence import PAGE, SLOW, STALL
-from detector.counting.ages import EDGES
 from detector.judging.ring import END, Rows, find_row, make_rows, take_row, tell_flow
 from tests.benchmarks.detection.engine import HISTORY_DAYS, Fleet
 
@@ -171,7 +171,7 @@ def change(rows: Rows, flow: Any, votes: Int32s, key: int, pane: int, more: int,
         votes[status] = rows.votes[row, status]
     votes[more] += 1
     votes[fewer] -= by
-    tell_flow(rows, flow, key, pane, row, votes, rows.late[row], 0, pane_ms, boundary_ms, closing_ms)
+    tell_flow(rows, flow, key, pane, row, votes, 0, pane_ms, boundary_ms, closing_ms)
     for status in range(6):
         rows.votes[row, status] = votes[status]
 
