@@ -13,6 +13,7 @@ from detector.compiled import compiled, inlined
 from detector.counting.ages import EDGES, age_bin
 from detector.counting.columns import Float64s, Int32s, UInt8s
 from detector.judging.aging import grow_older
+from detector.judging.answers import DUE, LATE, LATE_DUE, SEEN, note_gap
 from detector.judging.baseline import WINDOW_MS, Baseline, note_window
 from detector.judging.evidence import (
     CHANNELS,
@@ -51,6 +52,8 @@ class Due(NamedTuple):
     """Per node, for the second that goes on."""
 
     slow_keep: Float64s  # of the answers that are due so much is expected, see `answers`
+    late_keep: Float64s  # of the late ones
+    late_weight: Float64s  # what one of these counts, since they come in clumps
     volume: Float64s  # votes a second expected at least; 0: not watched
     share: Float64s  # of the peers' votes
     pace: Float64s  # votes a second that come now, smoothed
@@ -110,8 +113,10 @@ def add_leaves(leaf_nodes: Int32s, flow: Flow, hazard: Hazard, known: Baseline, 
             if node >= 0:
                 evidence.votes[node, YES] += yes
                 evidence.votes[node, NO] += no
-                evidence.slow[node, 0] += yes + no + late_yes + late_no
-                evidence.slow[node, 1] += due + due_long
+                evidence.slow[node, SEEN] += yes + no
+                evidence.slow[node, DUE] += due
+                evidence.slow[node, LATE] += late_yes + late_no
+                evidence.slow[node, LATE_DUE] += due_long
                 evidence.came[node] += flow.came[leaf]
                 known.hours[0, node, YES] += yes
                 known.hours[0, node, NO] += no
@@ -125,12 +130,7 @@ def move_nodes(known: Baseline, evidence: Evidence, recovery: Recovery, begun: U
     changed = False
     peers, is_window = due.pace[0], time_ms % WINDOW_MS == 0
     for node in range(len(flags)):
-        slow_due = evidence.slow[node, 1] * due.slow_keep[node]
-        if slow_due > 0.0 or evidence.slow[node, 0] != 0.0:
-            count_llr(evidence.llr[node, SLOW], evidence.slow[node, 0], slow_due, SLOWER)
-        if evidence.slow[node, 1] > 0.0:
-            known.answers[0, node, 0] += evidence.slow[node, 0]
-            known.answers[0, node, 1] += evidence.slow[node, 1]
+        seen, slow_due = answers_due(known, evidence, due, node)
         volume = 0.0 if sources_away else arrivals(evidence, due, node, peers, dt_s)
         for channel in range(CHANNELS):
             if channel != TECHNICAL or begun[node]:
@@ -139,7 +139,7 @@ def move_nodes(known: Baseline, evidence: Evidence, recovery: Recovery, begun: U
         if recovery.watched[node] == RATE:
             look(recovery, node, votes[YES], votes[NO], votes, time_ms)
         elif recovery.watched[node] == SLOW_COUNT:
-            look(recovery, node, evidence.slow[node, 0], slow_due, votes, time_ms)
+            look(recovery, node, seen, slow_due, votes, time_ms)
         elif recovery.watched[node] == STALL_COUNT:
             look(recovery, node, evidence.came[node], volume, votes, time_ms)
         changed |= recovery.watched[node] != CALM and is_over(recovery, node, time_ms, bars.hold_ms)
@@ -151,6 +151,28 @@ def move_nodes(known: Baseline, evidence: Evidence, recovery: Recovery, begun: U
         evidence.slow[node] = 0.0
         evidence.came[node] = 0.0
     return changed
+
+
+@inlined
+def answers_due(known: Baseline, evidence: Evidence, due: Due, node: int) -> tuple[float, float]:
+    """Answers of a node in this boundary, and those expected at least; they are weighed, and kept account of.
+
+    Late answers are payments whose votes were weighed as waiting when their panes closed: they speak here alone.
+    """
+    slow, account = evidence.slow[node], known.answers[0, node]
+    quick, late = slow[DUE] * due.slow_keep[node], slow[LATE_DUE] * due.late_keep[node]
+    weight = due.late_weight[node]
+    seen, expected = slow[SEEN] + weight * slow[LATE], quick + weight * late
+    if expected > 0.0 or seen != 0.0:
+        count_llr(evidence.llr[node, SLOW], seen, expected, SLOWER)
+    if slow[DUE] > 0.0:
+        account[SEEN] += slow[SEEN]
+        account[DUE] += slow[DUE]
+    if slow[LATE_DUE] > 0.0:
+        account[LATE] += slow[LATE]
+        account[LATE_DUE] += slow[LATE_DUE]
+        note_gap(known, node, slow[LATE], slow[LATE_DUE])
+    return float(slow[SEEN] + slow[LATE]), float(quick + late)
 
 
 @inlined

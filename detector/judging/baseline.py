@@ -51,9 +51,12 @@ class Baseline(NamedTuple):
     window: Float64s  # [node]: votes of the two minutes that go on
     windows: Float64s  # [2, node, COUNT SUM SQUARES]: of the logs of such windows, `hours` alike
     bursts: Float64s  # [node, 2]: variance of the log within hours, summed over hours, and how many these are
-    answers: Float64s  # [2, node, SEEN DUE]: answers, and those due by the hazard, `hours` alike; see `answers`
-    ratio: Float64s  # [node, SEEN DUE]: of the last weeks
-    ratio_slots: Float64s  # [node, slot, SEEN DUE]
+    answers: Float64s  # [2, node, SEEN DUE LATE LATE_DUE]: answers, and those due by the hazard; see `answers`
+    ratio: Float64s  # [node, SEEN DUE LATE LATE_DUE]: of the last weeks
+    ratio_slots: Float64s  # [node, slot, SEEN DUE LATE LATE_DUE]
+    gap: Float64s  # [node]: late answers due since the last came
+    gaps: Float64s  # [2, node]: sum of their squares, `hours` alike
+    clumps: Float64s  # [node, 2]: half of these in answers, and how many answers these are
     frozen: Bools  # [2, node]: the hour that goes on, or the one before, was not healthy
     usual: Float64s  # [node]: approval rate in the slot that goes on
     votes: Float64s  # [node]: how many votes that rests upon
@@ -67,7 +70,8 @@ def make_baseline(nodes: int) -> Baseline:
         np.zeros((2, nodes, 2)), np.zeros((2, nodes)), np.zeros((nodes, 2)), np.zeros((nodes, SLOTS, 2)),
         np.full(nodes, TAU_START**2), np.full((nodes, SLOTS, VOLUME_WEEKS), -1.0),
         np.full(nodes, VOLUME_TAU_MIN**2), np.zeros(nodes), np.zeros((2, nodes, 3)), np.zeros((nodes, 2)),
-        np.zeros((2, nodes, 2)), np.zeros((nodes, 2)), np.zeros((nodes, SLOTS, 2)),
+        np.zeros((2, nodes, 4)), np.zeros((nodes, 4)), np.zeros((nodes, SLOTS, 4)),
+        np.zeros(nodes), np.zeros((2, nodes)), np.zeros((nodes, 2)),
         np.zeros((2, nodes), np.bool_), np.full(nodes, ROOT_RATE),
         np.full(nodes, START_VOTES), np.full(nodes, -1.0), np.ones(nodes),
     )  # fmt: skip

@@ -58,7 +58,7 @@ class Evidence(NamedTuple):
     m: Float64s  # [node, channel]
     llr: Float64s  # [node, channel, alternative] of this boundary
     votes: Float64s  # [node, YES NO] in this boundary
-    slow: Float64s  # [node, 2]: answers, and those due, in this boundary
+    slow: Float64s  # [node, SEEN DUE LATE LATE_DUE]: answers, and those due, in this boundary; see `answers`
     came: Float64s  # [node] in this boundary
 
 
@@ -67,7 +67,7 @@ def make_evidence(nodes: int) -> Evidence:
     shape = (nodes, CHANNELS, ALTERNATIVES)
     return Evidence(
         np.zeros(shape), np.zeros(shape), np.full(shape, -1, np.int64), np.zeros((nodes, CHANNELS)), np.zeros(shape),
-        np.zeros((nodes, 2)), np.zeros((nodes, 2)), np.zeros(nodes),
+        np.zeros((nodes, 2)), np.zeros((nodes, 4)), np.zeros(nodes),
     )  # fmt: skip
 
 

@@ -157,9 +157,11 @@ def _llr(board: Board, channel: int, seen: Float64s, onset_ms: int) -> Float64s:
         due = signals.due.volume[board.nodes.own_nodes()] * (board.boundary_ms - onset_ms) / 1000
         return _count_llr(seen[:, :_DUE].sum(axis=1), due, FEWER)
     if channel == SLOW:
-        keep = signals.due.slow_keep[board.nodes.own_nodes()]
-        answered, due = _answers(seen)
-        return _count_llr(answered, due * keep, SLOWER)
+        own = board.nodes.own_nodes()
+        answered, due = seen[:, _YES] + seen[:, _NO], signals.due.slow_keep[own]
+        late, weight = seen[:, _LATE_YES] + seen[:, _LATE_NO], signals.due.late_weight[own]
+        expected = (answered + seen[:, _DUE]) * due + weight * seen[:, _LATE_DUE] * signals.due.late_keep[own]
+        return _count_llr(answered + weight * late, expected, SLOWER)
     if channel == TECHNICAL:
         weight, wait = signals.technical_weights()
         yes, no = seen[:, _YES] + seen[:, _NO] - seen[:, _TECHNICAL], seen[:, _TECHNICAL]

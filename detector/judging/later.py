@@ -2,7 +2,7 @@
 
     a bin of ages in four stages     ▸ 2 ▸ 0 ▸ 5 ▸ 1 ▸ next bin      every so often each stage moves on by one
 
-So a vote that came in some minute stays with those of that minute, and its age is known within a twentieth. A late
+So a vote that came in some minute stays with those of that minute, and its age is known within some hundredths. A late
 answer says its age: it takes away one that waits there. One that nobody knows of (begun before the first record, or a
 shopper's second try, which is no vote) takes nothing away and counts for nothing. Answers of a record that tells no
 ages are spread over all that waits, as the hazard says they come.
@@ -24,6 +24,8 @@ WIDTHS_MS = np.diff(EDGES, prepend=0, append=2 * EDGES[-1])
 STEPS_MS: Int64s = np.maximum(1, np.round(WIDTHS_MS / (STAGES - 0.5))).astype(np.int64)
 """How often the stages of a bin move on: who comes waits half a step on average before his first."""
 MINUTE_MS = 60_000
+NEAR = 2
+"""Stages by which a vote may be ahead of its age, or behind."""
 _DUST = 1e-9
 """What is left of votes taken away in parts."""
 
@@ -77,17 +79,18 @@ def waits_long(flow: Flow, leaf: int, bin_: int) -> float:
 
 @compiled
 def take_long(flow: Flow, leaf: int, bin_: int, votes: float) -> float:
-    """So many of an age wait no more; of how many it was known. Those of the stages next to the bin may be meant."""
+    """So many of an age wait no more; of how many it was known. Those of the stages near the bin may be meant."""
     total = waits_long(flow, leaf, bin_)
     taken = min(votes, total)
     if taken > 0.0:
         keep = (total - taken) / total if total - taken > _DUST else 0.0
         for stage in range(STAGES):
             flow.old[leaf, bin_, stage] *= keep
-    if bin_ > 0:
-        taken += _take_stage(flow, leaf, bin_ - 1, STAGES - 1, votes - taken)
-    if bin_ + 1 < BINS:
-        taken += _take_stage(flow, leaf, bin_ + 1, 0, votes - taken)
+    for near in range(NEAR):
+        if bin_ > 0:
+            taken += _take_stage(flow, leaf, bin_ - 1, STAGES - 1 - near, votes - taken)
+        if bin_ + 1 < BINS:
+            taken += _take_stage(flow, leaf, bin_ + 1, near, votes - taken)
     return taken
 
 
@@ -143,8 +146,8 @@ def _spread(hazard: Hazard, flow: Flow, leaf: int, answer: int) -> float:
 
 
 def late_since(flow: Flow, since_ms: int, now_ms: int) -> Float64s:
-    """Late answers of votes that were known to wait, and how many of them were due, in the minutes since a time of the
-    last hour; shape [leaf, YES NO DUE]."""
-    minutes = np.arange(since_ms // MINUTE_MS, now_ms // MINUTE_MS + 1)[-MINUTES:] % MINUTES
+    """Late answers of votes that were known to wait, and how many of them were due, in the full minutes since a time of
+    the last hour; shape [leaf, YES NO DUE]."""
+    minutes = np.arange(-(-since_ms // MINUTE_MS), now_ms // MINUTE_MS + 1)[-MINUTES:] % MINUTES
     total: Float64s = flow.minutes[:, minutes].sum(axis=1, dtype=np.float64)
     return total

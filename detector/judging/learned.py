@@ -20,7 +20,7 @@ from detector.judging.hazard import LEARNED, Hazard
 from detector.judging.nodes import Nodes
 from detector.judging.technical import Technical
 
-VERSION: Final = 3
+VERSION: Final = 4
 MARK: Final = "pastille_baselines"
 """The first key of a file of baselines; its value is the version of the format."""
 SCOPES_MAX: Final = 250_000
@@ -41,8 +41,8 @@ _OF_NODES: Final = {
     "level": _Kind((2,), 0, _VOTES_MAX), "slots": _Kind((SLOTS, 2), 0, _VOTES_MAX),
     "volumes": _Kind((SLOTS, VOLUME_WEEKS), -1, _VOTES_MAX),
     "tau2": _Kind((), -_TAU2_MAX, _TAU2_MAX), "volume_tau2": _Kind((), -_TAU2_MAX, _TAU2_MAX),
-    "bursts": _Kind((2,), -_VOTES_MAX, _VOTES_MAX), "ratio": _Kind((2,), -_VOTES_MAX, _VOTES_MAX),
-    "ratio_slots": _Kind((SLOTS, 2), -_VOTES_MAX, _VOTES_MAX),
+    "bursts": _Kind((2,), -_VOTES_MAX, _VOTES_MAX), "ratio": _Kind((4,), -_VOTES_MAX, _VOTES_MAX),
+    "ratio_slots": _Kind((SLOTS, 4), -_VOTES_MAX, _VOTES_MAX), "clumps": _Kind((2,), 0, _VOTES_MAX),
 }  # fmt: skip
 """All but the day's factor, which is of the day."""
 _TECHNICAL: Final = "technical"
@@ -133,9 +133,9 @@ def forget_node(known: Baseline, technical: Technical, node: int) -> None:
     """The scope begins anew, also its hours that go on."""
     _give_node(known, technical, node, {})
     technical.hours[:, node] = 0.0
-    for account in (known.hours, known.came, known.windows, known.answers, known.frozen):
+    for account in (known.hours, known.came, known.windows, known.answers, known.gaps, known.frozen):
         account[:, node] = 0
-    known.window[node], known.day[node] = 0.0, 1.0
+    known.window[node], known.gap[node], known.day[node] = 0.0, 0.0, 1.0
 
 
 def forget_leaf(hazard: Hazard, leaf: int) -> None:

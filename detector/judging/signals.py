@@ -77,7 +77,7 @@ class Signals:
             self.flow = longer(self.flow, make_flow(leaves))
             self.hazard = longer(self.hazard, make_hazard(leaves), ("at_risk", "entered", "answers"))
         if nodes > len(self.flags):
-            of_hours = ("hours", "came", "windows", "answers", "frozen")
+            of_hours = ("hours", "came", "windows", "answers", "gaps", "frozen")
             self.baseline = longer(self.baseline, make_baseline(nodes), of_hours)
             self.evidence = longer(self.evidence, make_evidence(nodes))
             self.recovery = longer(self.recovery, make_recovery(nodes))
@@ -120,6 +120,8 @@ class Signals:
     def _refresh_due(self) -> None:
         known = self.baseline
         self.due.slow_keep[:] = answers.expected(known, max(self.time_ms, 0))
+        self.due.late_keep[:] = answers.expected_late(known, max(self.time_ms, 0))
+        self.due.late_weight[:] = 1 / answers.clump(known)
         quiet = self.due.quiet
         quiet[:] = np.exp(-3 * usual.volume_tau(known, parents_of(self._nodes)))
         watched = known.volume * 3600 >= HOURLY_MIN

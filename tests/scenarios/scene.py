@@ -18,7 +18,10 @@
 Outcomes: `approved`, `declined CODE`, `error CODE`, `pending`, `gives up after 3m`, `60% approved else declined 05`,
 `placed` (orders alone). Options: `shops N` (default 20), `shop NAME`, `shoppers N` (default: every payment another),
 `answer 2s` and `refused 1s` (how long it takes; refusals as approvals if not said), `retries N` (a refused shopper
-tries again so often, every five seconds), `clusters N` (so many at once).
+tries again so often, every five seconds), `clusters N` (so many at once), `spread N` (answers take from an Nth of
+`answer` to N times as long), `daily 10h` (answers come in the first ten hours of each day of the scene; the others in
+the first of the next), `dead WHEN` (no answer comes from then on, whenever its payment began), `back WHEN` (those that were due meanwhile come
+within ten minutes of it).
 Payments lie evenly in their span; the story has no chance in it. A `method` or bank may be a list: `a|b|c`.
 `learned` is what the same hours were like the day before, from two hours earlier on: what the statistics know.
 Of a maintenance: `declared WHEN` (default: at once), `note WORD`, `cancelled True`; a later line of a scope changes it.
@@ -42,7 +45,7 @@ START_MS = 1_760_000_400_000 - 1_760_000_400_000 % 3_600_000
 """A full hour: 0:00 of every scene."""
 _GOLDEN = 0.6180339887498949
 _LINE = re.compile(r"(?P<bank>\S+)\s+(?P<method>\S+)\s+(?P<count>\d+)/(?P<per>min|h|s)\s+(?P<outcome>.+?)\s+"
-                   r"(?P<begin>[\d:]+)\s*-\s*(?P<end>[\d:]+)(?P<options>(?:,\s*\w+ \w+)*)$")  # fmt: skip
+                   r"(?P<begin>[\d:]+)\s*-\s*(?P<end>[\d:]+)(?P<options>(?:,\s*\w+ [\w:]+)*)$")  # fmt: skip
 _MAINTENANCE = re.compile(r"(?P<scope>\S+)\s+(?P<begin>[\d:]+)\s*-\s*(?P<end>[\d:]+)(?P<options>(?:,\s*\w+ \S+)*)$")
 _LEARNED_MS = (-26 * 3_600_000, -19 * 3_600_000)
 """The hours that are learned; an hour is learned an hour late."""
@@ -165,8 +168,24 @@ def _stream(found: re.Match[str], bank: str, method: str, tag: str, start_ms: in
             base["shopper_id"] = f"shopper-{tag}-{k}"
         for again in range(1 + is_refused * int(options.get("retries", 0))):
             tried = {**base, "order_id": f"{base['order_id']}-{again}"} if again else base
-            wait_ms = waits["refused" if is_refused else "answer"]
-            yield from _payment(tried, outcome, at + 5_000 * again, wait_ms, f"pay-{tag}-{k}-{again}")
+            began = at + 5_000 * again - start_ms
+            wait_ms = _wait_ms(waits["refused" if is_refused else "answer"], options, k, began)
+            events = _payment(tried, outcome, start_ms + began, wait_ms, f"pay-{tag}-{k}-{again}")
+            dead_ms = start_ms + clock_ms(options["dead"]) if "dead" in options and "back" not in options else None
+            yield from (event for event in events if dead_ms is None or int(str(event["occurred_at"])) < dead_ms
+                        or event["status"] == "pending")  # fmt: skip
+
+
+def _wait_ms(wait_ms: int, options: dict[str, str], k: int, began: int) -> int:
+    """How long the k-th answer takes: spread evenly on the scale of logarithms, and later where it comes by day."""
+    wait_ms = int(wait_ms * float(options.get("spread", "1")) ** (2 * (k * _GOLDEN % 1) - 1))
+    if "daily" in options:
+        day, hour = divmod(began + wait_ms, 24 * _PER_MS["h"])
+        if hour >= int(options["daily"][:-1]) * _PER_MS["h"]:
+            return int((day + 1) * 24 * _PER_MS["h"] + k * _GOLDEN % 1 * _PER_MS["h"]) - began
+    if "back" in options and clock_ms(options["dead"]) <= began + wait_ms < clock_ms(options["back"]):
+        return int(clock_ms(options["back"]) + k * _GOLDEN % 1 * 10 * _PER_MS["min"]) - began
+    return wait_ms
 
 
 def _pick(outcome: str, k: int) -> str:

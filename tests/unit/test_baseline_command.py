@@ -122,7 +122,7 @@ def test_wrong_usage_is_said(
 @pytest.mark.parametrize(
     ("change", "word"),
     [
-        ({MARK: 1}, "have version 3; got 1"), ({"nodes": []}, "no learned baselines"), ({"nodes": None}, "no learned"),
+        ({MARK: 1}, "have version 4; got 1"), ({"nodes": []}, "no learned baselines"), ({"nodes": None}, "no learned"),
         ({"leaves": [[["bnp"], {}]]}, "a value for each"), ({"nodes": {"x": {}}}, "a scope is"),
         ({"nodes": {"platform": {"level": 3}}}, "no learned|no packed"), ({"dimensions": 3}, "no learned baselines"),
     ],

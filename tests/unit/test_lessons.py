@@ -157,7 +157,7 @@ def test_forgetting_begins_anew() -> None:
     assert votes == 10
     assert rate == pytest.approx(usual_of(judge, "platform")[0], abs=0.01)
     known, node = judge.board.signals.baseline, judge.board.nodes.node_number[parse_scope("bank:bnp")]
-    on_trial = (known.hours, known.came, known.windows, known.answers)
+    on_trial = (known.hours, known.came, known.windows, known.answers, known.gaps)
     assert all(not account[1, node].any() for account in on_trial), "nor is the hour before learned later"
     assert usual_of(judge, "bank:axa") == before[0]
     assert set(keys).isdisjoint(judge.learned().nodes)
@@ -213,7 +213,7 @@ def test_a_snapshot_of_another_version_is_refused() -> None:
     state = judge.export()
     unversioned = {key: value for key, value in state.items() if key != "version"}
     for other in ({**state, "version": 99}, unversioned):
-        with pytest.raises(OtherVersion, match="has version 6; got"):
+        with pytest.raises(OtherVersion, match="has version 7; got"):
             Judge.restore(other)
     arrays = {**state["board"]["arrays"], "fold": state["board"]["arrays"]["fold"][:-1]}
     with pytest.raises(OtherVersion, match="fold has 18 arrays; got 17"):
