@@ -114,8 +114,9 @@ def end_long(hazard: Hazard, flow: Flow, leaf: int) -> tuple[float, float]:
             share = take_long(flow, leaf, bin_, answers) / answers
         else:  # some are taken back
             flow.old[leaf, bin_, 0] -= answers
-        hazard.answers[LATEST, leaf, bin_, YES] += approved * share
-        hazard.answers[LATEST, leaf, bin_, NO] += refused * share
+        for answer, count in ((YES, approved), (NO, refused)):
+            learned = hazard.answers[LATEST, leaf, bin_, answer] + count * share
+            hazard.answers[LATEST, leaf, bin_, answer] = max(0.0, learned)
         yes += approved * share
         no += refused * share
     return yes + _spread(hazard, flow, leaf, YES), no + _spread(hazard, flow, leaf, NO)
