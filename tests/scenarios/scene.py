@@ -20,8 +20,8 @@ Outcomes: `approved`, `declined CODE`, `error CODE`, `pending`, `gives up after 
 `answer 2s` and `refused 1s` (how long it takes; refusals as approvals if not said), `retries N` (a refused shopper
 tries again so often, every five seconds), `clusters N` (so many at once), `spread N` (answers take from an Nth of
 `answer` to N times as long), `daily 10h` (answers come in the first ten hours of each day of the scene; the others in
-the first of the next), `dead WHEN` (no answer comes from then on, whenever its payment began), `back WHEN` (those that were due meanwhile come
-within ten minutes of it).
+the first of the next), `dead WHEN` (no answer comes from then on, whenever its payment began), `back WHEN` (those that
+were due meanwhile come within ten minutes of it).
 Payments lie evenly in their span; the story has no chance in it. A `method` or bank may be a list: `a|b|c`.
 `learned` is what the same hours were like the day before, from two hours earlier on: what the statistics know.
 Of a maintenance: `declared WHEN` (default: at once), `note WORD`, `cancelled True`; a later line of a scope changes it.
