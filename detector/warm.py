@@ -7,13 +7,21 @@ loops by name.
 from __future__ import annotations
 
 import json
+import struct
 from collections.abc import Iterator
 from dataclasses import replace
 
+import numpy as np
+
 from detector.contracts.policy import EvidenceRules, Policy, Rule
 from detector.counting.counter import warm_up
+from detector.counting.decoder import Decoder
+from detector.counting.hashing import word_view
+from detector.counting.names import Names
 from detector.counting.tally import Marker, Tally, decode, encode
 from detector.judging.judge import Judge
+from detector.records.checksum import crc32c
+from detector.records.unpack import Unpacker, span
 from detector.rehearsal.replay import Replay
 
 _QUICK = Policy(
@@ -53,9 +61,29 @@ def _judge(told: list[Tally | Marker], policy: Policy) -> None:
     judge.take(next(replace(record, term=1, first_pane=0) for record in told if isinstance(record, Tally)))
 
 
+def _fetch(value: bytes) -> bytes:
+    """A record batch of one record without a key, with a header."""
+    record = b"\0\0\0\1" + bytes([2 * len(value)]) + value + b"\2\2h\1"
+    records = bytes([2 * len(record)]) + record
+    # Attributes, last offset delta, two times, producer, its epoch and sequence, how many records.
+    summed = struct.pack(">hiqqqhii", 0, 0, _START_MS, _START_MS, -1, -1, -1, 1) + records
+    sum_ = int(crc32c(np.frombuffer(summed, np.uint8), word_view(summed), 0, len(summed)))
+    return struct.pack(">qiibI", 0, len(summed) + 9, -1, 2, sum_) + summed
+
+
+def _read(raw: bytes) -> None:
+    """Ask of a fetch all that is asked of one."""
+    assert span(raw, 0) == 1
+    for part in Unpacker(lambda *_: 0).parts(raw, 0):
+        assert part.last(1).headers(0) == [("h", None)]
+        assert part.key(0) is None
+        Decoder(_QUICK, Names(_QUICK)).decode(part.values, "payments", part.times, part.offsets)
+
+
 def warm() -> None:
     """Call every loop; those of growing tables and of recovery, which no short day needs, by name."""
     warm_up()
+    _read(_fetch(b"{}"))
     values = [json.dumps(event).encode() for event in _events()]
     for sources in (1, 2):
         told: list[Tally | Marker] = []

@@ -51,9 +51,10 @@ def lowest_byte(marks: np.uint64) -> int:
 
 
 @inlined
-def plain_end(words: UInt64s, at: int) -> int:
-    """The first place from `at` on that is a quote, a backslash, a control character or not ASCII."""
-    while True:
+def plain_end(words: UInt64s, at: int, stop: int) -> int:
+    """The first place from `at` on that is a quote, a backslash, a control character or not ASCII; where there is none
+    before `stop`, some place from there on, and not far."""
+    while at < stop:
         word = words[at]
         quote, backslash, delete = word ^ _QUOTES, word ^ _BACKSLASHES, word ^ _DELETES
         found = (quote - ONES) & ~quote
@@ -64,6 +65,7 @@ def plain_end(words: UInt64s, at: int) -> int:
         if found != _0:
             return at + lowest_byte(found)
         at += 8
+    return at
 
 
 @inlined
@@ -171,7 +173,7 @@ def beyond_ascii_end(text: UInt8s, at: int, stop: int) -> int:
 def string_end(text: UInt8s, words: UInt64s, at: int, stop: int) -> int:
     """The end of a string whose opening quote is before `at`: after its closing quote."""
     while True:
-        at = plain_end(words, at)
+        at = plain_end(words, at, stop)
         if at >= stop:
             return WRONG
         byte = text[at]

@@ -73,7 +73,7 @@ def order_payment(order: np.uint64, placed_ms: int) -> np.uint64:
     return mix(mix(_SEED_64, order), np.uint64(placed_ms))
 
 
-def word_view(buffer: bytes) -> UInt64s:
+def word_view(buffer: bytes | memoryview) -> UInt64s:
     """`words[at]` = the eight bytes from `at` on, little end first; as long as the buffer less seven."""
     return np.ndarray((len(buffer) - 7,), np.dtype("<u8"), buffer, strides=(1,))
 

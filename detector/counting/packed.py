@@ -1,4 +1,4 @@
-"""Many short texts in one buffer, each ended by a line feed: what the scanner reads, without an object a text.
+"""Many short texts in one buffer: what the scanner reads, without an object a text.
 
 Knows bytes; not what they say, nor where they were read.
 """
@@ -20,11 +20,11 @@ _LINE_FEEDS = np.uint64(0x0A0A0A0A0A0A0A0A)
 
 class Packed(Sequence[bytes]):
     """`buffer[starts[i]:stops[i]]` is text i; SPARE line feeds or more follow the last, so that words may be read
-    there. A text of a Kafka record may hold a line feed; no value of JSON reaches across one."""
+    there; where texts lie in a work area, SPARE bytes of any kind. `buffer` may be a view that cannot be written."""
 
     __slots__ = ("buffer", "starts", "stops")
 
-    def __init__(self, buffer: bytes, starts: Int64s, stops: Int64s) -> None:
+    def __init__(self, buffer: bytes | memoryview, starts: Int64s, stops: Int64s) -> None:
         self.buffer, self.starts, self.stops = buffer, starts, stops
 
     @classmethod
@@ -56,7 +56,7 @@ class Packed(Sequence[bytes]):
     def __getitem__(self, index: int | slice) -> bytes | list[bytes]:
         if isinstance(index, slice):
             return [self[at] for at in range(*index.indices(len(self)))]
-        return self.buffer[self.starts[index] : self.stops[index]]
+        return bytes(self.buffer[self.starts[index] : self.stops[index]])
 
 
 @compiled

@@ -128,13 +128,13 @@ def _word_end(text: UInt8s, words: UInt64s, start: int, stop: int) -> int:
 
     A text beyond ASCII must hold an ASCII letter: one that does not could be a card number in digits of any script.
     """
-    end, following, letters = plain_end(words, start), 0, 0
+    end, following, letters = plain_end(words, start, stop), 0, 0
     while end < stop and text[end] != QUOTE:
         after = beyond_ascii_end(text, end, stop)
         if after == WRONG or (text[end] == _FIRST_OF_C1 and text[end + 1] <= _LAST_OF_C1):
             return WRONG
         following += after - end - 1
-        end = plain_end(words, after)
+        end = plain_end(words, after, stop)
     if end >= stop or end == start or end - start - following > TEXT_MAX:
         return WRONG
     if following > 0:
@@ -184,7 +184,7 @@ def _read_object(
         return False
     while True:
         at = space_end(text, at + 1, stop)  # past the brace or the comma
-        end = plain_end(words, at + 1)
+        end = plain_end(words, at + 1, stop)
         if end >= stop or text[at] != QUOTE or text[end] != QUOTE:
             return False
         field = field_of(words, at + 1, end)

@@ -13,7 +13,7 @@ ALLOWED = {
     "difflib", "enum",
     "functools", "hashlib", "heapq", "itertools", "json", "math", "operator", "re", "statistics", "string", "struct",
     "tomllib", "types", "typing", "unicodedata", "zlib", "zoneinfo",
-    "detector", "msgspec", "numba", "numpy", "pydantic", "pydantic_core",
+    "detector", "llvmlite", "msgspec", "numba", "numpy", "pydantic", "pydantic_core",
 }  # fmt: skip
 
 # The only ways out, each with its reason.

@@ -1,0 +1,115 @@
+"""CRC-32C (Castagnoli), the checksum of record batches: eight bytes a step, by the processor's own instruction where
+it has one, else by tables.
+
+Knows nothing of what is summed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numba
+import numpy as np
+from llvmlite import binding, ir
+from numba import extending
+from numba.core import cgutils, types
+
+from detector.compiled import compiled, inlined
+from detector.counting.columns import UInt8s, UInt64s
+
+_numba: Any = numba  # its functions have no types
+_extending: Any = extending
+_cgutils: Any = cgutils
+
+_POLYNOMIAL = 0x82F63B78  # its bits in reverse
+_ONES = (1 << 32) - 1
+_0, _8, _ALL = np.uint64(0), np.uint64(8), np.uint64(_ONES)
+_SHIFTS = tuple(np.uint64(8 * place) for place in range(8))
+_BYTE = np.uint64(0xFF)
+
+
+def _tables() -> UInt64s:
+    """`tables[n][byte]`: what a byte with n bytes after it in its word does to the sum."""
+    tables = np.zeros((8, 256), np.uint64)
+    for byte in range(256):
+        state = byte
+        for _ in range(8):
+            state = (state >> 1) ^ (_POLYNOMIAL if state & 1 else 0)
+        tables[0, byte] = state
+    for place in range(1, 8):
+        before = tables[place - 1]
+        tables[place] = (before >> _8) ^ tables[0][(before & _BYTE).astype(np.intp)]
+    return tables
+
+
+_TABLES = _tables()
+
+
+@inlined
+def step_by_table(state: np.uint64, word: np.uint64) -> np.uint64:
+    """The sum after eight more bytes, the first one lowest."""
+    word ^= state
+    state = _0
+    for place in range(8):
+        state ^= _TABLES[7 - place, np.int64((word >> (_8 * np.uint64(place))) & _BYTE)]
+    return state
+
+
+def _instruction() -> Callable[[np.uint64, np.uint64], np.uint64]:
+    """The step as one instruction of x86 processors since 2008."""
+
+    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        word = ir.IntType(64)
+        kind = ir.FunctionType(word, [word, word])
+        called = _cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.sse42.crc32.64.64")
+        return builder.call(called, arguments)
+
+    def step(typing: Any, state: Any, word: Any) -> Any:
+        return types.uint64(types.uint64, types.uint64), generate
+
+    made: Callable[[np.uint64, np.uint64], np.uint64] = _extending.intrinsic(step)
+    return made
+
+
+def has_instruction() -> bool:
+    """Whether loops are compiled, for this very processor, and it has the instruction."""
+    config = _numba.config
+    if config.DISABLE_JIT or config.CPU_NAME or config.CPU_FEATURES is not None:
+        return False
+    return bool(binding.get_host_cpu_features().get("sse4.2"))
+
+
+_step = _instruction() if has_instruction() else step_by_table
+
+
+@inlined
+def byte_step(state: np.uint64, byte: np.uint64) -> np.uint64:
+    """The sum after one more byte."""
+    return np.uint64((state >> _8) ^ _TABLES[0, np.int64((state ^ byte) & _BYTE)])
+
+
+@compiled
+def crc32c(text: UInt8s, words: UInt64s, start: int, stop: int) -> np.uint64:
+    """The checksum of `text[start:stop]`; `words` is its `word_view`."""
+    state, at = _ALL, start
+    while at + 8 <= stop:
+        state = _step(state, words[at])
+        at += 8
+    while at < stop:
+        state = byte_step(state, np.uint64(text[at]))
+        at += 1
+    return state ^ _ALL
+
+
+@compiled
+def crc32c_by_table(text: UInt8s, words: UInt64s, start: int, stop: int) -> np.uint64:
+    """As `crc32c`, on any processor."""
+    state, at = _ALL, start
+    while at + 8 <= stop:
+        state = step_by_table(state, words[at])
+        at += 8
+    while at < stop:
+        state = byte_step(state, np.uint64(text[at]))
+        at += 1
+    return state ^ _ALL

@@ -1,0 +1,88 @@
+"""Record batches as brokers keep them, made by the Kafka client's own builder, and that client's reading of them.
+
+Knows how a batch is put together and how its checksum is mended after a change; asserts nothing.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from aiokafka.consumer.fetcher import READ_COMMITTED, PartitionRecords
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from aiokafka.record.memory_records import MemoryRecords
+from aiokafka.record.util import calc_crc32c
+from aiokafka.structs import TopicPartition
+
+GZIP, SNAPPY, LZ4, ZSTD = 1, 2, 3, 4
+APPEND_TIME, CONTROL = 0x08, 0x20
+SUM_AT, ATTRIBUTES_AT, HEADER_BYTES = 17, 21, 61
+
+Row = tuple[int, int, bytes | None, bytes, tuple[tuple[str, bytes | None], ...]]
+"""Offset, time, key, value (none is empty), headers."""
+Written = tuple[int, bytes | None, bytes | None, list[tuple[str, bytes | None]]]
+"""Time, key, value, headers."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One batch: `records` at `base` and on, but for those at `holes`, which compaction took."""
+
+    base: int
+    records: Sequence[Written]
+    codec: int = 0
+    producer: int = -1
+    transactional: bool = False
+    attributes: int = 0
+    holes: frozenset[int] = field(default_factory=frozenset)
+
+    def data(self) -> bytes:
+        """The batch's bytes."""
+        builder = DefaultRecordBatchBuilder(2, self.codec, int(self.transactional), self.producer, 0, 0, 1 << 30)
+        kept = [(at, record) for at, record in enumerate(self.records) if at not in self.holes]
+        for at, (time_ms, key, value, headers) in kept:
+            assert builder.append(at, time_ms, key, value, headers) is not None
+        data = bytearray(builder.build())
+        struct.pack_into(">q", data, 0, self.base)
+        struct.pack_into(">i", data, 23, len(self.records) - 1)
+        struct.pack_into(">h", data, ATTRIBUTES_AT, data[ATTRIBUTES_AT + 1] | self.attributes)
+        struct.pack_into(">q", data, 35, max((record[0] for record in self.records), default=-1))
+        return mended(data)
+
+
+def marker(base: int, producer: int, commit: bool) -> Batch:
+    """The control batch that ends a transaction."""
+    key = struct.pack(">hh", 0, int(commit))
+    return Batch(base, [(1, key, b"\0\0\0\0\0\0", [])], 0, producer, True, CONTROL)
+
+
+def mended(data: bytes | bytearray) -> bytes:
+    """A batch with the checksum that its bytes ask for."""
+    found = bytearray(data)
+    struct.pack_into(">I", found, SUM_AT, calc_crc32c(bytes(found[ATTRIBUTES_AT:])))
+    return bytes(found)
+
+
+def without_records(batch: Batch) -> Batch:
+    """The batch as compaction leaves it when none of its records is needed."""
+    return replace(batch, holes=frozenset(range(len(batch.records))))
+
+
+def as_client_reads(raw: bytes, position: int, aborted: Sequence[tuple[int, int]]) -> tuple[list[Row], int, bool]:
+    """The client's records, where it reads on, and whether it found something wrong after these."""
+    at = TopicPartition("t", 0)
+    found = PartitionRecords(
+        at, MemoryRecords(raw), list(aborted), position, None, None, True, READ_COMMITTED
+    )  # fmt: skip
+    rows: list[Row] = []
+    try:
+        rows.extend(_row(record) for record in found)
+    except Exception:  # whatever a library of decompression or the client itself raises
+        return rows, found.next_fetch_offset, True
+    return rows, found.next_fetch_offset, False
+
+
+def _row(record: Any) -> Row:
+    return record.offset, record.timestamp, record.key, record.value or b"", tuple(record.headers)

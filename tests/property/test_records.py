@@ -1,0 +1,221 @@
+"""Record batches opened by our loops and by the Kafka client: the same records, and the same ones refused."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from aiokafka.record.util import calc_crc32c
+from hypothesis import HealthCheck, assume, example, given, settings
+from hypothesis import strategies as st
+
+from detector.counting.hashing import word_view
+from detector.records import unpack as unpacking
+from detector.records.checksum import crc32c, crc32c_by_table
+from detector.records.unpack import CorruptBatch, Records, Unpacker, span
+from streams.intake.codec import inflate
+from tests.property.batches import (
+    APPEND_TIME,
+    HEADER_BYTES,
+    Batch,
+    Row,
+    Written,
+    as_client_reads,
+    marker,
+    mended,
+    without_records,
+)
+
+COMMON = settings(max_examples=150, deadline=None, print_blob=True, suppress_health_check=list(HealthCheck))
+TIMES = st.sampled_from((0, 1, 1_772_000_000_000, 1_772_000_000_001)) | st.integers(0, 2**45)
+BYTES = st.none() | st.binary(max_size=6) | st.sampled_from((b"x" * 63, b"y" * 64, b"z" * 9000, b""))
+HEADERS = st.lists(st.tuples(st.text(max_size=3), BYTES), max_size=2)
+WRITTEN: st.SearchStrategy[Written] = st.tuples(TIMES, BYTES, BYTES, HEADERS)
+
+
+@st.composite
+def fetches(draw: st.DrawFn) -> tuple[list[bytes], int, list[tuple[int, int]]]:
+    """Batches of a partition, some of transactions that end well or not; a position; what the broker says of it."""
+    base, batches, open_at, aborted = draw(st.integers(0, 50)), [], {}, []
+    for _ in range(draw(st.integers(0, 6))):
+        producer = draw(st.sampled_from((-1, -1, 7, 8)))
+        if producer in open_at and draw(st.booleans()):
+            commit = draw(st.booleans())
+            if not commit:
+                aborted.append((producer, open_at[producer]))
+            del open_at[producer]
+            batches.append(marker(base, producer, commit).data())
+            base += 1
+            continue
+        records = draw(st.lists(WRITTEN, min_size=1, max_size=4))
+        if producer >= 0:
+            open_at.setdefault(producer, base)
+        holes = draw(st.frozensets(st.integers(0, len(records) - 1), max_size=2))
+        attributes = draw(st.sampled_from((0, 0, APPEND_TIME)))
+        codec = draw(st.integers(0, 4)) if len(holes) < len(records) else 0
+        batch = Batch(base, records, codec, producer, producer >= 0, attributes, holes)
+        batches.append(batch.data())
+        base += len(records) + draw(st.sampled_from((0, 0, 3)))
+    return batches, draw(st.integers(0, base + 2)), aborted
+
+
+def row(part: Records, at: int) -> Row:
+    """All that a part knows of a record."""
+    return int(part.offsets[at]), int(part.times[at]), part.key(at), part.values[at], tuple(part.headers(at))
+
+
+def read(raw: bytes, position: int, aborted: Sequence[tuple[int, int]]) -> tuple[list[Row], bool]:
+    """Our records, and whether something is wrong after these."""
+    rows: list[Row] = []
+    try:
+        for part in Unpacker(inflate).parts(raw, position, aborted):
+            rows += [row(part, at) for at in range(len(part))]
+    except CorruptBatch:
+        return rows, True
+    return rows, False
+
+
+@COMMON
+@given(fetch=fetches(), cut=st.integers(0, 200))
+def test_records_are_the_clients(fetch: tuple[list[bytes], int, list[tuple[int, int]]], cut: int) -> None:
+    """Every codec, compaction, transactions, append times, a position within a batch, an end that is cut off: the same
+    records with keys, headers and times, and the same offset to read on from."""
+    batches, position, aborted = fetch
+    raw = b"".join(batches)
+    raw = raw[: max(0, len(raw) - cut)]
+    rows, following, wrong = as_client_reads(raw, position, aborted)
+    assert read(raw, position, aborted) == (rows, wrong)
+    assert not wrong
+    assert span(raw, position) == following
+
+
+@COMMON
+@given(fetch=fetches(), data=st.data(), sizes=st.tuples(st.integers(1, 3), st.sampled_from((64, 500, 9000))))
+def test_parts_do_not_matter(
+    fetch: tuple[list[bytes], int, list[tuple[int, int]]], data: st.DataObject, sizes: tuple[int, int]
+) -> None:
+    """However small a part must be, the records together are the same, and the last ones have bytes of their own."""
+    batches, position, aborted = fetch
+    raw = b"".join(batches)
+    before = unpacking.PART_RECORDS, unpacking.PART_BYTES
+    try:
+        unpacking.PART_RECORDS, unpacking.PART_BYTES = sizes
+        small, kept, unpacker = [], [], Unpacker(inflate)
+        for part in unpacker.parts(raw, position, aborted):
+            assert 0 < len(part) <= sizes[0]
+            tail = part.last(data.draw(st.integers(1, 4)))
+            small += part.offsets.tolist()
+            kept.append((tail, part.values[len(part) - len(tail) :], [part.key(at) for at in range(len(part))]))
+    finally:
+        unpacking.PART_RECORDS, unpacking.PART_BYTES = before
+    assert small == [row[0] for row in read(raw, position, aborted)[0]]
+    for tail, values, keys in kept:
+        assert list(tail.values) == list(values)
+        assert [tail.key(at) for at in range(len(tail))] == keys[len(keys) - len(tail) :]
+
+
+def agrees(raw: bytes, position: int, aborted: list[tuple[int, int]]) -> None:
+    """Ours refuses exactly what the client refuses, and gives no record that the client does not give before that."""
+    if span(raw, position) is None:
+        return  # the client reads it
+    rows, _, wrong = as_client_reads(raw, position, aborted)
+    ours, refused = read(raw, position, aborted)
+    assert refused == wrong, raw.hex()
+    assert ours == (rows[: len(ours)] if wrong else rows), raw.hex()
+
+
+@COMMON
+@given(fetch=fetches(), data=st.data())
+def test_broken_bytes_are_refused_where_the_client_refuses_them(
+    fetch: tuple[list[bytes], int, list[tuple[int, int]]], data: st.DataObject
+) -> None:
+    """Bytes changed anywhere in a fetch: nothing crashes, and the checksum tells."""
+    batches, position, aborted = fetch
+    raw = bytearray(b"".join(batches))
+    assume(raw)
+    for _ in range(data.draw(st.integers(1, 3))):
+        raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
+    agrees(bytes(raw), position, aborted)
+
+
+@COMMON
+@given(
+    records=st.lists(st.tuples(TIMES, BYTES, BYTES, st.lists(st.tuples(st.just("h"), BYTES), max_size=2)),
+                     min_size=1, max_size=4),
+    data=st.data(),
+)  # fmt: skip
+def test_lies_within_a_batch_are_refused(records: list[Written], data: st.DataObject) -> None:
+    """Bytes changed, put in or taken out of a batch whose checksum is then right: lengths that lie, numbers too long,
+    counts too high. Only the names of headers are not looked at."""
+    batch = bytearray(Batch(0, records).data())
+    for _ in range(data.draw(st.integers(1, 3))):
+        place = data.draw(st.integers(23, len(batch) - 1))
+        new = data.draw(st.binary(max_size=3) | st.sampled_from((b"\xff" * 9, b"\x80" * 10 + b"\1", b"\1", b"\x7f")))
+        batch[place : place + data.draw(st.integers(0, 2))] = new
+        if len(batch) <= HEADER_BYTES:
+            return
+    struct.pack_into(">i", batch, 8, len(batch) - 12)
+    raw = mended(batch)
+    ours, refused = read(raw, 0, ())
+    rows, _, wrong = as_client_reads(raw, 0, ())
+    assert refused == wrong or (wrong and any("\ufffd" in name for row in ours for name, _ in row[4])), raw.hex()
+    assert refused or wrong or ours == rows, raw.hex()
+
+
+@COMMON
+@given(records=st.lists(WRITTEN, min_size=1, max_size=9), codec=st.integers(0, 7), data=st.data())
+def test_compressed_lies_are_refused(records: list[Written], codec: int, data: st.DataObject) -> None:
+    """Compressed bytes that are cut, changed or of another codec than they say: refused, never believed."""
+    batch = bytearray(Batch(0, records, data.draw(st.integers(1, 4))).data())
+    place = data.draw(st.integers(HEADER_BYTES, len(batch) - 1))
+    batch[place : place + 2] = data.draw(st.binary(max_size=3))
+    batch[22] = batch[22] & ~7 | codec
+    struct.pack_into(">i", batch, 8, len(batch) - 12)
+    raw = mended(batch)
+    ours, refused = read(raw, 0, ())
+    rows, _, wrong = as_client_reads(raw, 0, ())
+    assert refused == wrong, raw.hex()
+    assert ours == (rows if not wrong else []), raw.hex()
+
+
+@COMMON
+@given(raw=st.binary(max_size=300), head=st.sampled_from((b"", Batch(0, [(1, b"k", b"v", [])]).data()[:30])))
+@example(raw=b"\xff" * 300, head=b"")
+@example(raw=b"\x00" * 300, head=b"")
+def test_any_bytes_at_all(raw: bytes, head: bytes) -> None:
+    """What is no record batch is left to the client, or is refused as the client refuses it."""
+    agrees(head + raw, 0, [])
+
+
+@COMMON
+@given(data=st.binary(max_size=80), cut=st.integers(0, 20))
+def test_checksums_by_all_ways(data: bytes, cut: int) -> None:
+    """The instruction, the tables and the client sum the same."""
+    buffer = data + b"\0" * 8
+    text, words, start = np.frombuffer(buffer, np.uint8), word_view(buffer), min(cut, len(data))
+    expected = calc_crc32c(data[start:])
+    assert crc32c(text, words, start, len(data)) == expected
+    assert crc32c_by_table(text, words, start, len(data)) == expected
+
+
+@pytest.mark.parametrize("codec", [1, 2, 3, 4])
+def test_a_bomb_is_refused(monkeypatch: pytest.MonkeyPatch, codec: int) -> None:
+    """A batch that would inflate past the limit is refused, with its offset and the limit in the words; a large one
+    below it is read."""
+    monkeypatch.setattr(unpacking, "RECORDS_BYTES_MAX", 1 << 22)
+    unpacker = Unpacker(inflate)
+    with pytest.raises(CorruptBatch, match=f"offset 5 .* at most {1 << 22} bytes"):
+        list(unpacker.parts(Batch(5, [(1, None, bytes(1 << 23), [])], codec).data(), 0))
+    large = Batch(5, [(1, None, b"v" * 3_000_000, [])], codec).data()
+    (part,) = unpacker.parts(large, 0)
+    assert len(part.values[0]) == 3_000_000
+
+
+def test_a_batch_without_records_moves_on() -> None:
+    """What compaction leaves of a batch still says where the next one begins."""
+    batch = without_records(Batch(10, [(1, b"k", b"v", [])] * 5))
+    raw = batch.data()
+    assert read(raw, 10, ()) == ([], False)
+    assert span(raw, 10) == 15
