@@ -78,6 +78,10 @@ METRICS: Final = (
            "Lessons of the topic that do not fit: other dimensions, or scopes past twice leaves_max."),
     Metric("pastille_ingest_lag_events", "gauge", ("source",),
            "Records of the source not read yet; the lag that Kafka's tools show includes what is kept for recovery."),
+    Metric("pastille_ingest_takes_bytes", "gauge", (),
+           "1 where fetched bytes are counted without an object a record; 0, slower, where the Kafka client makes records."),
+    Metric("pastille_ingest_corrupt_total", "counter", ("topic",),
+           "Fetches with a record batch that cannot be read; the worker begins anew and tries again."),
     Metric("pastille_watermark_age_seconds", "gauge", ("source",),
            "How far the source's newest boundary lies behind the clock."),
     Metric("pastille_boundary_seconds", "gauge", (), "The newest boundary judged, in epoch seconds of event time."),
@@ -123,6 +127,7 @@ class WorkerCollector(Collector):
             "pastille_late_answers_total": [((), totals.late_answers)],
             "pastille_too_late_total": [((), totals.too_late)],
             "pastille_misplaced_ratio": [((), totals.misplaced / totals.sampled)] if totals.sampled else [],
+            "pastille_ingest_corrupt_total": _words(self._worker.intake.corrupt),
         }
 
     def _placing(self) -> dict[str, Samples]:
@@ -130,7 +135,12 @@ class WorkerCollector(Collector):
         lanes = list(intake.lanes.items())
         lags = {str(source): lag for source, _ in lanes if (lag := intake.lag(source)) is not None}
         ages = {str(source): (now_ms - lane.boundary_ms) / 1000 for source, lane in lanes if lane.boundary_ms >= 0}
-        return {"pastille_ingest_lag_events": _words(lags), "pastille_watermark_age_seconds": _words(ages)}
+        takes_bytes: Samples = [] if intake.takes_bytes is None else [((), intake.takes_bytes)]
+        return {
+            "pastille_ingest_lag_events": _words(lags),
+            "pastille_ingest_takes_bytes": takes_bytes,
+            "pastille_watermark_age_seconds": _words(ages),
+        }
 
     def _judging(self) -> dict[str, Samples]:
         tenure = self._worker.verdict.tenure

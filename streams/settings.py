@@ -102,6 +102,7 @@ class Settings(BaseSettings):
     app_id: Name = "pastille"
     policy: ExistingFile | None = None
     clock: Literal["wall", "events"] = "wall"
+    fetch_as: Literal["bytes", "records"] = "bytes"
     http_host: str = "127.0.0.1"
     http_port: int = Field(default=8090, ge=0, le=65535)
     from_: Literal["committed-or-recent", "earliest"] = Field(

@@ -1,35 +1,74 @@
-"""What one read of a partition gave: columns of values, offsets and times, made from the client's records.
+"""What one read of a partition gave: columns of values, offsets and times, in parts.
 
-The one adapter between the Kafka client's records and the decoder; a faster way from the fetched bytes goes here and
-nowhere else. Knows nothing of groups, of events or of counting.
+Made from the fetched bytes by our loops, or, where the client made records of them, from these. The one way from what
+a client gives to the decoder. Knows nothing of groups, of events or of counting.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, Self
 
 import numpy as np
 
 from detector.counting.columns import Int64s
+from detector.records.unpack import Header, Unpacker
+from streams.intake.raw import Raw
 
-__all__ = ["Fetched", "fetched"]
+__all__ = ["Fetched", "Header", "Listed", "fetched"]
 
-Header = tuple[str, bytes | None]
+
+class Fetched(Protocol):
+    """Records of one partition in order: `values[i]` stands at `offsets[i]`, written at `times[i]` (epoch ms).
+
+    A record without a value (a tombstone) has empty bytes, which no decoder takes for an event. A part holds until
+    the next one is asked for; what `last` gives holds for ever.
+    """
+
+    @property
+    def values(self) -> Sequence[bytes]:
+        """The records' values."""
+
+    @property
+    def offsets(self) -> Int64s:
+        """Their offsets."""
+
+    @property
+    def times(self) -> Int64s:
+        """Kafka's times, epoch ms."""
+
+    def __len__(self) -> int: ...
+
+    def key(self, index: int) -> bytes | None:
+        """The record's key."""
+
+    def headers(self, index: int) -> Sequence[Header]:
+        """The record's headers."""
+
+    def last(self, count: int) -> Self:
+        """The last records, at least one, to keep."""
 
 
 @dataclass(frozen=True, slots=True)
-class Fetched:
-    """Records of one partition in order: `values[i]` stands at `offsets[i]`, written at `times[i]` (epoch ms).
-
-    A record without a value (a tombstone) has empty bytes, which no decoder takes for an event.
-    """
+class Listed:
+    """Records that the client made."""
 
     values: list[bytes]
     offsets: Int64s
     times: Int64s
     records: Sequence[Any]
+
+    @classmethod
+    def of(cls, records: Sequence[Any]) -> Self:
+        """The client's records of one partition as columns."""
+        count = len(records)
+        return cls(
+            [record.value or b"" for record in records],
+            np.fromiter((record.offset for record in records), np.int64, count),
+            np.fromiter((record.timestamp for record in records), np.int64, count),
+            records,
+        )
 
     def __len__(self) -> int:
         return len(self.values)
@@ -44,13 +83,15 @@ class Fetched:
         headers: Sequence[Header] = self.records[index].headers
         return headers
 
+    def last(self, count: int) -> Self:
+        """The last records, at least one, to keep."""
+        return self.of(self.records[-count:])
 
-def fetched(records: Sequence[Any]) -> Fetched:
-    """The client's records of one partition as columns."""
-    count = len(records)
-    return Fetched(
-        [record.value or b"" for record in records],
-        np.fromiter((record.offset for record in records), np.int64, count),
-        np.fromiter((record.timestamp for record in records), np.int64, count),
-        records,
-    )
+
+def fetched(found: Sequence[Any], unpacker: Unpacker) -> Iterator[Fetched]:
+    """What `getmany` gave of a partition, bytes or records, in parts. Raises CorruptBatch."""
+    if not isinstance(found[0], Raw):
+        yield Listed.of(found)
+        return
+    for raw in found:
+        yield from unpacker.parts(raw.data, raw.position, raw.aborted)

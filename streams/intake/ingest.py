@@ -110,6 +110,16 @@ class Intake(Service):
         """Records that could not be counted, by reason."""
         return self._counting.bad
 
+    @property
+    def corrupt(self) -> Mapping[str, int]:
+        """Fetches that held a record batch that cannot be read, by topic."""
+        return self._counting.corrupt
+
+    @property
+    def takes_bytes(self) -> bool | None:
+        """Whether our loops read what is fetched; None between sessions."""
+        return None if self._session is None else self._session.takes_bytes
+
     def lag(self, source: Source) -> int | None:
         """Records of a source at work not read yet; None while that is not known."""
         return None if self._session is None else self._session.lag(source)

@@ -48,6 +48,14 @@ class Counted:
     tallies: list[Tally]
     bad: list[Bad]
 
+    def __len__(self) -> int:
+        return len(self.tallies) + len(self.bad)
+
+    def add(self, other: Counted) -> None:
+        """Add what the next batch led to."""
+        self.tallies.extend(other.tallies)
+        self.bad.extend(other.bad)
+
 
 @dataclass(slots=True)
 class Totals:
@@ -117,7 +125,8 @@ class Half:
             self.results["counted"] += max(0, len(batch) - rebuilt - ignored - rejected)
         self.next = int(batch.offsets[-1]) + 1
         self.log_ms = max(self.log_ms, int(batch.times.max()))
-        self.tail.extend((batch, at) for at in range(max(0, len(batch) - TAIL), len(batch)))
+        last = batch.last(TAIL)
+        self.tail.extend((last, at) for at in range(len(last)))
 
 
 class Lane:

@@ -6,7 +6,9 @@ what a record says, nor when a commit is right.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
@@ -14,15 +16,21 @@ from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import IllegalGenerationError, RebalanceInProgressError, UnknownMemberIdError
 from aiokafka.structs import OffsetAndMetadata
 
-from streams.intake.fetch import Fetched, fetched
+from streams.intake.raw import take_bytes
 from streams.intake.recovery import Committed, Note, parse_note
 from streams.settings import Settings
 
 __all__ = ["Reader", "TopicPartition"]
 
+log = logging.getLogger(__name__)
+
 SESSION_MS = 10_000
 HEARTBEAT_MS = 3_000
 NOT_PLACED = -1
+PARTITION_BYTES = 1 << 20
+FETCH_BYTES = 1 << 25
+"""What a broker may send at once, of a partition and of all: every partition holds one fetch more than is counted. A
+larger record batch comes alone."""
 _STALE = (IllegalGenerationError, RebalanceInProgressError, UnknownMemberIdError)
 
 
@@ -30,14 +38,17 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships
     """A member of the counters' group, with the range assignor: one member holds an index of both topics.
 
     `round` numbers the assignments of this member; it is NOT_PLACED from a revocation until the next assignment.
+    `takes_bytes`: a fetch comes as bytes, not as records of the client.
     """
 
     def __init__(self, settings: Settings, topics: Iterable[str]) -> None:
         self._topics = list(topics)
+        self._wants_bytes = settings.fetch_as == "bytes"
         self._rounds = 0
         self._generation = NOT_PLACED
         self.round = NOT_PLACED
         self.assigned: frozenset[TopicPartition] = frozenset()
+        self.takes_bytes = False
         self._consumer = AIOKafkaConsumer(
             **settings.aiokafka(),
             group_id=f"{settings.app_id}-counter",
@@ -47,11 +58,17 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships
             isolation_level="read_committed",
             session_timeout_ms=SESSION_MS,
             heartbeat_interval_ms=HEARTBEAT_MS,
+            max_partition_fetch_bytes=PARTITION_BYTES,
+            fetch_max_bytes=FETCH_BYTES,
         )
 
     async def start(self) -> None:
         """Connect and ask to join; the assignment comes while `fetch` is called."""
         await self._consumer.start()
+        problem = take_bytes(self._consumer) if self._wants_bytes else "PASTILLE_FETCH_AS asks for it"
+        self.takes_bytes = problem is None
+        if problem is not None:
+            log.warning("intake: the Kafka client makes a record at a time, which is slow: %s", problem)
         self._consumer.subscribe(self._topics, listener=self)
 
     async def stop(self) -> None:
@@ -70,10 +87,11 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships
         self.assigned = frozenset(assigned)
         self._generation = self._consumer._coordinator.generation
 
-    async def fetch(self, wanted: Iterable[TopicPartition], timeout_ms: int) -> dict[TopicPartition, Fetched]:
-        """What the wanted partitions (at least one) have next; empty after `timeout_ms` without anything."""
-        batches = await self._consumer.getmany(*wanted, timeout_ms=timeout_ms)
-        return {at: fetched(records) for at, records in batches.items()}
+    async def fetch(self, wanted: Iterable[TopicPartition], timeout_ms: int) -> dict[TopicPartition, Sequence[Any]]:
+        """What the wanted partitions (at least one) have next, for `fetched`; empty after `timeout_ms` without
+        anything."""
+        found: dict[TopicPartition, Sequence[Any]] = await self._consumer.getmany(*wanted, timeout_ms=timeout_ms)
+        return found
 
     async def committed(self, at: Iterable[TopicPartition]) -> dict[TopicPartition, Committed]:
         """What the group committed last, where it did."""

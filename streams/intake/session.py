@@ -10,21 +10,23 @@ import asyncio
 import logging
 import time
 from collections import Counter as Count
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from aiokafka.errors import KafkaError
+from aiokafka.errors import CorruptRecordException, KafkaError
 
 from detector.contracts.policy import Policy
 from detector.counting.counter import Counter
 from detector.counting.decoder import Decoder
 from detector.counting.names import Names
 from detector.counting.tally import Marker, Source, Tally
+from detector.records.unpack import CorruptBatch, Unpacker
+from streams.intake.codec import inflate
 from streams.intake.deadletters import DeadLetters
-from streams.intake.fetch import Fetched
+from streams.intake.fetch import Fetched, fetched
 from streams.intake.lane import Counted, Lane, Totals
 from streams.intake.placing import Placing
 from streams.intake.reader import NOT_PLACED, Reader, TopicPartition
@@ -44,6 +46,8 @@ IDLE_STEP_S = 0.5
 BEHIND_REPEAT_S = 5.0
 HORIZONS_KEPT = 3
 IN_FLIGHT_MAX = 1_000
+TOLD_MAX = 1_000
+"""Tallies and bad records after which they are written before more is counted."""
 WAIT_S = 0.05
 
 
@@ -58,8 +62,10 @@ class Counting:
     thread: Executor
     names: Names
     decoder: Decoder
+    unpacker: Unpacker = field(default_factory=lambda: Unpacker(inflate))
     retired: Totals = field(default_factory=Totals)
     bad: Count[str] = field(default_factory=Count)
+    corrupt: Count[str] = field(default_factory=Count)
 
 
 class Session:
@@ -93,21 +99,42 @@ class Session:
             self.problem = None  # more workers than partitions: this one stands by
             await asyncio.sleep(WAIT_S)
             return
-        batches = await self._reader.fetch(wanted, FETCH_MS)
+        fetches = await self._reader.fetch(wanted, FETCH_MS)
         if self._round != self._reader.round:
             return  # read at positions of another assignment
-        for at, batch in batches.items():
-            await self._count(at, batch)
+        for at, found in fetches.items():
+            await self._count(at, found)
         await self._note_ends()
         await self._pass_time()
         await self._commit()
 
-    async def _count(self, at: TopicPartition, batch: Fetched) -> None:
+    async def _count(self, at: TopicPartition, found: Sequence[Any]) -> None:
         source = Source(self._placing.topics[at.topic].feed, at.partition)
-        for known in (self._end_s, self._idle_s):
-            known.pop(source, None)
-        self._ended.discard(source)
-        await self._tell(await self._in_thread(self.lanes[source].count, at.topic, batch))
+        lane, parts = self.lanes[source], fetched(found, self._all.unpacker)
+        before, more = lane.halves[at.topic].next, True
+        while more:
+            counted, more = await self._in_thread(self._count_parts, lane, at, parts)
+            await self._tell(counted)
+        if lane.halves[at.topic].next != before:  # markers of transactions alone are no news
+            self._end_s.pop(source, None)
+            self._idle_s.pop(source, None)
+            self._ended.discard(source)
+
+    def _count_parts(self, lane: Lane, at: TopicPartition, parts: Iterator[Fetched]) -> tuple[Counted, bool]:
+        """Count until there is much to tell; whether there may be more. Raises KafkaError where bytes are broken."""
+        counted = Counted([], [])
+        try:
+            for part in parts:
+                counted.add(lane.count(at.topic, part))
+                if len(counted) >= TOLD_MAX:
+                    return counted, True
+        except CorruptBatch as broken:
+            self._all.corrupt[at.topic] += 1
+            raise CorruptRecordException(
+                f"{at.topic} partition {at.partition}: {broken}; bring back a sound replica of the partition, or "
+                "delete its records up to there with kafka-delete-records"
+            ) from None
+        return counted, False
 
     async def _tell(self, counted: Counted) -> None:
         await self._write(counted.tallies)
@@ -257,6 +284,11 @@ class Session:
             await self._reader.commit(commits, self._round)
 
     # Questions
+
+    @property
+    def takes_bytes(self) -> bool:
+        """Whether our loops read what is fetched, and not the Kafka client."""
+        return self._reader.takes_bytes
 
     def lag(self, source: Source) -> int | None:
         """Records not read yet, of both topics; None while that is not known."""

@@ -54,6 +54,8 @@ class FakeIntake:
         default_factory=lambda: {Source("default", 0): SimpleNamespace(boundary_ms=NOW_MS - 4_000)}
     )
     bad: dict[str, int] = field(default_factory=lambda: {"not_json": 2})
+    corrupt: dict[str, int] = field(default_factory=lambda: {"payments": 1})
+    takes_bytes: bool | None = True
 
     def totals(self) -> Totals:
         return Totals(events=Count({("default", "payments", "counted"): 7}), card_like=Count(bank=1), late_answers=3)
