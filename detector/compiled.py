@@ -1,27 +1,19 @@
 """The one wrapper for loops that are compiled: plain Python in, machine code out.
 
-Knows how numba is asked and where it may keep what it made; knows nothing of any loop. `NUMBA_DISABLE_JIT=1` leaves
+Knows how numba is asked, not where it keeps what it made; knows nothing of any loop. `NUMBA_DISABLE_JIT=1` leaves
 every loop plain Python, for a debugger.
-
-numba's cache looks only at the file of a loop: after a change of a loop in another file it would go on with the old
-one, which was compiled in. So what is kept carries a stamp of all files whose loops a loop can call, and of the
-constants it sees.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any, TypeAlias, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import numba
-import numpy as np
+
+from detector.kept import keep
 
 F = TypeVar("F", bound=Callable[..., Any])
-Stamp: TypeAlias = tuple[tuple[tuple[str, int, int], ...], tuple[tuple[str, str], ...]]
-
-_files_below: dict[str, set[str]] = {}
-"""For each file with loops: itself and the files whose loops its own can call."""
 
 
 def compiled(loop: F) -> F:
@@ -46,7 +38,7 @@ def allocating(loop: F) -> F:
 
 def _made(loop: F, counts_references: bool, **options: Any) -> F:
     """numba raises RuntimeError ("no locator available") where neither the package's folder nor the home is writable:
-    then the loop is compiled again in every process."""
+    then only what was compiled elsewhere is found."""
     if getattr(numba.config, "DISABLE_JIT", 0):
         return loop
     # numba has no public way to leave the counting out; where a loop makes an array after all, compiling it fails.
@@ -54,26 +46,6 @@ def _made(loop: F, counts_references: bool, **options: Any) -> F:
     try:
         made: Any = numba.njit(cache=True, **options)(loop)
     except RuntimeError:
-        return cast(F, numba.njit(**options)(loop))
-    # numba has no public way to say what else a loop depends on; a test holds on to this private name.
-    made._cache._cache_file._source_stamp = stamp(loop)
+        made = numba.njit(**options)(loop)
+    keep(made, loop)
     return cast(F, made)
-
-
-def stamp(loop: Callable[..., Any]) -> Stamp:
-    """Name, time and size of each file that went into a loop, and the constants its module sees."""
-    own = loop.__code__.co_filename
-    seen = loop.__globals__
-    called = {value.py_func.__code__.co_filename for value in seen.values() if hasattr(value, "py_func")}
-    files = _files_below.setdefault(own, {own})
-    files.update(*(_files_below.get(file, {file}) for file in called))
-    constants = {name: repr(value) for name, value in seen.items() if _is_constant(value)}
-    facts = ((Path(file).name, Path(file).stat()) for file in sorted(files))
-    return tuple((name, stat.st_mtime_ns, stat.st_size) for name, stat in facts), tuple(sorted(constants.items()))
-
-
-def _is_constant(value: object) -> bool:
-    """Whether a loop may have a value compiled in that another file can change; arrays are of the loop's own."""
-    if isinstance(value, tuple):
-        return all(_is_constant(item) for item in value)
-    return isinstance(value, int | float | np.generic)

@@ -79,7 +79,7 @@ METRICS: Final = (
     Metric("pastille_ingest_lag_events", "gauge", ("source",),
            "Records of the source not read yet; the lag that Kafka's tools show includes what is kept for recovery."),
     Metric("pastille_ingest_takes_bytes", "gauge", (),
-           "1 where fetched bytes are counted without an object a record; 0, slower, where the Kafka client makes records."),
+           "1 where fetched bytes are counted without an object a record; 0, slower, where the client makes records."),
     Metric("pastille_ingest_corrupt_total", "counter", ("topic",),
            "Fetches with a record batch that cannot be read; the worker begins anew and tries again."),
     Metric("pastille_watermark_age_seconds", "gauge", ("source",),

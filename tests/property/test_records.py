@@ -5,13 +5,18 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 
+import numba
 import numpy as np
 import pytest
 from aiokafka.record.util import calc_crc32c
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
+from detector.contracts.policy import DEFAULT
+from detector.counting.decoder import Decoder
 from detector.counting.hashing import word_view
+from detector.counting.names import Names
+from detector.counting.reference import ReferenceDecoder, Topic
 from detector.records import unpack as unpacking
 from detector.records.checksum import crc32c, crc32c_by_table
 from detector.records.unpack import CorruptBatch, Records, Unpacker, span
@@ -27,8 +32,11 @@ from tests.property.batches import (
     mended,
     without_records,
 )
+from tests.property.test_decoder import HOSTILE, TOPICS, named, records
 
-COMMON = settings(max_examples=150, deadline=None, print_blob=True, suppress_health_check=list(HealthCheck))
+EXAMPLES = 15 if getattr(numba.config, "DISABLE_JIT", 0) else 150
+"""As plain Python the loops take a hundred times as long."""
+COMMON = settings(max_examples=EXAMPLES, deadline=None, print_blob=True, suppress_health_check=list(HealthCheck))
 TIMES = st.sampled_from((0, 1, 1_772_000_000_000, 1_772_000_000_001)) | st.integers(0, 2**45)
 BYTES = st.none() | st.binary(max_size=6) | st.sampled_from((b"x" * 63, b"y" * 64, b"z" * 9000, b""))
 HEADERS = st.lists(st.tuples(st.text(max_size=3), BYTES), max_size=2)
@@ -178,6 +186,28 @@ def test_compressed_lies_are_refused(records: list[Written], codec: int, data: s
     rows, _, wrong = as_client_reads(raw, 0, ())
     assert refused == wrong, raw.hex()
     assert ours == (rows if not wrong else []), raw.hex()
+
+
+BETWEEN = st.lists(st.tuples(st.sampled_from(("h", '"bank":"x"', "a" * 40)), st.just(b'{"a":"b" ' * 5)), max_size=2)
+
+
+@pytest.mark.parametrize("codec", [0, 4])
+@COMMON
+@given(values=st.lists(records() | HOSTILE, min_size=1, max_size=6), between=BETWEEN, topic=TOPICS)
+def test_records_are_scanned_where_they_lie(
+    codec: int, values: list[bytes], between: list[tuple[str, bytes | None]], topic: Topic
+) -> None:
+    """Hostile events side by side in a batch, keys and headers of JSON between them: the scanner makes of each what the
+    reference makes of it alone."""
+    written: list[Written] = [(at, b'"', value, between) for at, value in enumerate(values)]
+    fast_names, slow_names = Names(DEFAULT), Names(DEFAULT)
+    fast, slow = Decoder(DEFAULT, fast_names), ReferenceDecoder(DEFAULT, slow_names)
+    for part in Unpacker(inflate).parts(Batch(0, written, codec).data(), 0):
+        for _ in range(2):  # the second time, names are known
+            ours = fast.decode(part.values, topic, part.times, part.offsets)
+            theirs = slow.decode(values, topic, part.times, part.offsets)
+            assert named(ours, fast_names) == named(theirs, slow_names), values
+            assert (ours.rejects, ours.ignored, ours.card_like) == (theirs.rejects, theirs.ignored, theirs.card_like)
 
 
 @COMMON

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -26,23 +28,46 @@ def add(n: int) -> int:
     return n + {}
 """
 ROOT = Path(__file__).parents[2]
+NOWHERE = {"NUMBA_CACHE_DIR": "", "HOME": "/proc/nowhere", "XDG_CACHE_HOME": "/proc/nowhere"}
 
 
 def run(folder: Path, **environment: str) -> tuple[int, int]:
-    """The loop's result and how often it came from the cache, in a process of its own."""
+    """The loop's result and how often it came from the cache, in a process of its own that has no right to write where
+    the modes of files forbid it, also where the tests are run by root."""
     variables = {**os.environ, "PYTHONPATH": f"{ROOT}:{folder}", **environment}
     command = [sys.executable, "-B", "caller.py"]
-    done = subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(
+        command, cwd=folder, env=variables, capture_output=True, text=True, check=True, timeout=60,
+        preexec_fn=_obey_modes if os.getuid() == 0 else None,
+    )  # fmt: skip
     result, hits = done.stdout.split()
     return int(result), int(hits)
+
+
+def _obey_modes() -> None:
+    drop_from_bounds, override = 24, 1  # PR_CAPBSET_DROP, CAP_DAC_OVERRIDE of Linux
+    ctypes.CDLL(None).prctl(drop_from_bounds, override, 0, 0, 0)
+
+
+def written(folder: Path) -> Path:
+    """The three modules in a folder."""
+    folder.mkdir(exist_ok=True)
+    (folder / "caller.py").write_text(CALLER)
+    (folder / "callee.py").write_text(CALLEE.format(10))
+    (folder / "limit.py").write_text("LIMIT = 100\n")
+    return folder
+
+
+def forbid_writing(folder: Path) -> None:
+    """Nothing below the folder can be written."""
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(path.stat().st_mode & ~0o222)
 
 
 def test_loops_are_kept_until_something_changes(tmp_path: Path) -> None:
     """A second process takes the loop from the cache; after a change in another file it is compiled again."""
     cache = {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
-    (tmp_path / "caller.py").write_text(CALLER)
-    (tmp_path / "callee.py").write_text(CALLEE.format(10))
-    (tmp_path / "limit.py").write_text("LIMIT = 100\n")
+    written(tmp_path)
     assert run(tmp_path, **cache) == (111, 0)
     assert run(tmp_path, **cache) == (111, 1)
     (tmp_path / "callee.py").write_text(CALLEE.format(2000))
@@ -53,12 +78,43 @@ def test_loops_are_kept_until_something_changes(tmp_path: Path) -> None:
 
 def test_no_folder_to_keep_loops_in(tmp_path: Path) -> None:
     """Where nothing can be kept, loops work all the same."""
-    (tmp_path / "caller.py").write_text(CALLER)
-    (tmp_path / "callee.py").write_text(CALLEE.format(10))
-    (tmp_path / "limit.py").write_text("LIMIT = 100\n")
+    written(tmp_path)
     (tmp_path / "__pycache__").write_text("a file where a folder should be")
-    nowhere = {"NUMBA_CACHE_DIR": "", "HOME": "/proc/nowhere", "XDG_CACHE_HOME": "/proc/nowhere"}
-    assert [run(tmp_path, **nowhere), run(tmp_path, **nowhere)] == [(111, 0), (111, 0)]
+    assert [run(tmp_path, **NOWHERE), run(tmp_path, **NOWHERE)] == [(111, 0), (111, 0)]
+
+
+def test_a_folder_that_cannot_be_written_is_read(tmp_path: Path) -> None:
+    """An image was compiled where it was built: whoever runs it may write nowhere, and compiles nothing again; also
+    when the files have other times than there."""
+    modules, cache = written(tmp_path / "modules"), tmp_path / "cache"
+    variables = {**NOWHERE, "NUMBA_CACHE_DIR": str(cache)}
+    assert [run(modules, **variables), run(modules, **variables)] == [(111, 0), (111, 1)]
+    forbid_writing(cache)
+    forbid_writing(modules)
+    for file in modules.glob("*.py"):
+        os.utime(file, (0, 0))
+    assert run(modules, **variables) == (111, 1)
+
+
+def test_what_lies_beside_a_package_is_read(tmp_path: Path) -> None:
+    """Without NUMBA_CACHE_DIR loops are kept beside their files: a copy of these that cannot be written is as warm."""
+    modules = written(tmp_path / "modules")
+    assert [run(modules, NUMBA_CACHE_DIR=""), run(modules, NUMBA_CACHE_DIR="")] == [(111, 0), (111, 1)]
+    copy = tmp_path / "copy"
+    shutil.copytree(modules, copy)
+    forbid_writing(copy)
+    assert run(copy, **NOWHERE) == (111, 1)
+
+
+def test_what_a_folder_lacks_is_kept_elsewhere(tmp_path: Path) -> None:
+    """A folder without the loop that cannot be written: it is compiled once, and kept in the user's cache folder."""
+    modules, cache, home = written(tmp_path / "modules"), tmp_path / "cache", tmp_path / "home"
+    cache.mkdir()
+    forbid_writing(cache)
+    forbid_writing(modules)
+    variables = {"NUMBA_CACHE_DIR": str(cache), "HOME": str(home), "XDG_CACHE_HOME": str(home / "cache")}
+    home.mkdir()
+    assert [run(modules, **variables), run(modules, **variables)] == [(111, 0), (111, 1)]
 
 
 WARMED = """
