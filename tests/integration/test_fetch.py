@@ -23,9 +23,11 @@ from aiokafka.errors import (
 
 from detector.records.unpack import Unpacker
 from streams.embedded import EmbeddedKafka
+from streams.intake import raw
 from streams.intake.codec import inflate
 from streams.intake.fetch import fetched
 from streams.intake.raw import Raw, take_bytes
+from streams.intake.reader import Reader
 from streams.settings import Settings
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
@@ -319,6 +321,34 @@ def test_a_rebalance_loses_no_record(kafka: EmbeddedKafka) -> None:
         await asyncio.wait_for(asyncio.gather(writer, first, second), 120)
         assert {*one, *other} == {(partition, offset) for partition in range(4) for offset in range(written[0] // 4)}
         assert len(other) > 100
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("reason", [None, "a name is gone", "setting"])
+def test_the_way_out(kafka: EmbeddedKafka, monkeypatch: pytest.MonkeyPatch, reason: str | None) -> None:
+    """Where a private name is not as expected, or a setting asks for it, the client makes records, and nothing else is
+    different: offsets, values, and how far there is to go."""
+    topic = kafka.new_topic("out")
+    settings = kafka.settings(app_id=topic, fetch_as="records" if reason == "setting" else "bytes")
+    if reason == "a name is gone":
+        monkeypatch.setattr(raw, "unexpected", lambda: reason)
+
+    async def run() -> None:
+        await send(settings, topic, [100] * 50, 3)
+        reader, unpacker = Reader(settings, [topic]), Unpacker(inflate)
+        at = TopicPartition(topic, 0)
+        await reader.start()
+        try:
+            found: list[Row] = []
+            while len(found) < 50:
+                for got in (await reader.fetch([at], 200)).values():
+                    assert isinstance(got[0], Raw) == reader.takes_bytes == (reason is None)
+                    found += rows(got, unpacker)
+            assert [row[0] for row in found] == list(range(50))
+            assert reader.lag(at) == 0
+        finally:
+            await reader.stop()
 
     asyncio.run(run())
 

@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
+import json
 import zlib
+from collections import Counter as Count
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from aiokafka.errors import CorruptRecordException
+from aiokafka.structs import TopicPartition
 
+from detector.contracts.policy import DEFAULT
+from detector.counting.counter import Counter
+from detector.counting.decoder import Decoder
+from detector.counting.names import Names
 from detector.counting.tally import Marker, Source
+from detector.records.unpack import Unpacker
 from streams.errors import UserError
+from streams.intake.codec import inflate
 from streams.intake.deadletters import RateLimit
+from streams.intake.fetch import fetched
+from streams.intake.lane import Lane
 from streams.intake.placing import ORDERS, PAYMENTS, KeyCheck, place
+from streams.intake.raw import Raw
 from streams.intake.recovery import Begin, Committed, Note, begin_from, parse_note
+from streams.intake.session import Session
 from streams.settings import Feed
 from streams.tallylog import DEFLATED_BYTES_MIN, PACK_MAX, RECORD_BYTES_MAX, inflated, pack, unpack
+from tests.property.batches import Batch
+from tests.unit.bad_records import GOOD
 
 FEED = Feed()
 
@@ -119,3 +137,47 @@ def test_foreign_bytes_are_refused(value: bytes) -> None:
     """What Pastille did not write is a ValueError, whatever it is."""
     with pytest.raises(ValueError):  # noqa: PT011  # msgspec's errors are ValueErrors with words of their own
         unpack(value)
+
+
+AT = TopicPartition("payments", 0)
+
+
+def lane() -> Lane:
+    """A source of payments alone, from its beginning."""
+    names = Names(DEFAULT)
+    counter = Counter(DEFAULT, names, Source("default", 0), {"default": 1})
+    return Lane(counter, Decoder(DEFAULT, names), Begin(1, None, {"payments": 0}, {"payments": 0}), {"payments": 0})
+
+
+def count(lane: Lane, data: bytes, corrupt: Count[str]) -> Any:
+    """What a session does with a fetch, in the counting thread."""
+    session: Any = SimpleNamespace(_all=SimpleNamespace(corrupt=corrupt))
+    return Session._count_parts(session, lane, AT, fetched([Raw(data, 0, ())], Unpacker(inflate)))
+
+
+def test_a_fetch_is_counted_from_its_bytes() -> None:
+    """Good events are counted; a bad one is told with its key, headers and value, though its bytes are overwritten."""
+    good, at_ms = json.dumps(GOOD).encode(), GOOD["occurred_at"]
+    written = [(at_ms, b"ord-1", good, []), (at_ms, b"key", b"no event", [("h", b"1")]), (at_ms, None, None, [])]
+    one = lane()
+    counted, more = count(one, Batch(0, written, 4).data(), Count())
+    count(one, Batch(3, [(at_ms, b"ord-1", good, [])] * 50).data(), Count())
+    assert (more, one.halves["payments"].next) == (False, 53)
+    assert [(bad.offset, bad.key, list(bad.headers), bad.value, bad.reason) for bad in counted.bad] == [
+        (1, b"key", [("h", b"1")], b"no event", "not_json"), (2, None, [], b"", "not_json"),
+    ]  # fmt: skip
+    assert one.totals().events["default", "payments", "counted"] == 51
+
+
+def test_broken_bytes_end_the_session() -> None:
+    """A record batch that is broken is an error of Kafka's that says where it is and what to do, and is counted; what
+    lies behind it is not read."""
+    broken = bytearray(Batch(7, [(1, b"k", b"v", [])]).data())
+    broken[-1] ^= 1
+    corrupt: Count[str] = Count()
+    one = lane()
+    with pytest.raises(CorruptRecordException, match=r"payments partition 0: .* offset 7 .* checksum .* kafka-delete"):
+        count(one, Batch(0, [(1, b"k", b"v", [])] * 7).data() + bytes(broken) + Batch(8, [(1, b"k", b"", [])]).data(),
+              corrupt)  # fmt: skip
+    assert corrupt == {"payments": 1}
+    assert one.halves["payments"].next == 7
