@@ -1,9 +1,9 @@
 """What each stage of counting from Kafka costs beside draining the same topic and counting nothing.
 
-`python tests/benchmarks/ingest.py [--events N] [--rounds N] [--codec zstd] [--batch BYTES]`: rounds of all ways take
-turns in one process, so that a busy machine slows them all; figures are events per CPU second and per wall second of
-this process, with its threads. Ways: aiokafka's `getmany`; librdkafka, where confluent-kafka is installed; our fetched
-bytes; these opened; scanned too; counted, with votes, details and the tallies packed.
+`python tests/benchmarks/ingest.py [--events N] [--rounds N] [--codec zstd] [--batch BYTES] [--rate EVENTS_A_SECOND]`:
+rounds of all ways take turns in one process, so that a busy machine slows them all; figures are events per CPU second
+and per wall second of this process, with its threads. Ways: aiokafka's `getmany`; librdkafka, where confluent-kafka is
+installed; our fetched bytes; these opened; scanned too; counted, with votes, details and the tallies packed.
 """
 
 from __future__ import annotations
@@ -55,12 +55,12 @@ class Speed:
 Way = Callable[[Settings, str, int], Speed]
 
 
-def events(count: int) -> Iterator[tuple[bytes, bytes, int]]:
+def events(count: int, rate: int = RATE) -> Iterator[tuple[bytes, bytes, int]]:
     """Key, value and time: payments at 50 banks by 5 methods, of which 15 in 100 get a second status 2 s later."""
     waiting: list[tuple[int, int]] = []
     number = written = 0
     while written < count:
-        at_ms = START_MS + written * 1000 // RATE
+        at_ms = START_MS + written * 1000 // rate
         if waiting and waiting[0][1] <= at_ms:
             paid, _ = waiting.pop(0)
             status = "approved" if paid % 4 else "declined"
@@ -82,13 +82,15 @@ def _payment(number: int, status: str, at_ms: int) -> bytes:
     ).encode()
 
 
-async def fill(settings: Settings, topic: str, count: int, codec: str | None, batch_bytes: int) -> None:
+async def fill(
+    settings: Settings, topic: str, made: Iterator[tuple[bytes, bytes, int]], codec: str | None, batch_bytes: int
+) -> None:
     """Write the events in batches of about this size."""
     async with AIOKafkaProducer(
         **settings.aiokafka(), max_batch_size=batch_bytes, compression_type=codec
     ) as producer:  # fmt: skip
         batch = producer.create_batch()
-        for key, value, at_ms in events(count):
+        for key, value, at_ms in made:
             if batch.append(key=key, value=value, timestamp=at_ms) is None:
                 batch.close()
                 await (await producer.send_batch(batch, topic, partition=0))
@@ -216,16 +218,21 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--codec", choices=("gzip", "snappy", "lz4", "zstd"))
     parser.add_argument("--batch", type=int, default=BATCH_BYTES)
+    parser.add_argument(
+        "--rate", type=int, default=RATE, help="events a second of event time: a boundary costs the same"
+    )
     chosen = parser.parse_args()
     with EmbeddedKafka() as kafka:
         topic, settings = kafka.new_topic("ingest"), kafka.settings()
-        asyncio.run(fill(settings, topic, chosen.events, chosen.codec, chosen.batch))
+        made = events(chosen.events, chosen.rate)
+        asyncio.run(fill(settings, topic, made, chosen.codec, chosen.batch))
         warm()
         speeds: dict[str, list[Speed]] = {way: [] for way in WAYS}
         for _ in range(chosen.rounds):
             for way, read in WAYS.items():
                 speeds[way].append(read(settings, topic, chosen.events))
-    print(f"{chosen.events:,} events, {chosen.codec or 'not compressed'}, batches of {chosen.batch:,} bytes")
+    print(f"{chosen.events:,} events, {chosen.rate:,} a second of event time, {chosen.codec or 'not compressed'}, "
+          f"batches of {chosen.batch:,} bytes")  # fmt: skip
     report(speeds)
 
 
