@@ -212,6 +212,17 @@ async def _values(
     return seen
 
 
+async def same_while_cleaned(settings: Settings, at: TopicPartition, position: int) -> list[Row]:
+    """As `same`, where the broker may take records out meanwhile: ours, between two readings that agree."""
+    while True:
+        before, _ = await read(settings, at, False, position)
+        ours, _ = await read(settings, at, True, position)
+        after, _ = await read(settings, at, False, position)
+        if before == after:
+            assert ours == before
+            return ours
+
+
 def test_holes_that_compaction_left(kafka: EmbeddedKafka) -> None:
     """A compacted topic has offsets that are no more, and batches without records: both ways pass over them alike."""
     quick = {"segment.ms": "100", "min.cleanable.dirty.ratio": "0.001", "max.compaction.lag.ms": "200"}
@@ -230,7 +241,7 @@ def test_holes_that_compaction_left(kafka: EmbeddedKafka) -> None:
             async with AIOKafkaProducer(**settings.aiokafka()) as producer:
                 # A segment is cleaned once another one has begun.
                 await producer.send_and_wait(topic, b"later", key=b"later", partition=0)
-            found = await same(settings, TopicPartition(topic, 0))
+            found = await same_while_cleaned(settings, TopicPartition(topic, 0), 0)
             if len(found) < 1_000:
                 break
             await asyncio.sleep(1)
@@ -238,7 +249,7 @@ def test_holes_that_compaction_left(kafka: EmbeddedKafka) -> None:
         assert len(found) < 1_000, "the broker's cleaner has not run"
         assert any(later - sooner > 1 for sooner, later in pairwise(offsets))
         for position in range(0, 2_000, 333):
-            await same(settings, TopicPartition(topic, 0), position)
+            await same_while_cleaned(settings, TopicPartition(topic, 0), position)
 
     asyncio.run(run())
 
