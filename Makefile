@@ -15,7 +15,7 @@ SAY        := @printf '%s\n'
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help supported demo test check check-style check-types check-imports format kafka bench bench-detection clean
+.PHONY: help supported demo test check check-style check-types check-imports format kafka bench bench-parts bench-detection clean
 
 help: supported
 	$(SAY) 'Pastille sees in seconds which bank or payment method is down.' '' \
@@ -24,7 +24,8 @@ help: supported
 	  '  make check     ruff, mypy strict, import contracts' \
 	  '  make format    put the imports and the layout of the code in order' \
 	  '  make kafka     the embedded Kafka alone (ARGS="--brokers 3 --tls")' \
-	  '  make bench     every benchmark, with its figures' \
+	  '  make bench     how many events a second, beside bare clients and other stream processors (half an hour; ARGS="--quick")' \
+	  '  make bench-parts   decoding, counting, localising and replay alone, with their figures' \
 	  '  make bench-detection   how soon and how falsely, beside the exact limit and peers (an hour; ARGS="--quick")' \
 	  '  make clean     remove the environment and every cache in this folder' '' \
 	  'Everything is installed into $(VENV); PYTHON=python3.12 chooses another interpreter.'
@@ -51,7 +52,7 @@ $(TEST_READY): pyproject.toml $(DEMO_READY)
 	@touch $@
 
 $(BENCH_READY): pyproject.toml $(TEST_READY)
-	$(SAY) 'installing the detectors we are compared with into $(VENV)'
+	$(SAY) 'installing what we are compared with into $(VENV)'
 	@$(PIP) install --group bench
 	@touch $@
 
@@ -81,7 +82,10 @@ format: $(TEST_READY)
 	@$(BIN)/python -m ruff check --fix-only .
 	@$(BIN)/python -m ruff format .
 
-bench: $(TEST_READY)
+bench: $(BENCH_READY)
+	@$(BIN)/python -m tests.benchmarks.throughput $(ARGS)
+
+bench-parts: $(TEST_READY)
 	@for script in tests/benchmarks/[a-z]*.py; do printf '\n== %s\n' "$$script"; $(BIN)/python "$$script" $(ARGS) || exit 1; done
 
 bench-detection: $(BENCH_READY)

