@@ -23,7 +23,7 @@ from streams.errors import UserError
 __all__ = ["MODULES", "Exit", "UserError", "app_for", "main"]
 
 MODULES: Final = (
-    "demo", "kafka", "worker", "console", "pager", "replay", "backtest", "simulate",
+    "demo", "kafka", "worker", "console", "pager", "replay", "backtest", "simulate", "stress",
     "topics", "policy", "maintenance", "baseline", "deadletters", "doctor",
 )  # fmt: skip
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import shutil
 import socket
 import subprocess
@@ -18,14 +17,15 @@ from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final, Self
 
 from streams.demo.scene import PARTITIONS, POLICY, simulator_arguments
 from streams.embedded import EmbeddedKafka
 from streams.embedded.process import Guard
 from streams.errors import UserError
-from streams.settings import Feed, Settings, TopicNames, load_settings
-from streams.topics import create_topics, needed_topics
+from streams.settings import Settings
+from streams.topics import create_topics
+from streams.trial import delete_trial, trial_settings, trial_variables
 
 __all__ = ["Stage"]
 
@@ -135,15 +135,9 @@ class Stage:
         return kafka.environment()
 
     def _your_kafka(self, broker: str, stack: ExitStack) -> dict[str, str]:
-        # Made-up payments must never reach topics that a real worker reads.
-        run = f"pastille-demo-{secrets.token_hex(3)}"
-        feed = Feed(payments=f"{run}.payments", orders=f"{run}.orders")
-        names = TopicNames(**{name: f"{run}.{topic}" for name, topic in TopicNames().model_dump().items()})
-        self.settings = load_settings(broker=broker, feeds=(feed,), topics=names, app_id=run)
-        stack.callback(_delete_topics, self.settings)
-        topics = {f"PASTILLE_TOPICS__{name.upper()}": topic for name, topic in names.model_dump().items()}
-        feeds = f"[{feed.model_dump_json()}]"
-        return {"PASTILLE_BROKER": broker, "PASTILLE_APP_ID": run, "PASTILLE_FEEDS": feeds, **topics}
+        self.settings = trial_settings("pastille-demo", broker)
+        stack.callback(delete_trial, self.settings)
+        return trial_variables(self.settings)
 
     def _start(self, guard: Guard, name: str, command: list[str], stdin: socket.socket) -> None:
         assert self._folder is not None
@@ -161,17 +155,3 @@ def _free_port() -> int:
         probe.bind((LOOPBACK, 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-def _delete_topics(settings: Settings) -> None:
-    from kafka.errors import KafkaError
-
-    from streams.admin import admin_client
-
-    with admin_client(settings) as admin:
-        there = set(admin.list_topics())
-        ours: list[Any] = [topic.name for topic in needed_topics(settings, PARTITIONS) if topic.name in there]
-        try:
-            admin.delete_topics(ours)
-        except KafkaError as error:
-            raise UserError(f"the demo's topics are left; got {error}; delete {', '.join(ours)}") from None

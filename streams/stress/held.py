@@ -1,0 +1,140 @@
+"""What held under the load, from one look a second: rates, lag, latency, memory, and the first that saturated.
+
+Pure: looks in, verdict out. Knows no Kafka, no process, no clock.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+__all__ = ["ACK_MS_MAX", "AGE_S_MAX", "LAG_S_MAX", "UNSENT_S_MAX", "Held", "Look", "Part", "Saturated", "held"]
+
+UNSENT_S_MAX = 1.0
+"""So many seconds' worth of events are due and not with the broker: the sender, or the broker, does not keep up."""
+ACK_MS_MAX = 1_000.0
+"""A broker that takes longer to say it has a batch is what the sender waits for."""
+LAG_S_MAX = 5.0
+"""So many seconds' worth of events are not counted yet."""
+AGE_S_MAX = 30.0
+"""The newest boundary judged is so old. A few seconds are usual: late events are waited for."""
+LOOKS = 3
+"""Looks in a row: one bad second is a hiccup."""
+
+
+class Part(StrEnum):
+    """What may be the first to give way."""
+
+    SENDER = "sender"
+    BROKER = "broker"
+    COUNTING = "counting"
+    JUDGING = "judging"
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A moment, `at_s` after the load began. Events `due`, `sent` (the broker has them), `counted` since then.
+
+    `ack_ms`: the slowest batch since the last look. `lag`: events not counted yet, None while not known; `age_s`: of
+    the newest boundary judged, None before the first. `memory_mb` and `cpu_s` of all workers, None where not known.
+    """
+
+    at_s: float
+    due: int
+    sent: int
+    ack_ms: float
+    counted: int
+    lag: int | None
+    age_s: float | None
+    memory_mb: float | None
+    cpu_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Saturated:
+    """What gave way first, and since when."""
+
+    part: Part
+    at_s: float
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The whole run. `age_s` is the middle one; `drained_s` is how long after the load the lag was gone, if it was."""
+
+    rate: float
+    sent_per_s: float
+    counted_per_s: float
+    lag_max: int
+    age_s: float | None
+    age_s_max: float | None
+    memory_mb: float | None
+    cores: float | None
+    drained_s: float | None
+    first: Saturated | None
+
+
+def held(looks: Sequence[Look], rate: float, loaded_s: float) -> Held:
+    """The verdict on a load of `rate` events a second that went on for `loaded_s`; looks may go on after it."""
+    during = [look for look in looks if look.at_s <= loaded_s]
+    ages = [look.age_s for look in during if look.age_s is not None]
+    memory = [look.memory_mb for look in looks if look.memory_mb is not None]
+    return Held(
+        rate,
+        _speed(during, "sent"),
+        _speed(during, "counted"),
+        max((look.lag for look in looks if look.lag is not None), default=0),
+        statistics.median(ages) if ages else None,
+        max(ages, default=None),
+        max(memory, default=None),
+        _cores(during),
+        next((look.at_s - loaded_s for look in looks if look.at_s > loaded_s and _is_drained(look)), None),
+        _first(during, rate),
+    )
+
+
+def _speed(looks: Sequence[Look], what: str) -> float:
+    if len(looks) < 2:
+        return 0.0
+    first, last = looks[0], looks[-1]
+    return float((getattr(last, what) - getattr(first, what)) / (last.at_s - first.at_s))
+
+
+def _cores(looks: Sequence[Look]) -> float | None:
+    known = [(look.at_s, look.cpu_s) for look in looks if look.cpu_s is not None]
+    if len(known) < 2:
+        return None
+    (began_s, before_s), (ended_s, after_s) = known[0], known[-1]
+    return (after_s - before_s) / (ended_s - began_s)
+
+
+def _is_drained(look: Look) -> bool:
+    return look.lag == 0 and look.sent == look.due
+
+
+def _first(looks: Sequence[Look], rate: float) -> Saturated | None:
+    """The earliest that several looks in a row complain about."""
+    said = [_complaint(look, rate) for look in looks]
+    for at in range(len(looks) - LOOKS + 1):
+        some = said[at : at + LOOKS]
+        first = some[0]
+        if first is not None and all(one is not None and one.part == first.part for one in some):
+            return first
+    return None
+
+
+def _complaint(look: Look, rate: float) -> Saturated | None:
+    """What is too much at a moment. What stands earlier on an event's way is blamed for what comes after it."""
+    unsent = look.due - look.sent
+    if unsent > UNSENT_S_MAX * rate:
+        if look.ack_ms > ACK_MS_MAX:
+            return Saturated(Part.BROKER, look.at_s, f"it took {look.ack_ms:,.0f} ms to take a batch")
+        return Saturated(Part.SENDER, look.at_s, f"{unsent:,} events were due and not sent")
+    if look.lag is not None and look.lag > LAG_S_MAX * rate:
+        return Saturated(Part.COUNTING, look.at_s, f"{look.lag:,} events were not counted yet")
+    if look.age_s is not None and look.age_s > AGE_S_MAX:
+        return Saturated(Part.JUDGING, look.at_s, f"the newest boundary judged was {look.age_s:,.0f} s old")
+    return None

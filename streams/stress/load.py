@@ -1,0 +1,139 @@
+"""The load: seeded shops at a given rate of events, each sent when it is due, in batches made by hand.
+
+A batch a slice of time and partition, since a send an event would make the sender the first to give way. Knows the
+producer and real time; not who counts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from detector.rehearsal.line import Lines, is_order
+from detector.rehearsal.partition import partitions
+from detector.rehearsal.shops import Shops
+from detector.rehearsal.simulate import Events, simulate
+from streams.settings import Settings
+
+__all__ = ["Load"]
+
+SLICE_MS = 50
+SLICE_EVENTS_MAX = 5_000
+BATCH_BYTES = 4 << 20
+BATCHES_MAX = 1_000
+"""Under way at once: a broker that takes none of them makes the sender wait."""
+WARM_MS = 15_000
+"""Answers and second tries follow by seconds: shops that only opened would send half of their rate."""
+EVENTS_AN_ORDER = 3.7
+"""Of these shops: order and payment events, retries among them."""
+
+
+class Load:
+    """Sends about `rate` events a second while `run` runs, with real times.
+
+    `begun` is set when the first are due. `due` and `sent` count events that had to be sent by now, and those that the
+    broker has.
+    """
+
+    def __init__(self, settings: Settings, count: int, rate: float, seed: int) -> None:
+        feed = settings.feeds[0]
+        self._topics = (feed.payments, feed.orders or feed.payments)
+        self._settings, self._count, self._rate, self._seed = settings, count, rate, seed
+        self._under_way: dict[asyncio.Task[None], float] = {}
+        self._slowest_s = 0.0
+        self._error: KafkaError | None = None
+        self.begun = asyncio.Event()
+        self.due = self.sent = 0
+
+    async def run(self, for_s: float) -> None:
+        """Send for so long, and wait until the broker has it all. Raises KafkaError where it refuses."""
+        shops = Shops(self._seed, _now_ms(), self._rate / EVENTS_AN_ORDER, swing=0.0)
+        lines, blocks = Lines(shops), _opened(shops, round(for_s * 1000))
+        async with AIOKafkaProducer(
+            **self._settings.aiokafka(), max_batch_size=BATCH_BYTES, max_request_size=2 * BATCH_BYTES
+        ) as producer:
+            while (block := await asyncio.to_thread(next, blocks, None)) is not None:
+                self.begun.set()
+                for some in _slices(block):
+                    await asyncio.sleep(max(0, int(some["at"][-1]) - _now_ms()) / 1000)
+                    self.due += len(some)
+                    await self._send(producer, lines, some)
+            while self._under_way:
+                await asyncio.wait(self._under_way)
+        if self._error is not None:
+            raise self._error
+
+    def take_slowest_ms(self) -> float:
+        """The slowest batch since the last call, those under way among them."""
+        slowest_s, self._slowest_s = self._slowest_s, 0.0
+        now_s = time.monotonic()
+        return 1000 * max([slowest_s, *(now_s - began_s for began_s in self._under_way.values())])
+
+    async def _send(self, producer: AIOKafkaProducer, lines: Lines, events: Events) -> None:
+        """Hand over a batch of each partition that has some."""
+        keys = [key.encode() for key in lines.keys(events)]
+        places = partitions(keys, self._count).tolist()
+        batches: dict[tuple[str, int], tuple[Any, int]] = {}
+        rows = zip(keys, lines.values(events), events["at"].tolist(), is_order(events), places, strict=True)
+        for key, value, at_ms, for_orders, partition in rows:
+            at = (self._topics[for_orders], partition)
+            batch, count = batches.get(at) or (producer.create_batch(), 0)
+            taken = batch.append(key=key, value=value.encode(), timestamp=at_ms)
+            assert taken is not None, "a slice fits into a batch"
+            batches[at] = (batch, count + 1)
+        for (topic, partition), (batch, count) in batches.items():
+            batch.close()
+            began_s = time.monotonic()
+            try:
+                acknowledged = await producer.send_batch(batch, topic, partition=partition)
+            except KafkaError as error:
+                self._error = error
+                return
+            task = asyncio.create_task(self._acknowledged(acknowledged, count, began_s))
+            self._under_way[task] = began_s
+            task.add_done_callback(self._under_way.pop)
+        if len(self._under_way) >= BATCHES_MAX:
+            await asyncio.wait(self._under_way, return_when=asyncio.FIRST_COMPLETED)
+
+    async def _acknowledged(self, waiting: asyncio.Future[Any], count: int, began_s: float) -> None:
+        try:
+            await waiting
+        except KafkaError as error:
+            self._error = error
+            return
+        self.sent += count
+        self._slowest_s = max(self._slowest_s, time.monotonic() - began_s)
+
+
+def _opened(shops: Shops, for_ms: int) -> Iterator[Events]:
+    """The events of shops that have been open for a while, with times that begin when the first are asked for.
+
+    Drawing the while before takes time too: what was due meanwhile would be late.
+    """
+    shift_ms: int | None = None
+    for block in simulate(shops, WARM_MS + for_ms):
+        events = block[block["at"] >= shops.start_ms + WARM_MS]
+        if len(events):
+            shift_ms = _now_ms() - shops.start_ms - WARM_MS if shift_ms is None else shift_ms
+            events["at"] += shift_ms
+            events["start"] += shift_ms
+            yield events
+
+
+def _slices(events: Events) -> Iterator[Events]:
+    """Pieces of at most so much time and so many events, in order."""
+    at = 0
+    while at < len(events):
+        stop = int(events["at"].searchsorted(events["at"][at] + SLICE_MS))
+        stop = min(max(stop, at + 1), at + SLICE_EVENTS_MAX)
+        yield events[at:stop]
+        at = stop
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
