@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,19 +23,23 @@ from typing import Final, Self
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
+from streams.embedded.process import Guard
 from streams.errors import UserError
 from streams.topics import create_topics
 from streams.trial import delete_trial, trial_settings, trial_variables
 
-__all__ = ["Ground", "Seen"]
+__all__ = ["Ground", "Seen", "WorkerProcess"]
 
 READY_S: Final = 600.0
 """Compiling the loops for the first time takes a minute or two."""
+SERVES_S: Final = 60.0
 ANSWER_S: Final = 10.0
 STOP_S: Final = 12.0
 LOOK_S: Final = 0.5
+SOON_S: Final = 0.05
 TAIL_BYTES: Final = 3_000
-_WORKER: Final = (sys.executable, "-c", "from streams.commands import main; main()", "worker", "--http-port", "0")
+_ENV: Final = shutil.which("env") or "/usr/bin/env"
+_COMMAND: Final = (sys.executable, "-c", "from streams.commands import main; main()", "worker", "--http-port", "0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +59,19 @@ class Ground:
     def __init__(self, broker: str | None, partitions: int, workers: int) -> None:
         self.settings = trial_settings("pastille-stress", broker)
         self._partitions, self._count = partitions, workers
-        self._workers: list[_Worker] = []
+        self._workers: list[WorkerProcess] = []
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             create_topics(self.settings, self._partitions)
             stack.callback(delete_trial, self.settings)
-            variables = {**os.environ, **trial_variables(self.settings)}
-            for _ in range(self._count):
-                worker = _Worker(variables)
+            # However this process ends, the guard ends the workers.
+            folder = Path(tempfile.mkdtemp(prefix="pastille-stress-"))
+            guard = Guard(folder)
+            stack.callback(guard.close)
+            for number in range(self._count):
+                worker = WorkerProcess(guard, folder / f"worker-{number}.log", trial_variables(self.settings))
                 stack.callback(worker.end)
                 self._workers.append(worker)
             for worker in self._workers:
@@ -91,23 +100,38 @@ class Ground:
         )
 
 
-class _Worker:
-    """One `pastille worker`, and what it wrote."""
+class WorkerProcess:
+    """One `pastille worker` with settings of its own beside the environment's, and what it wrote."""
 
-    def __init__(self, variables: dict[str, str]) -> None:
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115  # lives as long as the process
-        self._process = subprocess.Popen(
-            _WORKER, env=variables, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._log
-        )
+    def __init__(self, guard: Guard, log: Path, variables: Mapping[str, str]) -> None:
+        self._guard, self._log = guard, log
+        settings = [f"{name}={value}" for name, value in variables.items()]
+        with log.open("wb") as out:
+            self._process = guard.run([_ENV, *settings, *_COMMAND], out)
         self._url = ""
+
+    @property
+    def pid(self) -> int:
+        """The process's id."""
+        return self._process.pid
+
+    @property
+    def url(self) -> str:
+        """Where it serves; waits until it says so. Raises UserError where it ends before."""
+        until_s = time.monotonic() + SERVES_S
+        while not self._url:
+            lines = [line for line in self._text().splitlines() if line.startswith('{"http"')]
+            if lines:
+                self._url = json.loads(lines[0])["http"]
+                break
+            self._check()
+            if time.monotonic() > until_s:
+                raise UserError(f"a worker does not serve after {SERVES_S:.0f} s; got:\n{self._tail()}")
+            time.sleep(SOON_S)
+        return self._url
 
     def wait_until_ready(self) -> None:
         """Until it has joined its groups and knows its lag. Raises UserError where it never does."""
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            raise UserError(self._ended())
-        self._url = json.loads(line)["http"]
         until_s = time.monotonic() + READY_S
         while not self._is_ready():
             if time.monotonic() > until_s:
@@ -116,7 +140,7 @@ class _Worker:
 
     def look(self) -> Seen:
         """Its metrics, and what the system says of it."""
-        samples = self._samples()
+        samples = self.samples()
         counted = [one.value for one in samples if one.name == "pastille_events_total"]
         lags = [one.value for one in samples if one.name == "pastille_ingest_lag_events"]
         boundaries = [one.value for one in samples if one.name == "pastille_boundary_seconds"]
@@ -131,23 +155,21 @@ class _Worker:
             self._process.wait(STOP_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            self._process.wait()
-        if self._process.stdout is not None:
-            self._process.stdout.close()
-        self._log.close()
+        self._guard.forget(self._process)
 
     def _is_ready(self) -> bool:
         self._check()
         try:
-            with urllib.request.urlopen(f"{self._url}/health/ready", timeout=ANSWER_S) as answer:
+            with urllib.request.urlopen(f"{self.url}/health/ready", timeout=ANSWER_S) as answer:
                 return bool(answer.status == 200)
         except OSError:  # 503 among it
             return False
 
-    def _samples(self) -> list[Sample]:
+    def samples(self) -> list[Sample]:
+        """Every sample of its metrics. Raises UserError where it does not answer."""
         self._check()
         try:
-            with urllib.request.urlopen(f"{self._url}/metrics", timeout=ANSWER_S) as answer:
+            with urllib.request.urlopen(f"{self.url}/metrics", timeout=ANSWER_S) as answer:
                 families = text_string_to_metric_families(answer.read().decode())
                 return [sample for family in families for sample in family.samples]
         except OSError as error:
@@ -162,9 +184,10 @@ class _Worker:
         return f"a worker ended by itself; got:\n{self._tail()}"
 
     def _tail(self) -> str:
-        size = self._log.seek(0, os.SEEK_END)
-        self._log.seek(max(0, size - TAIL_BYTES))
-        return self._log.read().decode(errors="replace")
+        return self._text()[-TAIL_BYTES:]
+
+    def _text(self) -> str:
+        return self._log.read_text(encoding="utf-8", errors="replace")
 
 
 def _use(pid: int) -> tuple[float | None, float | None]:

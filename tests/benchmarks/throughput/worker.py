@@ -8,22 +8,19 @@ out of the rate; CPU and memory are the process's as the system tells them. This
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import tempfile
 import time
-import urllib.request
+from pathlib import Path
 from typing import Any
 
-from prometheus_client.parser import text_string_to_metric_families
-
+from streams.embedded.process import Guard
 from streams.settings import Feed, Settings, TopicNames, load_settings
+from streams.stress.ground import WorkerProcess
 from streams.topics import create_topics
+from streams.trial import trial_variables
 from tests.benchmarks.throughput.events import RATE, START_MS
 from tests.benchmarks.throughput.meter import Job, cpu_s_of, job, peak_mb
 
-COMMAND = (sys.executable, "-c", "from streams.commands import main; main()", "worker", "--http-port", "0")
 LOOK_S = 0.1
 WITHIN_S = 170.0
 OPEN_S = 30
@@ -33,11 +30,9 @@ OPEN_S = 30
 class Look:
     """What `/metrics` says at a moment, and what it has cost until then."""
 
-    def __init__(self, url: str, pid: int) -> None:
-        self.at_s, self.cpu_s = time.perf_counter(), cpu_s_of(pid)
-        with urllib.request.urlopen(f"{url}/metrics", timeout=10) as answer:
-            families = text_string_to_metric_families(answer.read().decode())
-        samples = [sample for family in families for sample in family.samples]
+    def __init__(self, worker: WorkerProcess) -> None:
+        self.at_s, self.cpu_s = time.perf_counter(), cpu_s_of(worker.pid)
+        samples = worker.samples()
         counted = [one for one in samples if one.name == "pastille_events_total" and one.labels["result"] == "counted"]
         self.counted = int(sum(one.value for one in counted))
         self.judged_s = max((one.value for one in samples if one.name == "pastille_boundary_seconds"), default=0.0)
@@ -47,34 +42,27 @@ def main(job: Job) -> None:
     """Start it, watch it, end it."""
     settings = own_settings(job)
     create_topics(settings, 1)
-    with tempfile.TemporaryFile("w+") as log:
-        process = subprocess.Popen(COMMAND, env=environment(settings), stdout=subprocess.PIPE, stderr=log, text=True)
-        try:
-            said = measured(process, job)
-        except BaseException:
-            log.seek(0)
-            sys.stderr.write(log.read()[-4_000:])
-            raise
-        finally:
-            process.kill()
-            process.wait()
+    folder = Path(tempfile.mkdtemp())
+    guard = Guard(folder)  # should this process be killed, the worker goes with it
+    try:
+        said = measured(WorkerProcess(guard, folder / "worker.log", environment(settings)), job)
+    finally:
+        guard.close()
     print(json.dumps(said), flush=True)
 
 
-def measured(process: subprocess.Popen[str], job: Job) -> dict[str, Any]:
+def measured(worker: WorkerProcess, job: Job) -> dict[str, Any]:
     """Between the two looks."""
-    assert process.stdout is not None
-    url = json.loads(process.stdout.readline())["http"]
     until_s = time.monotonic() + WITHIN_S
-    first = look = Look(url, process.pid)
+    first = look = Look(worker)
     last_s = START_MS // 1_000 + job.events // RATE - OPEN_S
     while look.counted < job.events or look.judged_s < last_s:
         assert time.monotonic() < until_s, f"{look.counted} counted, judged up to {look.judged_s}, not {last_s}"
         time.sleep(LOOK_S)
-        look = Look(url, process.pid)
+        look = Look(worker)
         first = look if first.counted == 0 else first
     events = look.counted - first.counted
-    spent = {"wall_s": look.at_s - first.at_s, "cpu_s": look.cpu_s - first.cpu_s, "peak_mb": peak_mb(process.pid)}
+    spent = {"wall_s": look.at_s - first.at_s, "cpu_s": look.cpu_s - first.cpu_s, "peak_mb": peak_mb(worker.pid)}
     return {"events": events, "counted": events, **spent}
 
 
@@ -88,16 +76,8 @@ def own_settings(job: Job) -> Settings:
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """The same, as a worker reads them."""
-    return {
-        **os.environ,
-        "PASTILLE_BROKER": settings.broker,
-        "PASTILLE_APP_ID": settings.app_id,
-        "PASTILLE_FEEDS": json.dumps([feed.model_dump() for feed in settings.feeds]),
-        "PASTILLE_TOPICS": settings.topics.model_dump_json(),
-        "PASTILLE_CLOCK": settings.clock,
-        "PASTILLE_FROM": settings.from_,
-    }
+    """The same, as a worker reads them from its environment."""
+    return {**trial_variables(settings), "PASTILLE_CLOCK": settings.clock, "PASTILLE_FROM": settings.from_}
 
 
 if __name__ == "__main__":

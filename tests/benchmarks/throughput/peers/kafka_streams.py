@@ -24,7 +24,9 @@ def main(job: Job) -> None:
     out = tempfile.mkdtemp(prefix="pastille-bench-")
     subprocess.run([java(), "-cp", jars, *COMPILER, "-cp", jars, "-d", out, str(SOURCE)], check=True)
     arguments = [job.broker, job.topic, job.group, str(job.events), str(FETCH_BYTES)]
-    os.execv(java(), [java(), "-cp", f"{out}{os.pathsep}{jars}", "CountPanes", *arguments])
+    # What Java keeps for itself goes where all of this run's files go.
+    own = f"-Djava.io.tmpdir={tempfile.gettempdir()}"
+    os.execv(java(), [java(), own, "-cp", f"{out}{os.pathsep}{jars}", "CountPanes", *arguments])
 
 
 if __name__ == "__main__":
