@@ -11,17 +11,20 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 from detector.contracts.policy import DEFAULT, Policy
 from detector.counting.counter import Counter
 from detector.counting.decoder import Decoder
 from detector.counting.names import Names
 from detector.counting.tally import Source
+from detector.records.unpack import Unpacker
 from detector.warm import warm
-from streams.intake.fetch import Fetched
+from streams.intake.codec import inflate
+from streams.intake.fetch import Fetched, fetched
 from streams.intake.lane import Lane
 from streams.intake.placing import PAYMENTS
 from streams.intake.reader import NOT_PLACED, Reader, TopicPartition
@@ -33,11 +36,6 @@ from tests.benchmarks.throughput.meter import Job, Meter, finish, job
 FETCH_MS = 200
 JOINED_S = 0.002
 PLAIN = replace(DEFAULT, details_ms=86_400_000)
-
-
-def parts(found: Fetched) -> Iterator[Fetched]:
-    """What one fetch of the reader gave, as a lane takes it."""
-    yield found
 
 
 class Drain:
@@ -97,19 +95,19 @@ async def main(stage: Drain, job: Job) -> None:
     while reader.round == NOT_PLACED:
         await asyncio.sleep(JOINED_S)
     meter.begin()
-    loop, seen = asyncio.get_running_loop(), 0
+    loop, unpacker, seen = asyncio.get_running_loop(), Unpacker(inflate), 0
     with ThreadPoolExecutor(1) as thread:
         while seen < job.events:
             for found in (await reader.fetch([at], FETCH_MS)).values():
-                seen += await loop.run_in_executor(thread, _taken, stage, found)
+                seen += await loop.run_in_executor(thread, _taken, stage, unpacker, found)
         meter.end(job.events, stage.counted)
         finish()
 
 
-def _taken(stage: Drain, found: Fetched) -> int:
+def _taken(stage: Drain, unpacker: Unpacker, found: Sequence[Any]) -> int:
     """How many records there were."""
     count = 0
-    for part in parts(found):
+    for part in fetched(found, unpacker):
         stage.take(part)
         count += len(part)
     return count
