@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import time
 from collections import Counter as Count
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +25,7 @@ from detector.warm import warm
 from streams.intake.lane import Lane, Totals
 from streams.intake.placing import Placing
 from streams.intake.session import Counting, Session, open_session
+from streams.loopclock import loop_s
 from streams.settings import Settings
 
 __all__ = ["Intake"]
@@ -69,11 +69,11 @@ class Intake(Service):
         await asyncio.get_running_loop().run_in_executor(self._thread, warm)
         pause_s = PAUSE_S
         while not self.should_stop:
-            started_s = time.monotonic()
+            started_s = loop_s()
             try:
                 await self._one_session()
             except (KafkaError, OSError) as error:
-                was_steady = time.monotonic() - started_s > STEADY_S
+                was_steady = loop_s() - started_s > STEADY_S
                 pause_s = PAUSE_S if was_steady else min(2 * pause_s, PAUSE_S_MAX)
                 self._problem = f"no session with Kafka: {type(error).__name__}"
                 log.warning("intake: %s: %s; trying again in %.1f s", self._problem, error, pause_s)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections import Counter as Count
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
@@ -31,6 +30,7 @@ from streams.intake.lane import Counted, Lane, Totals
 from streams.intake.placing import Placing
 from streams.intake.reader import NOT_PLACED, Reader, TopicPartition
 from streams.intake.recovery import Begin, Committed, Note, begin_from
+from streams.loopclock import loop_s
 from streams.settings import Settings
 from streams.tallylog import BEHIND_MS, TallyLog
 
@@ -139,7 +139,7 @@ class Session:
     async def _tell(self, counted: Counted) -> None:
         await self._write(counted.tallies)
         if counted.bad:
-            await self._letters.put(counted.bad, time.monotonic())
+            await self._letters.put(counted.bad, loop_s())
 
     async def _write(self, records: Sequence[Tally | Marker]) -> None:
         if self._is_behind(records):
@@ -151,7 +151,7 @@ class Session:
 
     def _is_behind(self, records: Sequence[Tally | Marker]) -> bool:
         """Whether these are the first tallies for a while that lie far behind the clock."""
-        now_s = time.monotonic()
+        now_s = loop_s()
         oldest_ms = self._all.wall_ms() - BEHIND_MS
         behind = any(isinstance(record, Tally) and record.boundary_ms < oldest_ms for record in records[:1])
         if not behind or self._settings.clock == "events" or now_s - self._behind_s < BEHIND_REPEAT_S:
@@ -170,7 +170,7 @@ class Session:
     # Ends and idle time
 
     async def _note_ends(self) -> None:
-        now_s = time.monotonic()
+        now_s = loop_s()
         for source, lane in self.lanes.items():
             ends = {topic: self._reader.lag(_partition(lane, topic)) == 0 for topic in lane.halves}
             if lane.has_news(ends):
@@ -183,7 +183,7 @@ class Session:
 
     async def _pass_time(self) -> None:
         for source, since_s in list(self._end_s.items()):
-            if time.monotonic() - since_s < END_S:
+            if loop_s() - since_s < END_S:
                 continue
             if self._settings.clock == "events":
                 await self._say_ended(source)
@@ -197,7 +197,7 @@ class Session:
             await self._write([Marker("ended", source)])
 
     async def _let_idle(self, source: Source, since_s: float) -> None:
-        now_s = time.monotonic()
+        now_s = loop_s()
         elapsed_s = now_s - self._idle_s.get(source, since_s)
         if elapsed_s >= IDLE_STEP_S:
             self._idle_s[source] = now_s
@@ -273,11 +273,11 @@ class Session:
         return Lane(counter, self._all.decoder, begin, self._placing.kinds(source.feed))
 
     async def _commit(self) -> None:
-        if time.monotonic() - self._committed_s < COMMIT_S:
+        if loop_s() - self._committed_s < COMMIT_S:
             return
         await self._acknowledged()
         await self._letters.flush()
-        self._committed_s = time.monotonic()
+        self._committed_s = loop_s()
         lanes = self.lanes.values()
         commits = {_partition(lane, topic): noted for lane in lanes for topic, noted in lane.commits().items()}
         if commits:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections import Counter as Count
 from collections.abc import Callable
 from typing import Any, cast
@@ -20,6 +19,7 @@ from faust.types import TP
 from detector.contracts.policy import Policy
 from detector.counting.tally import Marker
 from detector.judging.judge import Judge
+from streams.loopclock import loop_s
 from streams.settings import Settings
 from streams.tallylog import TallyLog
 from streams.topics import changelog_topic
@@ -142,7 +142,7 @@ class Verdict:
             await self._begin()
 
     async def _say(self, tenure: Tenure) -> None:
-        now_s, judge = time.monotonic(), tenure.judge
+        now_s, judge = loop_s(), tenure.judge
         markers = [*self._watch.silent(tenure.live(), now_s)]
         if judge.time_ms > 0:
             markers += self._watch.behind(judge.time_ms, judge.lifecycle.catching_up, self._wall_ms(), now_s)
@@ -156,9 +156,9 @@ class Verdict:
             return
         if await self._announcements.poll():  # what was not read yet is not what was taken back
             notices = self._announcements.notices
-            found = notices.markers(self.tenure.judge, self._wall_ms(), time.monotonic())
+            found = notices.markers(self.tenure.judge, self._wall_ms(), loop_s())
             self.refused_maintenances = notices.refused
-            found += self._announcements.lessons.markers(self.tenure.judge, time.monotonic())
+            found += self._announcements.lessons.markers(self.tenure.judge, loop_s())
             self.refused_lessons = self._announcements.lessons.refused
             await self._log.send(found)
             self._tell_frozen(self.tenure.judge)
@@ -219,25 +219,25 @@ class Verdict:
             if change.data.children_left_out:
                 scope, rest = change.data.scope.to_scope().key, change.data.children_left_out
                 log.warning("verdict: %s has %d scopes below it more than children_max lets it name", scope, rest)
-        self._watch.taken(logged.records, time.monotonic())
-        if time.monotonic() - self._snapshot_s >= SNAPSHOT_S:
+        self._watch.taken(logged.records, loop_s())
+        if loop_s() - self._snapshot_s >= SNAPSHOT_S:
             self._write_snapshot(tenure)
 
     async def _begin(self) -> Tenure:
         await self._vacate()
         self._over = False
-        self._watch = Watch(time.monotonic())
+        self._watch = Watch(loop_s())
         self._announcements = Announcements(self._settings)
         await self._announcements.start()
         tenure = await begin_tenure(self._settings, self._policy, self._table, self._wall_ms)
         self.tenure = tenure
-        self._snapshot_s = time.monotonic()
+        self._snapshot_s = loop_s()
         if tenure.judge.policy.version != self._policy.version:
             await self._log.send([Marker("policy", text=self._policy.canonical())])
         return tenure
 
     def _write_snapshot(self, tenure: Tenure) -> None:
-        self._snapshot_s = time.monotonic()
+        self._snapshot_s = loop_s()
         for key, value in pack(tenure.snapshot(), slot_after(self._table)):
             self._table[key] = value
 
