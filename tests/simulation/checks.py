@@ -1,0 +1,317 @@
+"""What must hold after every run, each as one question with its words for an answer of no.
+
+Counts are worked out again from the log of events by the dumb ledger, outages by one Judge that reads the tallies log
+from its beginning. Does not know how a run was played.
+"""
+
+from __future__ import annotations
+
+from collections import Counter as Bag
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import numpy as np
+from aiokafka import TopicPartition
+
+from detector.contracts.models import OutageEvent
+from detector.contracts.scope import parse_scope
+from detector.counting.tally import Source, Tally
+from detector.judging.judge import Judge
+from detector.judging.sources import State
+from streams.intake.session import IN_FLIGHT_MAX
+from tests.property import dumb
+from tests.property.dumb import Event, ModelJudge
+from tests.simulation.shops import AHEAD_MS, START_MS, Sent
+from tests.simulation.world import QUIET_MS, World
+
+SLACK_MS = 20_000
+"""How long an event may wait in the log, at its end, before it is counted: while a leader is away, or a fetch is slow."""
+BEHIND_MS_MAX = 15_000
+"""How far the Judge may be behind at the end."""
+WAITING_MAX = 400
+ROWS_MAX = 4_096
+
+Cell = tuple[tuple[str, ...], int]
+
+
+def problems(world: World) -> Iterator[str]:
+    """Everything that is wrong, worst first."""
+    yield from world.seen.wrong
+    for check in CHECKS:
+        yield from check(world)
+
+
+# Counts: I1 to I3
+
+
+def terms(world: World) -> Iterator[str]:
+    """Boundaries of a term only grow; a new owner begins with a snapshot at the noted boundary, and never below."""
+    noted: dict[tuple[Source, int], int] = {}
+    for _, at, _, note in world.seen.commits:
+        noted.setdefault((Source("default", at.partition), note.term), note.boundary_ms)
+    last: dict[tuple[Source, int], int] = {}
+    for _, _, said in world.seen.tallies:
+        if not isinstance(said, Tally):
+            continue
+        key = said.source, said.term
+        if key not in last and noted.get(key, -1) >= 0 and (said.first_pane, said.boundary_ms) < (0, noted[key]):
+            yield f"terms: {said.source} term {said.term} begins without a snapshot at its noted boundary"
+        if key not in last and noted.get(key, -1) > said.boundary_ms:
+            yield f"terms: {said.source} term {said.term} tells a boundary below the noted one"
+        if said.boundary_ms <= last.get(key, -1):
+            yield f"terms: {said.source} term {said.term} tells {said.boundary_ms} after {last[key]}"
+        last[key] = said.boundary_ms
+
+
+def panes(world: World) -> Iterator[str]:
+    """What the log of tallies says of every pane is what the events say, and so is what the Judge holds."""
+    judge = _judge(world)
+    expected: Bag[Any] = Bag()
+    for partition in range(world.history.partitions):
+        source = Source("default", partition)
+        model = ModelJudge(world.policy)
+        for _, _, said in world.seen.tallies:
+            if isinstance(said, Tally) and said.source == source:
+                model.take(said)
+        events = events_of(world, partition)
+        whole = dumb.cells(events, 2**50, replace(world.policy, grace_ms=2**60))
+        spoiled = _spoiled(world, partition, events)
+        found = model.holding()
+        for cell in sorted(set(whole) | set(found)):
+            if cell not in spoiled and whole.get(cell) != found.get(cell):
+                yield f"panes: {source} {cell}: events say {_brief(whole, cell)}, tallies {_brief(found, cell)}"
+        for cell, said in whole.items():
+            expected[cell] = None if cell in spoiled else _joined(expected[cell], said)
+    if judge is not None:
+        yield from _board(judge, expected)
+
+
+def _board(judge: Judge, expected: dict[Cell, Any]) -> Iterator[str]:
+    held = _held(judge)
+    first = max(judge.board.oldest, 0)
+    for cell in sorted(set(held) | set(expected)):
+        wanted = expected.get(cell, 0)
+        if cell[1] < first or wanted is None:
+            continue
+        if wanted != held.get(cell, 0):
+            yield f"panes: the Judge holds {held.get(cell)} of {cell}, events say {wanted}"
+
+
+def _joined(before: Any, said: dumb.Said) -> Any:
+    if before is None:
+        return None
+    counts = (*said[0], *said[1], *said[2], *said[-2], *said[-1])
+    return counts if before == 0 else tuple(map(sum, zip(before, counts, strict=True)))
+
+
+def _held(judge: Judge) -> dict[Cell, tuple[int, ...]]:
+    """What the ring holds, over all sources."""
+    rows, found = judge.board.rows, {}
+    for number, leaf in enumerate(judge.board.nodes.leaves):
+        for slot in range(rows.head.shape[1]):
+            row, total, pane = int(rows.head[number, slot]), np.zeros(22, np.int64), -1
+            while row >= 0:
+                parts = (rows.counts[row], rows.votes[row], rows.late[row], rows.technical[row : row + 1], rows.orders[row])
+                total += np.concatenate(parts)
+                pane, row = int(rows.pane[row]), int(rows.next[row])
+            if total.any():
+                found[leaf, pane] = tuple(total.tolist())
+    return found
+
+
+def events_of(world: World, partition: int) -> list[Event]:
+    """The events that count, of one source."""
+    return [sent.event for _, at, _, sent in world.seen.appended if at.partition == partition and not sent.ahead]
+
+
+def _spoiled(world: World, partition: int, events: list[Event]) -> set[Cell]:
+    """The cells on which something came so late that it may not have counted."""
+    late = _late(world, partition)
+    if not late:
+        return set()
+    payments = {event.payment for event in late} - {None}
+    orders = {event.order for event in late}
+    touched = [event for event in events if event.payment in payments or event.order in orders]
+    shoppers = {event.shopper for event in touched} - {None}
+    orders |= {event.order for event in touched}
+    touched = [event for event in events if event.shopper in shoppers or event.order in orders]
+    return {(leaf, at // world.policy.pane_ms) for event in touched for leaf in {e.leaf for e in touched if e.leaf}
+            for at in (event.occurred, dumb.start_of(event))}  # fmt: skip
+
+
+def _late(world: World, partition: int) -> list[Event]:
+    """The events whose panes may have been closed when they were counted."""
+    policy, source = world.policy, Source("default", partition)
+    told = [(at_s, said.boundary_ms) for at_s, _, said in world.seen.tallies
+            if isinstance(said, Tally) and said.source == source]  # fmt: skip
+    found = []
+    for at_s, at, written_ms, sent in world.seen.appended:
+        if at.partition != partition or sent.ahead:
+            continue
+        first_ms = dumb.start_of(sent.event) // policy.pane_ms * policy.pane_ms
+        if dumb.is_late_answer(sent.event, policy):
+            first_ms = sent.event.occurred // policy.pane_ms * policy.pane_ms
+        closes_ms = first_ms + policy.pane_ms + policy.open_ms
+        until_s = at_s + SLACK_MS / 1000
+        if written_ms + 2_000 >= closes_ms or any(ms >= closes_ms for told_s, ms in told if told_s <= until_s):
+            found.append(sent.event)
+    return found
+
+
+def _brief(said: dict[Cell, dumb.Said], cell: Cell) -> str:
+    return str(said[cell][:4] + said[cell][-2:]) if cell in said else "nothing"
+
+
+# Outages: I4 to I6
+
+
+def written(world: World) -> list[OutageEvent]:
+    """What a pager reads."""
+    log = world.broker.partition(TopicPartition(world.settings.topics.outages, 0))
+    return [OutageEvent.model_validate_json(record.value or b"") for record in log.visible()]
+
+
+def outages(world: World) -> Iterator[str]:
+    """The topic holds what one Judge says that reads the tallies log in one go: each event, once, in order."""
+    tenure = world.seen.tenure
+    if tenure is None:
+        yield "judging: nobody judges at the end"
+        return
+    straight = Judge(world.policy)
+    changes = [change for _, offset, said in world.seen.tallies if offset < tenure.next
+               for change in straight.take(said)]  # fmt: skip
+    expected = [(change.type, change.data) for change in changes]
+    found = [(event.type.split(".")[2], event.data) for event in written(world)]
+    for number, (wanted, got) in enumerate(zip(expected, found, strict=False)):
+        if wanted[0] != got[0] or wanted[1].model_dump_json() != got[1].model_dump_json():
+            yield f"outages: event {number} is {_event(got)}, and must be {_event(wanted)}; {_differences(wanted, got)}"
+            return
+    for kind, rest in (("missing", expected[len(found) :]), ("too much", found[len(expected) :])):
+        if rest:
+            yield f"outages: {len(rest)} {kind}, the first {_event(rest[0])}"
+    if _state(straight) != _state(tenure.judge):
+        yield f"judging: restored Judges ended in another state: {_first_difference(_state(straight), _state(tenure.judge))}"
+
+
+def _event(event: tuple[str, Any]) -> str:
+    data = event[1]
+    return f"{event[0]} {data.scope.to_scope().key} {data.kind} {data.outage_id[:6]}:{data.sequence}"
+
+
+def _differences(wanted: tuple[str, Any], got: tuple[str, Any]) -> str:
+    one, other = wanted[1].model_dump(), got[1].model_dump()
+    return ", ".join(f"{name}: {other[name]} for {one[name]}" for name in one if one[name] != other[name])
+
+
+def _state(judge: Judge) -> dict[str, Any]:
+    """What a snapshot would say, as it is decoded; since when scopes are healthy is for those who ask."""
+    found: dict[str, Any] = msgspec.msgpack.decode(msgspec.msgpack.encode(judge.export()))
+    del found["health"]
+    return found
+
+
+def _first_difference(one: Any, other: Any, path: str = "") -> str:
+    if isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys():
+        return next((_first_difference(one[key], other[key], f"{path}.{key}") for key in one if one[key] != other[key]), path)
+    if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        pairs = enumerate(zip(one, other, strict=True))
+        return next((_first_difference(a, b, f"{path}[{n}]") for n, (a, b) in pairs if a != b), path)
+    return f"{path}: {str(other)[:60]} for {str(one)[:60]}"
+
+
+def lives(world: World) -> Iterator[str]:
+    """Of each outage started comes first, resolved last, sequences without a gap; one is open a scope."""
+    sequence: dict[str, int] = {}
+    open_: dict[str, str] = {}
+    for event in written(world):
+        type_, data = event.type.split(".")[2], event.data
+        key = data.scope.to_scope().key
+        if data.sequence != sequence.get(data.outage_id, 0) + 1:
+            yield f"lives: {key} {data.outage_id} tells {data.sequence} after {sequence.get(data.outage_id, 0)}"
+        sequence[data.outage_id] = data.sequence
+        if (type_ == "started") == (key in open_) or (type_ != "started" and open_[key] != data.outage_id):
+            yield f"lives: {key} {type_}, open is {open_.get(key)}"
+        if type_ == "started":
+            open_[key] = data.outage_id
+        elif type_ == "resolved":
+            open_.pop(key, None)
+
+
+def found(world: World) -> Iterator[str]:
+    """A bank that is down when all is calm has an open outage over it; what is open and down no more has not."""
+    open_ = {}
+    for event in written(world):
+        open_[event.data.outage_id] = event
+    scopes = [event.data.scope.to_scope() for event in open_.values() if event.data.ended_at is None]
+    for bank in world.history.shops.lasting:
+        if not any(dict(scope.values).get("bank", bank) == bank for scope in scopes):
+            yield f"found: {bank} is down, and nothing is open"
+    if not world.history.shops.lasting and not world.history.evidence and scopes:
+        yield f"found: nothing is down, and open are {[scope.key for scope in scopes]}"
+
+
+# Everything else
+
+
+def letters(world: World) -> Iterator[str]:
+    """Each event from the future has a dead letter, and no other event has."""
+    log = world.broker.partition(TopicPartition(world.settings.topics.dead_letters, 0))
+    told = {(said["topic"], said["partition"], said["offset"]) for said in
+            (msgspec.json.decode(record.value or b"") for record in log.visible())}  # fmt: skip
+    counts: dict[TopicPartition, int] = defaultdict(int)
+    wanted = set()
+    for _, at, _, sent in world.seen.appended:
+        if sent.ahead:
+            wanted.add((at.topic, at.partition, counts[at]))
+        counts[at] += 1
+    if told != wanted:
+        yield f"letters: missing {sorted(wanted - told)[:3]}, too much {sorted(told - wanted)[:3]}"
+
+
+def calm(world: World) -> Iterator[str]:
+    """At the end every source is counted to its end, told, and judged."""
+    judge, lanes = _judge(world), world.seen.lanes
+    for source in world.placing.sources():
+        lane = lanes.get(source)
+        if lane is None:
+            yield f"calm: nobody counts {source}"
+        elif lane.counter.rebuilding or not lane.is_at_end:
+            yield f"calm: {source} is not counted to its end"
+    if judge is not None:
+        behind_ms = world.wall_ms() - judge.time_ms
+        away = [str(source) for source, mine in judge.sources.by_source.items() if mine.state is not State.LIVE]
+        if behind_ms > BEHIND_MS_MAX or away:
+            yield f"calm: the Judge is {behind_ms} ms behind; away: {away}"
+
+
+def memory(world: World) -> Iterator[str]:
+    """Nothing grows beyond what the traffic needs."""
+    judge = _judge(world)
+    if any(len(session._in_flight) > IN_FLIGHT_MAX for session in world.seen.sessions):
+        yield "memory: more tallies wait for an answer than may"
+    for source, lane in world.seen.lanes.items():
+        if lane.counter.stats.held > 64 or lane.counter.stats.payments > ROWS_MAX:
+            yield f"memory: {source} holds {lane.counter.stats.held} events, {lane.counter.stats.payments} rows"
+    if judge is not None:
+        waiting = max((len(mine.waiting) for mine in judge.sources.by_source.values()), default=0)
+        if waiting > WAITING_MAX or len(judge.board.rows.next) > ROWS_MAX:
+            yield f"memory: {waiting} records wait, {len(judge.board.rows.next)} rows"
+
+
+def epochs(world: World) -> Iterator[str]:
+    """A new Judge's epoch is above that of every snapshot it could see."""
+    for epoch, before in world.seen.tenures:
+        if epoch <= before:
+            yield f"epochs: a Judge of epoch {epoch} began where one of epoch {before} had written"
+
+
+def _judge(world: World) -> Judge | None:
+    return None if world.seen.tenure is None else world.seen.tenure.judge
+
+
+CHECKS: tuple[Callable[[World], Iterator[str]], ...] = (
+    terms, panes, outages, lives, found, letters, calm, memory, epochs,
+)  # fmt: skip
