@@ -27,12 +27,12 @@ from streams.verdict.outbox import Outbox
 from streams.verdict.snapshot import Snapshot, newest
 from streams.verdict.tallyreader import Logged, TallyReader, open_tally_reader
 
-__all__ = ["HOUR_BEFORE_MS", "Facts", "Tenure", "begin_tenure"]
+__all__ = ["LAG_MS", "Facts", "Tenure", "begin_tenure"]
 
 log = logging.getLogger(__name__)
 
-HOUR_BEFORE_MS = 75 * 60_000
-"""How much of the log before a snapshot fills the pane ring again: its hour and what a source may lag."""
+LAG_MS = 15 * 60_000
+"""How much more than the ring's length of the log before a snapshot fills the ring again: what a source may lag."""
 HEALTH_MS = 5_000
 FACTS_S = 0.2
 CHANGES_MAX = 1_000
@@ -159,7 +159,7 @@ async def _rebuilt(
         tenure = Tenure(Judge(policy), outbox, epoch, first, wall_ms)
         tenure.judge.adopt(outbox.written.newest.values())
     else:
-        first = min(kept.offset, await reader.first_since(kept.time_ms - HOUR_BEFORE_MS))
+        first = min(kept.offset, await reader.first_since(_needed_from_ms(kept, judge.policy)))
         tenure = Tenure(judge, outbox, epoch, kept.offset, wall_ms)
         await _refill(reader, judge, first, kept.offset)
         judge.adopt(outbox.written.newest.values())
@@ -167,6 +167,12 @@ async def _rebuilt(
         await tenure.take(batch)
     log.info("verdict: judging from offset %d, epoch %d, log read from %d", tenure.next, tenure.epoch, first)
     return tenure
+
+
+def _needed_from_ms(kept: Snapshot, policy: Policy) -> int:
+    """When the first record was written that the ring hangs on. One that catches up may have reached a time long past:
+    what tells of the panes before that was written then, not lately."""
+    return min(kept.time_ms, kept.boundary_ms) - policy.ring_ms - LAG_MS
 
 
 async def _refill(reader: TallyReader, judge: Judge, start: int, stop: int) -> None:

@@ -11,7 +11,7 @@ from detector.contracts.scope import Leaf
 from detector.counting.tally import Cells, Marker, Tally
 from detector.judging.judge import Judge
 from detector.judging.outage import Change
-from streams.verdict.tenure import HOUR_BEFORE_MS
+from streams.verdict.tenure import LAG_MS
 from tests.alone import alone
 from tests.unit.test_judge import ONE, POLICY, T0, TWO, cells, tally
 
@@ -77,7 +77,7 @@ def restarted(judge: Judge, log: list[Tally]) -> Judge:
     """The Judge of the same state, its ring filled again from the newest hour of the log and a quarter."""
     again = Judge.restore(msgspec.msgpack.decode(msgspec.msgpack.encode(judge.export())))
     for record in log:
-        if record.boundary_ms > judge.time_ms - HOUR_BEFORE_MS:
+        if record.boundary_ms > judge.time_ms - judge.policy.ring_ms - LAG_MS:
             again.refill(record)
     return again
 

@@ -68,3 +68,12 @@ def test_a_snapshot_of_other_statistics_is_left(
     assert ("all of the tallies log is judged anew" in caplog.text) == is_left
     assert (found.epoch, found.next) == (8, len(LOG))
     assert found.judge.board.signals.export() == judge.board.signals.export()
+
+
+def test_a_ring_is_filled_again_from_where_it_begins() -> None:
+    """Also a Judge that was catching up when it wrote its snapshot, and one whose ring is longer than an hour."""
+    ring_ms, lag_ms, boundary_ms = 7_200_000, tenure.LAG_MS, 1_700_000_000_000
+    policy = Policy(ring_ms=ring_ms)
+    written_ms = (boundary_ms + 1_000, boundary_ms + 3_600_000)
+    kept = [Snapshot(1, 0, time_ms, boundary_ms, b"") for time_ms in written_ms]
+    assert [tenure._needed_from_ms(one, policy) for one in kept] == [boundary_ms - ring_ms - lag_ms] * 2
