@@ -104,7 +104,7 @@ class Broker:
     """All partitions there are, and what groups committed."""
 
     def __init__(self, wall_ms: Callable[[], int], skew_ms: Mapping[int, int]) -> None:
-        self._wall_ms, self._skew_ms = wall_ms, skew_ms
+        self.wall_ms, self._skew_ms = wall_ms, skew_ms
         self.partitions: dict[TopicPartition, Partition] = {}
         self.committed: dict[str, dict[TopicPartition, Any]] = {}
         self.watchers: list[Callable[[TopicPartition, Record], None]] = []
@@ -117,7 +117,7 @@ class Broker:
     def append(self, at: TopicPartition, key: bytes | None, value: bytes | None,
                transaction: Transaction | None = None, control: bool = False) -> Record:  # fmt: skip
         """Write a record with the time of the partition's leader."""
-        time_ms = self._wall_ms() + self._skew_ms.get(at.partition, 0)
+        time_ms = self.wall_ms() + self._skew_ms.get(at.partition, 0)
         record = self.partition(at).append(time_ms, key, value, transaction, control)
         for watcher in self.watchers:
             watcher(at, record)

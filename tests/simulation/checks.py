@@ -210,6 +210,12 @@ def _state(judge: Judge) -> dict[str, Any]:
     """What a snapshot would say, as it is decoded; since when scopes are healthy is for those who ask."""
     found: dict[str, Any] = msgspec.msgpack.decode(msgspec.msgpack.encode(judge.export()))
     del found["health"]
+    fold = judge.board.fold
+    for hashes, counts in ((fold.voters, fold.voter_count), (fold.merchants, fold.merchant_count),
+                           (fold.wait_voters, fold.wait_voter_count), (fold.wait_merchants, fold.wait_merchant_count)):  # fmt: skip
+        place = next(n for n, array in enumerate(fold) if array is hashes)
+        is_held = np.arange(hashes.shape[1]) < counts[:, None]
+        found["board"]["arrays"]["fold"][place] = np.where(is_held, hashes, 0).tobytes()
     return found
 
 

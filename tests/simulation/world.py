@@ -56,7 +56,7 @@ SHORT: tuple[tuple[Any, str, Any], ...] = (
     (Policy, "vote_block_ms", VOTE_BLOCK_MS), (session, "FETCH_MS", 2_000), (session, "COMMIT_S", 4.0),
     (session, "END_S", 3.0), (session, "IDLE_STEP_S", 2.0), (session, "BEHIND_MS", 40_000),
     (clock, "BEHIND_MS", 40_000), (clock, "SILENT_S", 15.0), (agent, "SNAPSHOT_S", 12.0),
-    (tenure, "HOUR_BEFORE_MS", 110_000),
+    (tenure, "LAG_MS", 20_000),
 )  # fmt: skip
 """Times of the product that no policy sets, made as short as those that one sets."""
 
@@ -350,12 +350,12 @@ def put(patches: tuple[tuple[Any, str, Any], ...]) -> Iterator[None]:
             setattr(owner, name, value)
 
 
-def play(history: History) -> World:
-    """Run a history to its end."""
+def play(history: History, faulty: tuple[tuple[Any, str, Any], ...] = ()) -> World:
+    """Run a history to its end, with these parts of the product replaced."""
     loop = SimulatedLoop()
     logging.disable(logging.CRITICAL)
     try:
-        with put(EDGE + SHORT):
+        with put(EDGE + SHORT + faulty):
             world = World(history, loop)
             loop.run_until_complete(world.play())
             return world
