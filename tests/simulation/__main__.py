@@ -1,4 +1,4 @@
-"""`python -m tests.simulation`: play seeds, print the first that fails with a shrunk history; or look for a planted fault.
+"""`python -m tests.simulation`: play seeds and print the first that fails, shrunk; or look for a planted fault.
 
 Exit code 0: every seed is well, or the planted fault was found; 1 otherwise.
 """

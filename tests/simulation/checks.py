@@ -17,18 +17,16 @@ import numpy as np
 from aiokafka import TopicPartition
 
 from detector.contracts.models import OutageEvent
-from detector.contracts.scope import parse_scope
 from detector.counting.tally import Source, Tally
 from detector.judging.judge import Judge
 from detector.judging.sources import State
 from streams.intake.session import IN_FLIGHT_MAX
 from tests.property import dumb
 from tests.property.dumb import Event, ModelJudge
-from tests.simulation.shops import AHEAD_MS, START_MS, Sent
-from tests.simulation.world import QUIET_MS, World
+from tests.simulation.world import World
 
 SLACK_MS = 20_000
-"""How long an event may wait in the log, at its end, before it is counted: while a leader is away, or a fetch is slow."""
+"""How long an event may stand in the log before it is counted: while a leader is away, or a fetch is slow."""
 BEHIND_MS_MAX = 15_000
 """How far the Judge may be behind at the end."""
 WAITING_MAX = 400
@@ -114,8 +112,8 @@ def _held(judge: Judge) -> dict[Cell, tuple[int, ...]]:
         for slot in range(rows.head.shape[1]):
             row, total, pane = int(rows.head[number, slot]), np.zeros(22, np.int64), -1
             while row >= 0:
-                parts = (rows.counts[row], rows.votes[row], rows.late[row], rows.technical[row : row + 1], rows.orders[row])
-                total += np.concatenate(parts)
+                technical = rows.technical[row : row + 1]
+                total += np.concatenate((rows.counts[row], rows.votes[row], rows.late[row], technical, rows.orders[row]))
                 pane, row = int(rows.pane[row]), int(rows.next[row])
             if total.any():
                 found[leaf, pane] = tuple(total.tolist())
@@ -192,8 +190,9 @@ def outages(world: World) -> Iterator[str]:
     for kind, rest in (("missing", expected[len(found) :]), ("too much", found[len(expected) :])):
         if rest:
             yield f"outages: {len(rest)} {kind}, the first {_event(rest[0])}"
-    if _state(straight) != _state(tenure.judge):
-        yield f"judging: restored Judges ended in another state: {_first_difference(_state(straight), _state(tenure.judge))}"
+    one, other = _state(straight), _state(tenure.judge)
+    if one != other:
+        yield f"judging: restored Judges ended in another state: {_first_difference(one, other)}"
 
 
 def _event(event: tuple[str, Any]) -> str:
@@ -211,20 +210,21 @@ def _state(judge: Judge) -> dict[str, Any]:
     found: dict[str, Any] = msgspec.msgpack.decode(msgspec.msgpack.encode(judge.export()))
     del found["health"]
     fold = judge.board.fold
-    for hashes, counts in ((fold.voters, fold.voter_count), (fold.merchants, fold.merchant_count),
-                           (fold.wait_voters, fold.wait_voter_count), (fold.wait_merchants, fold.wait_merchant_count)):  # fmt: skip
-        place = next(n for n, array in enumerate(fold) if array is hashes)
-        is_held = np.arange(hashes.shape[1]) < counts[:, None]
-        found["board"]["arrays"]["fold"][place] = np.where(is_held, hashes, 0).tobytes()
+    for name, count in (("voters", fold.voter_count), ("merchants", fold.merchant_count),
+                        ("wait_voters", fold.wait_voter_count), ("wait_merchants", fold.wait_merchant_count)):  # fmt: skip
+        hashes = getattr(fold, name)
+        is_held = np.arange(hashes.shape[1]) < count[:, None]  # behind these stands what was there before
+        found["board"]["arrays"]["fold"][fold._fields.index(name)] = np.where(is_held, hashes, 0).tobytes()
     return found
 
 
 def _first_difference(one: Any, other: Any, path: str = "") -> str:
     if isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys():
-        return next((_first_difference(one[key], other[key], f"{path}.{key}") for key in one if one[key] != other[key]), path)
+        key = next(key for key in one if one[key] != other[key])
+        return _first_difference(one[key], other[key], f"{path}.{key}")
     if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
-        pairs = enumerate(zip(one, other, strict=True))
-        return next((_first_difference(a, b, f"{path}[{n}]") for n, (a, b) in pairs if a != b), path)
+        place = next(n for n, (a, b) in enumerate(zip(one, other, strict=True)) if a != b)
+        return _first_difference(one[place], other[place], f"{path}[{place}]")
     return f"{path}: {str(other)[:60]} for {str(one)[:60]}"
 
 

@@ -24,7 +24,7 @@ from tests.simulation.process import CURRENT
 if TYPE_CHECKING:
     from tests.simulation.group import Group
 
-FETCH_S = (0.2, 2.0)
+FETCH_S = (0.3, 2.7)
 """How long a fetch with records takes: long enough that several come at once."""
 RECORDS_MAX = 500
 
@@ -283,7 +283,7 @@ class Producer:
         broker.begin(name, self._epoch)
         for at, key, value in self._buffer:
             broker.add(name, self._epoch, at, key, value)
-            await process.breathe("transaction")
+            await process.breathe("outage" if at.topic.endswith("outages") else "health")
         await process.gate("transaction ends")
         if process.is_dead:
             return

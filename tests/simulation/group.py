@@ -1,8 +1,8 @@
 """A consumer group: who is a member, who is believed dead, which generation holds, and who gets which partitions.
 
-Eager, as the product's groups are: all give back, then all are given. A member learns of it with its next heartbeat; one
-that does not answer is waited for until its session is over, and then goes on unaware, as a second owner. Does not know
-what members do with partitions.
+Eager, as the product's groups are: all give back, then all are given. A member learns of it with its next heartbeat;
+one that does not answer is waited for until its session is over, and then goes on unaware, as a second owner. Does not
+know what members do with partitions.
 """
 
 from __future__ import annotations

@@ -10,8 +10,8 @@ from random import Random
 
 from tests.simulation.shops import TAIL_MS, Sent, Shops, draw_shops, sent_by
 
-STEPS = ("commit", "committed", "tallies", "transaction", "transaction ends", "transaction ended", "table", "fetch",
-         "fenced others", "connect")  # fmt: skip
+STEPS = ("commit", "committed", "tallies", "outage", "outage", "health", "transaction ends", "transaction ended",
+         "table", "table", "fetch", "fenced others", "connect")  # fmt: skip
 """Where a worker may be killed: on the way to, or from, one of these."""
 
 KINDS = (
@@ -19,6 +19,10 @@ KINDS = (
     ("acks late", 3), ("rebalance", 3), ("all down", 1), ("stop", 1),
 )  # fmt: skip
 FAULTS_MAX = 9
+JUDGE = -1
+"""As a target: the worker that judges at that moment."""
+TWO_JUDGES = 0.3
+"""Of the histories: one Judge goes on unaware while another begins, and then the seat moves again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +64,9 @@ class History:
     def __str__(self) -> str:
         downs = ", ".join(f"{down.bank} {down.kind} {down.begin_ms // 1000}-{down.end_ms // 1000} s"
                           for down in self.shops.downs)  # fmt: skip
+        evidence = "on" if self.evidence else "off"
         head = (f"{self.workers} workers, {self.partitions} partitions, {len(self.sent)} events in "
-                f"{self.shops.span_ms // 1000} s; down: {downs}; evidence {'on' if self.evidence else 'off'}")  # fmt: skip
+                f"{self.shops.span_ms // 1000} s; down: {downs}; evidence {evidence}")  # fmt: skip
         return "\n".join([head, *map(str, self.faults)])
 
 
@@ -72,8 +77,10 @@ def draw(seed: int) -> History:
     partitions, workers = random.choice((1, 2, 2, 3)), random.choice((1, 2, 2, 3))
     skew = tuple(random.choice((0, 0, -15_000, 15_000)) for _ in range(workers))
     broker_skew = tuple(random.choice((0, 0, 1_500, 3_000)) for _ in range(partitions))
-    faults = sorted((_fault(random, shops, partitions, workers) for _ in range(random.randrange(FAULTS_MAX + 1))),
-                    key=lambda fault: fault.at_ms)  # fmt: skip
+    drawn = [_fault(random, shops, partitions, workers) for _ in range(random.randrange(FAULTS_MAX + 1))]
+    if random.random() < TWO_JUDGES:
+        drawn += _two_judges(random)
+    faults = sorted(drawn, key=lambda fault: fault.at_ms)
     return History(seed, partitions, workers, seed % 8 == 7, skew, broker_skew, shops,
                    tuple(sent_by(shops, random)), tuple(faults))  # fmt: skip
 
@@ -86,3 +93,8 @@ def _fault(random: Random, shops: Shops, partitions: int, workers: int) -> Fault
         return Fault(at_ms, kind, target, random.randrange(1_000, 30_000), random.choice(STEPS))
     longest_ms = {"hold": 10_000, "all down": 60_000, "acks late": 20_000}.get(kind, 35_000)
     return Fault(at_ms, kind, target, random.randrange(1_000, longest_ms))
+
+
+def _two_judges(random: Random) -> list[Fault]:
+    at_ms = random.randrange(20_000, 50_000)
+    return [Fault(at_ms, "unaware", JUDGE, 45_000), Fault(at_ms + random.randrange(18_000, 34_000), "rebalance")]

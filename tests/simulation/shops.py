@@ -102,17 +102,17 @@ class Shops:
 
 def draw_shops(random: Random) -> Shops:
     """Some minutes with one to three outages."""
-    span_ms = random.randrange(170_000, 230_000)
+    span_ms = random.randrange(160_000, 200_000)
     downs = []
     for bank in random.sample(_BANKS, random.choice((1, 1, 2))):
-        begin_ms = random.randrange(20_000, span_ms - 120_000)
+        begin_ms = random.randrange(15_000, span_ms - 115_000)
         end_ms = begin_ms + random.randrange(30_000, 60_000)
         downs.append(Down(bank, random.choice(("red", "red", "hangs")), begin_ms, end_ms))
     if random.random() < 0.5:
         left = [bank for bank in _BANKS if bank not in {down.bank for down in downs}]
         downs.append(Down(left[0], random.choice(("red", "hangs")), span_ms - 70_000, span_ms))
     skew = tuple(random.choice((0, 0, 0, -2_000, 2_000)) for _ in range(_SHOPS))
-    return Shops(span_ms, random.choice((600, 900, 1_400)), random.random() < 0.3, skew, random.random() < 0.7,
+    return Shops(span_ms, random.choice((900, 1_300, 1_800)), random.random() < 0.3, skew, random.random() < 0.7,
                  tuple(downs))  # fmt: skip
 
 

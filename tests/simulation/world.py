@@ -34,10 +34,10 @@ from tests.simulation.broker import Broker, Record
 from tests.simulation.client import CLUSTER, Cluster, Consumer, Producer
 from tests.simulation.faustapp import App
 from tests.simulation.group import SESSION_S, Group, by_range, to_one
-from tests.simulation.history import Fault, History
+from tests.simulation.history import JUDGE, Fault, History
 from tests.simulation.loop import SimulatedLoop
 from tests.simulation.process import Process
-from tests.simulation.shops import START_MS, TAIL_MS, VOTE_BLOCK_MS, Sent, policy
+from tests.simulation.shops import START_MS, VOTE_BLOCK_MS, Sent, policy
 
 RESTART_S = 3.0
 CALM_MS = 40_000
@@ -55,7 +55,7 @@ EDGE: tuple[tuple[Any, str, Any], ...] = (
 SHORT: tuple[tuple[Any, str, Any], ...] = (
     (Policy, "vote_block_ms", VOTE_BLOCK_MS), (session, "FETCH_MS", 2_000), (session, "COMMIT_S", 4.0),
     (session, "END_S", 3.0), (session, "IDLE_STEP_S", 2.0), (session, "BEHIND_MS", 40_000),
-    (clock, "BEHIND_MS", 40_000), (clock, "SILENT_S", 15.0), (agent, "SNAPSHOT_S", 12.0),
+    (clock, "BEHIND_MS", 40_000), (clock, "SILENT_S", 9.0), (agent, "SNAPSHOT_S", 12.0),
     (tenure, "LAG_MS", 20_000),
 )  # fmt: skip
 """Times of the product that no policy sets, made as short as those that one sets."""
@@ -63,7 +63,7 @@ SHORT: tuple[tuple[Any, str, Any], ...] = (
 
 @dataclass(slots=True)
 class Seen:
-    """What a run left behind. `tallies[n]`: when (s), at which offset, what; `commits`: when, where, the offset and its note."""
+    """What a run left behind. `tallies[n]`: when (s), at which offset, what; `commits`: when, where, offset, note."""
 
     broker: Broker
     tallies: list[tuple[float, int, Tally | Marker]] = field(default_factory=list)
@@ -237,8 +237,15 @@ class World:
         elif fault.kind == "all down":
             for worker in self.seen.workers:
                 self._do_to(worker, Fault(fault.at_ms, "kill", worker.number, fault.for_ms))
-        else:
-            self._do_to(self.seen.workers[fault.target], fault)
+        elif (worker := self._worker(fault.target)) is not None:
+            self._do_to(worker, fault)
+
+    def _worker(self, target: int) -> Worker | None:
+        """The worker of that number, or the one that judges."""
+        if target != JUDGE:
+            return self.seen.workers[target]
+        return next((worker for worker in self.seen.workers
+                     if worker.verdict is not None and worker.verdict.holds_seat), None)  # fmt: skip
 
     def _do_to(self, worker: Worker, fault: Fault) -> None:
         process, for_s = worker.process, fault.for_ms / 1000
@@ -330,7 +337,8 @@ class World:
             told_ms = max((ms for (other, term), ms in self.seen.told.items()
                            if other == source and term <= note.term), default=-1)  # fmt: skip
             if note.boundary_ms > told_ms:
-                self.seen.wrong.append(f"committed: {source} is noted at {_s(note.boundary_ms)}, the log has {_s(told_ms)}")
+                noted = f"{source} is noted at {_s(note.boundary_ms)}, the log has {_s(told_ms)}"
+                self.seen.wrong.append(f"committed: {noted}")
 
 
 def _s(at_ms: int) -> str:

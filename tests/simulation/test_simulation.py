@@ -1,0 +1,73 @@
+"""`make sim` as tests: the real workers on a simulated Kafka keep what is promised, and every planted fault is seen."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+
+from tests.simulation.history import History, draw
+from tests.simulation.mutants import MUTANTS
+from tests.simulation.shrink import shrunk
+from tests.simulation.trial import first_failure, told, tried
+from tests.simulation.world import play
+from tests.tidy.source import ROOT
+
+SEEDS = range(1, 201)
+
+
+@pytest.mark.parametrize("first", SEEDS[::25])
+def test_what_is_promised_holds(first: int) -> None:
+    """Counts equal the log's, outages are told once and none is lost, whatever is done to the workers."""
+    failure = first_failure(range(first, first + 25))
+    assert failure is None, told(failure)
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_a_planted_fault_is_found(name: str) -> None:
+    """Within two hundred seeds: what a fault breaks is looked at."""
+    failure = first_failure(SEEDS, name)
+    assert failure is not None, MUTANTS[name].breaks
+
+
+def digest(seed: int) -> str:
+    """What a seed leaves on every topic, as one number."""
+    script = f"from tests.simulation.test_simulation import left; print(left({seed}))"
+    run = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    return run.stdout
+
+
+def left(seed: int) -> str:
+    """How much stands on each partition, and the outages."""
+    world = play(draw(seed))
+    ends = {f"{at.topic}/{at.partition}": log.end for at, log in sorted(world.broker.partitions.items())}
+    outages = [record.offset for record in world.seen.broker.partition(world.tallies_at).records]
+    return json.dumps([ends, outages, [committed[0] for committed in world.seen.commits]])
+
+
+def test_a_seed_is_the_same_run_everywhere() -> None:
+    """Two processes, whose sets and dictionaries of words differ in order, play it alike."""
+    assert digest(3) == digest(3)
+
+
+def test_a_failure_is_shrunk_to_what_it_needs() -> None:
+    """Of many faults and events those remain without which it does not fail."""
+    history = replace(draw(2), faults=draw(2).faults[:4])
+    wanted = history.faults[2]
+
+    def fails(candidate: History) -> bool:
+        return wanted in candidate.faults and len(candidate.sent) >= 1
+
+    least = shrunk(history, fails)
+    assert least.faults == (wanted,)
+    assert len(least.sent) < len(history.sent) / 4
+
+
+def test_a_failure_says_how_to_repeat_it() -> None:
+    """The seed, the check that says no, the shrunk history, and the command."""
+    failure = tried(replace(draw(1), faults=()), "random-ids")
+    assert failure is not None
+    assert str(failure).startswith("seed 1:\n  outages:")
