@@ -4,6 +4,9 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    ?= $(VENV)/bin
 ARGS   ?=
+SEEDS  ?= 200
+FIRST  ?= 1
+MUTANT ?=
 
 # A stamp is younger than pyproject.toml when the environment holds what pyproject.toml asks for.
 VENV_MADE  := $(VENV)/.made
@@ -15,12 +18,13 @@ SAY        := @printf '%s\n'
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help supported demo test check check-style check-types check-imports format kafka bench bench-parts bench-detection clean
+.PHONY: help supported demo test sim check check-style check-types check-imports format kafka bench bench-parts bench-detection clean
 
 help: supported
 	$(SAY) 'Pastille sees in seconds which bank or payment method is down.' '' \
 	  '  make demo      simulated shops, a real Kafka, a bank that dies: watch it be found (ARGS="--seconds 150 --json")' \
 	  '  make test      every test, on the same real Kafka' '' \
+	  '  make sim       workers on a simulated Kafka, killed and torn (SEEDS=10000 FIRST=1, or MUTANT=no-terms)' \
 	  '  make check     ruff, mypy strict, import contracts' \
 	  '  make format    put the imports and the layout of the code in order' \
 	  '  make kafka     the embedded Kafka alone (ARGS="--brokers 3 --tls")' \
@@ -66,6 +70,9 @@ kafka: $(DEMO_READY)
 # plain pytest.
 test: $(TEST_READY)
 	@$(BIN)/python -m $(if $(strip $(ARGS)),pytest $(ARGS),tests.together)
+
+sim: $(TEST_READY)
+	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) --first $(FIRST) $(if $(MUTANT),--mutant $(MUTANT))
 
 check: check-style check-types check-imports
 

@@ -112,8 +112,8 @@ def _held(judge: Judge) -> dict[Cell, tuple[int, ...]]:
         for slot in range(rows.head.shape[1]):
             row, total, pane = int(rows.head[number, slot]), np.zeros(22, np.int64), -1
             while row >= 0:
-                technical = rows.technical[row : row + 1]
-                total += np.concatenate((rows.counts[row], rows.votes[row], rows.late[row], technical, rows.orders[row]))
+                total[:12] += np.concatenate((rows.counts[row], rows.votes[row]))
+                total[12:] += np.concatenate((rows.late[row], rows.technical[row : row + 1], rows.orders[row]))
                 pane, row = int(rows.pane[row]), int(rows.next[row])
             if total.any():
                 found[leaf, pane] = tuple(total.tolist())
@@ -210,9 +210,8 @@ def _state(judge: Judge) -> dict[str, Any]:
     found: dict[str, Any] = msgspec.msgpack.decode(msgspec.msgpack.encode(judge.export()))
     del found["health"]
     fold = judge.board.fold
-    for name, count in (("voters", fold.voter_count), ("merchants", fold.merchant_count),
-                        ("wait_voters", fold.wait_voter_count), ("wait_merchants", fold.wait_merchant_count)):  # fmt: skip
-        hashes = getattr(fold, name)
+    for name in ("voters", "merchants", "wait_voters", "wait_merchants"):
+        hashes, count = getattr(fold, name), getattr(fold, f"{name.removesuffix('s')}_count")
         is_held = np.arange(hashes.shape[1]) < count[:, None]  # behind these stands what was there before
         found["board"]["arrays"]["fold"][fold._fields.index(name)] = np.where(is_held, hashes, 0).tobytes()
     return found

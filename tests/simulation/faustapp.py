@@ -146,7 +146,7 @@ class App:
 
     async def _events(self) -> AsyncIterator[Any]:
         """The records of the partition while it is ours; what was handled is committed."""
-        while True:
+        while not self.process.is_dead:
             round_ = self._round
             await self.process.gate("records", (0.2, 0.8) if self._owned else (0.8, 1.2))
             if self._at not in self._owned or round_ != self._round:

@@ -48,6 +48,8 @@ class Process:
         task = asyncio.get_running_loop().create_task(work)
         CURRENT.reset(token)
         self._tasks.append(task)
+        if self.is_dead:
+            task.cancel()
         return task
 
     async def gate(self, step: str, within_s: tuple[float, float] = LATENCY_S) -> None:
