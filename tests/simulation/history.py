@@ -97,4 +97,6 @@ def _fault(random: Random, shops: Shops, partitions: int, workers: int) -> Fault
 
 def _two_judges(random: Random) -> list[Fault]:
     at_ms = random.randrange(20_000, 50_000)
-    return [Fault(at_ms, "unaware", JUDGE, 45_000), Fault(at_ms + random.randrange(18_000, 34_000), "rebalance")]
+    again_ms = at_ms + random.randrange(11_000, 18_000)
+    moves = [Fault(again_ms + more_ms, "rebalance") for more_ms in (0, 4_000, 8_000)]
+    return [Fault(at_ms, "unaware", JUDGE, 45_000), *moves]

@@ -18,7 +18,6 @@ from detector.judging.judge import Judge
 from detector.judging.report import Report
 from detector.judging.sources import Sources, State
 from streams.intake import lane, recovery, session
-from streams.intake.reader import Reader
 from streams.verdict import agent, outbox, snapshot, tenure
 from tests.simulation.client import CLUSTER, Consumer, Producer
 
@@ -120,16 +119,6 @@ def unacknowledged() -> tuple[Patch, ...]:
 def always_kept() -> tuple[Patch, ...]:
     """Whoever gets a source back goes on, though another had it meanwhile."""
     return ((session.Session, "_kept", lambda self, source, _found: self.lanes.get(source)),)
-
-
-def any_round() -> tuple[Patch, ...]:
-    """A commit is sent in whatever generation holds by then, as by a client that tries again."""
-
-    async def commit(self: Reader, commits: Any, _round: int) -> bool:
-        return await plain(self, commits, self.round)
-
-    plain = Reader.commit
-    return ((Reader, "commit", commit),)
 
 
 # Judging
@@ -282,7 +271,7 @@ MUTANTS: dict[str, Mutant] = {
         "difference": difference, "newest-offset": newest_offset, "two-horizons": two_horizons,
         "told-while-rebuilding": told_while_rebuilding, "tally-before-snapshot": tally_before_snapshot,
         "no-snapshot": no_snapshot, "no-terms": no_terms, "unacknowledged": unacknowledged,
-        "always-kept": always_kept, "any-round": any_round, "any-record": any_record,
+        "always-kept": always_kept, "any-record": any_record,
         "highest-offset": highest_offset, "no-refill": no_refill, "obeyed-at-once": obeyed_at_once,
         "wall-clock": wall_clock, "random-ids": random_ids, "unfenced": unfenced,
         "written-blindly": written_blindly, "no-transaction": no_transaction,

@@ -55,7 +55,7 @@ EDGE: tuple[tuple[Any, str, Any], ...] = (
 SHORT: tuple[tuple[Any, str, Any], ...] = (
     (Policy, "vote_block_ms", VOTE_BLOCK_MS), (session, "FETCH_MS", 2_000), (session, "COMMIT_S", 4.0),
     (session, "END_S", 3.0), (session, "IDLE_STEP_S", 2.0), (session, "BEHIND_MS", 40_000),
-    (clock, "BEHIND_MS", 40_000), (clock, "SILENT_S", 9.0), (agent, "SNAPSHOT_S", 12.0),
+    (clock, "BEHIND_MS", 40_000), (clock, "SILENT_S", 9.0), (agent, "SNAPSHOT_S", 5.0),
     (tenure, "LAG_MS", 20_000),
 )  # fmt: skip
 """Times of the product that no policy sets, made as short as those that one sets."""
