@@ -161,6 +161,11 @@ class Counter:
         """`[leaf, status]`: payments that reached the status, each once; half green orders are none."""
         return self._book.totals[: len(self.names.leaves)]
 
+    def doubted_from(self, topic: int) -> int | None:
+        """The offset of the topic's first record that is in doubt, counted or refused later; None where none is."""
+        place = self._book.topics[topic]
+        return int(self._book.hold[place["doubt"]]["offset"]) if place["doubted"] > 0 else None
+
     def take_rejects(self) -> list[tuple[int, int]]:
         """(topic, offset) of the records refused as `clock_ahead` since the last call."""
         count = int(self._state.rejects)

@@ -212,7 +212,7 @@ class Lane:
             return {}
         needed_ms = self.counter.commit_from(self.counter.log_time_ms)
         return {
-            topic: (half.needed_from(needed_ms), Note(self.term, self.boundary_ms, max(half.read, half.next)))
+            topic: (half.needed_from(needed_ms), Note(self.term, self.boundary_ms, max(half.read, self._settled(half))))
             for topic, half in self.halves.items()
         }
 
@@ -229,6 +229,11 @@ class Lane:
         )  # fmt: skip
 
     # Inside
+
+    def _settled(self, half: Half) -> int:
+        """The offset up to which it is known of every record what became of it, and told where it was refused."""
+        doubted = self.counter.doubted_from(half.kind)
+        return half.next if doubted is None else doubted
 
     def _published(self, tallies: list[Tally]) -> list[Tally]:
         if tallies:

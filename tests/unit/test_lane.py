@@ -1,0 +1,57 @@
+"""One source at work: what its lane notes with a commit."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+
+from detector.contracts.policy import DEFAULT
+from detector.counting.counter import Counter
+from detector.counting.decoder import Decoder
+from detector.counting.names import Names
+from detector.counting.tally import Source
+from streams.intake.fetch import Fetched, fetched
+from streams.intake.lane import Counted, Lane
+from streams.intake.placing import PAYMENTS
+from streams.intake.recovery import Begin
+
+T = 1_700_000_000_000
+MINUTE_MS = 60_000
+AHEAD_MS = 86_400_000
+
+
+def batch(first: int, *records: tuple[int, int]) -> Fetched:
+    """Payments from an offset on: (when it occurred, when it was written)."""
+    made = []
+    for offset, (occurred_ms, written_ms) in enumerate(records, first):
+        said = {"payment_id": f"p{offset}", "order_id": "o", "bank": "bnp", "method": "card", "status": "approved",
+                "occurred_at": occurred_ms}  # fmt: skip
+        value = json.dumps(said).encode()
+        made.append(SimpleNamespace(offset=offset, timestamp=written_ms, value=value, key=b"o", headers=()))
+    return fetched(made)
+
+
+def lane(read: int = 0, noted_ms: int | None = None) -> Lane:
+    names = Names(DEFAULT)
+    begin = Begin(7, noted_ms, {"payments": 0}, {"payments": read})
+    counter = Counter(DEFAULT, names, Source("default", 0), {"default": 1}, term=7, noted_ms=noted_ms)
+    return Lane(counter, Decoder(DEFAULT, names), begin, {"payments": PAYMENTS})
+
+
+def letters(counted: Counted) -> list[int]:
+    return [bad.offset for bad in counted.bad]
+
+
+def test_what_is_in_doubt_was_not_read_yet() -> None:
+    """A record from the future after a long silence waits for witnesses: an owner that is killed meanwhile has not
+    told of it, so the next one must."""
+    spoken, odd = batch(0, (T, T + 50)), batch(1, (T + AHEAD_MS, T + 10 * MINUTE_MS))
+    first = lane()
+    assert letters(first.count("payments", spoken)) + letters(first.count("payments", odd)) == []
+    _, note = first.commits()["payments"]
+    assert note.read == 1
+
+    second = lane(note.read)
+    heard = letters(second.count("payments", spoken)) + letters(second.count("payments", odd))
+    assert heard + letters(second.finish()) == [1]
+    assert second.commits()["payments"][1].read == 2
