@@ -101,7 +101,7 @@ def _board(judge: Judge, expected: dict[Cell, Any]) -> Iterator[str]:
 def _joined(before: Any, said: dumb.Said) -> Any:
     if before is None:
         return None
-    counts = (*said[0], *said[1], *said[2], *said[-2], *said[-1])
+    counts = (*said[0], *said[1], *said[2], *said[9], *said[10])  # all but the smallest hashes and ages
     return counts if before == 0 else tuple(map(sum, zip(before, counts, strict=True)))
 
 
@@ -160,7 +160,7 @@ def _late(world: World, partition: int) -> list[Event]:
 
 
 def _brief(said: dict[Cell, dumb.Said], cell: Cell) -> str:
-    return str(said[cell][:4] + said[cell][-2:]) if cell in said else "nothing"
+    return str(said[cell][:4] + said[cell][9:]) if cell in said else "nothing"
 
 
 # Outages: I4 to I6
