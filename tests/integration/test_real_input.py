@@ -36,9 +36,14 @@ def made() -> list[bytes]:
     return [value.encode() for events in simulate(shops, duration_ms) for value in lines.values(events)]
 
 
+def afternoon(lines: list[bytes]) -> list[bytes]:
+    """A third of a day, with its four-hour outage."""
+    return lines[len(lines) // 2 : len(lines) * 5 // 6]
+
+
 DAYS: dict[str, Callable[[], list[bytes]]] = {
     "made_day": made,
-    "acquirer_day1": lambda: recorded("acquirer_day1", "acquirer"),
+    "acquirer_day1": lambda: afternoon(recorded("acquirer_day1", "acquirer")),
     "bank_0303": lambda: recorded("bank_0303", "bank"),
 }
 _QUICK = "min_merchants = 1\n[answer_s]\ndefault = 15\n" + "".join(
