@@ -2,10 +2,10 @@
 
     a bin of ages in four stages     ▸ 2 ▸ 0 ▸ 5 ▸ 1 ▸ next bin      every so often each stage moves on by one
 
-So a vote that came in some minute stays with those of that minute, and its age is known within some hundredths. A late
-answer says its age: it takes away one that waits there. One that nobody knows of (begun before the first record, or a
-shopper's second try, which is no vote) takes nothing away and counts for nothing. Answers of a record that tells no
-ages are spread over all that waits, as the hazard says they come.
+So a vote that came in some minute stays with those of that minute, and its age is known within a twentieth or so. A
+late answer says its age: it takes away one that waits there. One that nobody knows of (begun before the first record,
+or a shopper's second try, which is no vote) takes nothing away and counts for nothing. Answers of a record that tells
+no ages are spread over all that waits, as the hazard says they come.
 
 Knows no rows and no panes.
 """
