@@ -60,10 +60,33 @@ def details_due(book: Book, changed: bool) -> bool:
 
 
 @compiled
+def _put_in_order(book: Book) -> None:
+    """Sort the marked cells by pane and leaf (Shell 1959, gaps of Knuth): in which order they were marked depends on
+    how large the tables have become, and what is told must not."""
+    cells, dirty, count = book.cells, book.dirty, book.state[0].dirty
+    gap = 1
+    while gap < count // 3:
+        gap = 3 * gap + 1
+    while gap > 0:
+        for n in range(gap, count):
+            at, place = dirty[n], n
+            pane, leaf = cells[at].pane, cells[at].leaf
+            while place >= gap:
+                other = cells[dirty[place - gap]]
+                if other.pane < pane or (other.pane == pane and other.leaf < leaf):
+                    break
+                dirty[place] = dirty[place - gap]
+                place -= gap
+            dirty[place] = at
+        gap //= 3
+
+
+@compiled
 def cut(book: Book, with_details: bool) -> None:
     """Tell the marked cells at the boundary `next_ms`, with details where they are due."""
     state = book.state[0]
     state.cut_leaves = state.cut_hashes = state.cut_ages = 0
+    _put_in_order(book)
     for n in range(state.dirty):
         _tell_cell(book, n, book.dirty[n])
     for n in range(state.cut_leaves):
