@@ -37,7 +37,7 @@ class Member(Protocol):
 
 
 class Group:
-    """The members in the order they joined, and the generation that may commit."""
+    """The members in the order of their ids, and the generation that may commit."""
 
     def __init__(self, name: str, assign: Assign, random: Random) -> None:
         self.name = name
@@ -50,8 +50,8 @@ class Group:
         self._gave_back: set[int] = set()
 
     def join(self, member: Member) -> None:
-        """A client asks to be a member."""
-        self.members.append(member)
+        """A client asks to be a member; its place is by an id that it is given now."""
+        self.members.insert(self._random.randrange(len(self.members) + 1), member)
         self.known.append(member)
         self.rebalance()
 

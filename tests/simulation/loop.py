@@ -13,8 +13,12 @@ STEP_S = 1e-6
 """Timers that are this near to each other are due together."""
 
 
+STEPS_MAX = 200_000
+"""Of a run, of which most need a twentieth."""
+
+
 class Stalled(Exception):
-    """Everything waits for something else: nothing will ever happen again."""
+    """Everything waits for something else, or goes round and round."""
 
 
 class SimulatedLoop(asyncio.BaseEventLoop):
@@ -23,6 +27,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
     def __init__(self) -> None:
         super().__init__()
         self._now_s = 0.0
+        self._steps = 0
         self._clock_resolution = STEP_S
         self._selector = self
         self.set_exception_handler(lambda _loop, _context: None)  # a killed process leaves loose ends
@@ -33,8 +38,9 @@ class SimulatedLoop(asyncio.BaseEventLoop):
 
     def select(self, timeout: float | None) -> list[Any]:
         """Wait until the next timer, and for nothing else: nothing comes from outside."""
-        if timeout is None:
-            raise Stalled
+        self._steps += 1
+        if timeout is None or self._steps > STEPS_MAX:
+            raise Stalled(f"nothing will ever happen again, after {self._steps} steps and {self._now_s:.1f} s")
         self._now_s += max(0.0, timeout)
         return []
 
