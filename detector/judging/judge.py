@@ -206,12 +206,14 @@ class Judge:
         at = (record.term, record.boundary_ms)
         if mine is None or not mine.refilled < at <= (mine.term, mine.boundary_ms):
             return
+        if record.term > mine.refilled[0]:
+            mine.pass_on(record.boundary_ms)
         mine.refilled = at
         if record.boundary_ms <= mine.judged.get(record.term, NOT_YET):
             with self.board.without_news():
                 self._put(mine, record, mine.refilled_ms)
             mine.refilled_ms = max(mine.refilled_ms, record.boundary_ms)
-        elif record.term == mine.term:
+        else:
             mine.waiting.append(record)
 
     def adopt(self, newest: Iterable[OutageData]) -> None:

@@ -52,6 +52,12 @@ class Progress:
     """The newest boundary of any term among these."""
     waiting: deque[Tally] = field(default_factory=deque)
 
+    def pass_on(self, boundary_ms: int) -> None:
+        """A newer term begins at a boundary: what an older one said from there on is said again. What it said before
+        still waits to be judged, boundary by boundary; as one sum at the newer term's first it would come too late."""
+        while self.waiting and self.waiting[-1].boundary_ms >= boundary_ms:
+            self.waiting.pop()
+
     def note_judged(self, tally: Tally) -> None:
         """A record of its was judged."""
         self.judged[tally.term] = tally.boundary_ms
@@ -82,8 +88,7 @@ class Sources:
         if self._target_ms is not None and not self._is_ahead(mine, tally):
             self._target_ms = None
         if tally.term > mine.term:
-            # What an older term said and nobody has judged yet is said again by the newer one.
-            mine.waiting.clear()
+            mine.pass_on(tally.boundary_ms)
         mine.term, mine.boundary_ms = tally.term, tally.boundary_ms
         mine.waiting.append(tally)
         # A source that never left holds Judge's time until its new owner has said again what the old one had; one that

@@ -144,3 +144,17 @@ def test_a_restored_judge_goes_on_after_owners_moved(seed: int) -> None:
     signals = [judge.export()["board"]["signals"] for judge in (straight, often)]
     assert signals[0] == signals[1], f"seed {seed}, restored at {sorted(cuts)}"
     assert expected or seed
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_an_owner_that_moves_moves_no_vote(seed: int) -> None:
+    """A new owner, while the Judge lags behind what the old one told: everything is found when it would be without."""
+    chance = random.Random(seed)
+    policy = replace(POLICY, evidence=EvidenceRules(mode="live"))
+    payments = history(chance, POLICY, LEAVES[:4], 500_000, START_MS)
+    still = [record for number, part in enumerate(split(payments, 2)) for record in told(part, number, range(1, 500))]
+    judges = Judge(policy), Judge(policy)
+    found = [[change for record in log for change in judge.take(record)]
+             for judge, log in zip(judges, (moved(payments, chance), still), strict=True)]  # fmt: skip
+    assert found[0] == found[1], f"seed {seed}"
+    assert found[0] or seed
