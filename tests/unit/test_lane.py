@@ -10,7 +10,7 @@ from detector.counting.counter import Counter
 from detector.counting.decoder import Decoder
 from detector.counting.names import Names
 from detector.counting.tally import Source
-from streams.intake.fetch import Fetched, fetched
+from streams.intake.fetch import Fetched, Listed
 from streams.intake.lane import Counted, Lane
 from streams.intake.placing import PAYMENTS
 from streams.intake.recovery import Begin
@@ -28,7 +28,7 @@ def batch(first: int, *records: tuple[int, int]) -> Fetched:
                 "occurred_at": occurred_ms}  # fmt: skip
         value = json.dumps(said).encode()
         made.append(SimpleNamespace(offset=offset, timestamp=written_ms, value=value, key=b"o", headers=()))
-    return fetched(made)
+    return Listed.of(made)
 
 
 def lane(read: int = 0, noted_ms: int | None = None) -> Lane:
