@@ -19,6 +19,9 @@ from detector.counting.tally import Layout, Source, Tally
 
 NOT_YET = -1
 """No boundary, no term."""
+RETURN_MS = 10_000
+"""So far below Judge's time a source that left may come back: time then waits for it. One whose events take some
+seconds longer than the others' would never reach it."""
 TERMS_MAX = 64
 """So many of a source's terms are told apart when the hour before a snapshot is re-read."""
 
@@ -92,9 +95,9 @@ class Sources:
         mine.term, mine.boundary_ms = tally.term, tally.boundary_ms
         mine.waiting.append(tally)
         # A source that never left holds Judge's time until its new owner has said again what the old one had; one that
-        # left comes back when it has caught up.
+        # left comes back when it has caught up, or nearly.
         if mine.state is not State.LIVE:
-            mine.state = State.LIVE if tally.boundary_ms >= time_ms else State.BEHIND
+            mine.state = State.LIVE if tally.boundary_ms >= time_ms - RETURN_MS else State.BEHIND
         return self._target_ms is None
 
     def _is_ahead(self, mine: Progress, tally: Tally) -> bool:

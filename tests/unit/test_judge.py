@@ -76,6 +76,22 @@ def test_a_stuck_source_leaves_the_minimum_and_is_named() -> None:
     assert (judge.time_ms, judge.missing()) == (T0 + 60_000, [])
 
 
+def test_a_source_that_is_always_a_little_later_comes_back() -> None:
+    """Its events take three seconds longer than the others': Judge's time waits for it once, and is its time again."""
+    judge = Judge(POLICY)
+    for source in (ONE, TWO):
+        judge.take(tally(10, source, sources=2))
+    judge.take(Marker("stuck", TWO))
+    for at_s in (60, 61, 62):
+        judge.take(tally(at_s, ONE, sources=2))
+        judge.take(tally(at_s - 3, TWO, sources=2))
+    assert (judge.time_ms, judge.missing()) == (T0 + 60_000, [])
+    for at_s in range(63, 70):
+        judge.take(tally(at_s, ONE, sources=2))
+        judge.take(tally(at_s - 3, TWO, sources=2))
+    assert (judge.time_ms, judge.missing()) == (T0 + 66_000, [])
+
+
 def test_a_stuck_sources_pendings_do_not_age() -> None:
     """Payments of a source that is away are not overdue because the others' time goes on."""
     judge = Judge(alone(all_pending=Rule(30_000, 1), answers={"default": 10_000}, min_merchants=1, wait_ms=0))
