@@ -170,9 +170,9 @@ async def _rebuilt(
 
 
 def _needed_from_ms(kept: Snapshot, policy: Policy) -> int:
-    """When the first record was written that the ring hangs on. One that catches up may have reached a time long past:
-    what tells of the panes before that was written then, not lately."""
-    return min(kept.time_ms, kept.boundary_ms) - policy.ring_ms - LAG_MS
+    """When the first record was written that the ring hangs on, which holds its length before every open pane. A Judge
+    that catches up may have reached a time long past: what tells of the panes before was written then, not lately."""
+    return min(kept.time_ms, kept.boundary_ms) - policy.ring_ms - policy.open_ms - LAG_MS
 
 
 async def _refill(reader: TallyReader, judge: Judge, start: int, stop: int) -> None:

@@ -77,7 +77,7 @@ def restarted(judge: Judge, log: list[Tally]) -> Judge:
     """The Judge of the same state, its ring filled again from the newest hour of the log and a quarter."""
     again = Judge.restore(msgspec.msgpack.decode(msgspec.msgpack.encode(judge.export())))
     for record in log:
-        if record.boundary_ms > judge.time_ms - judge.policy.ring_ms - LAG_MS:
+        if record.boundary_ms > judge.time_ms - judge.policy.ring_ms - judge.policy.open_ms - LAG_MS:
             again.refill(record)
     return again
 
