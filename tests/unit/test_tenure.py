@@ -76,4 +76,5 @@ def test_a_ring_is_filled_again_from_where_it_begins() -> None:
     policy = Policy(ring_ms=ring_ms)
     written_ms = (boundary_ms + 1_000, boundary_ms + 3_600_000)
     kept = [Snapshot(1, 0, time_ms, boundary_ms, b"") for time_ms in written_ms]
-    assert [tenure._needed_from_ms(one, policy) for one in kept] == [boundary_ms - ring_ms - policy.open_ms - lag_ms] * 2
+    needed_ms = boundary_ms - ring_ms - policy.open_ms - lag_ms
+    assert [tenure._needed_from_ms(one, policy) for one in kept] == [needed_ms] * 2
