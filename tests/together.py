@@ -1,7 +1,8 @@
-"""`python -m tests.together`: the whole suite in two pytest processes side by side, as most tests on Kafka only wait.
+"""`python -m tests.together`: the whole suite in pytest processes side by side, as most tests on Kafka only wait.
 
-One takes the folders of `WAITING` and is seen live; the other takes everything else, whichever folders there are, and
-is shown when both are done. Options of pytest (`-k worker`) go to both. A plain `pytest` runs the same tests in one.
+Each of `PARTS` is the folders of one process, and a last one takes everything else, whichever folders there are. The
+first is seen live, the others are shown when it is done. Options of pytest (`-k worker`) go to all. A plain `pytest`
+runs the same tests in one.
 
 Knows folders and exit codes, and nothing of what is tested.
 """
@@ -21,9 +22,11 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 WAITING = ("tests/integration", "tests/deploy")
-FIRST, SECOND = " and ".join(WAITING), "everything else"
+COMPUTING = ("tests/property", "tests/scenarios", "tests/simulation")
+PARTS = (WAITING, COMPUTING)
+REST = "everything else"
 WARM = ("detector.warm",)
-"""Before both: two that compile the same loops take twice the time. And numba's cache on disk is replaced file by file
+"""Before all: two that compile the same loops take twice the time. And numba's cache on disk is replaced file by file
 but has no lock: of two processes that add another signature of one loop at once, one can get the other's code."""
 SAID = {0: "passed", 2: "interrupted", 5: "found no test"}
 ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -61,23 +64,34 @@ class Together:
 
 
 def run(root: Path, warm: Sequence[str], options: Sequence[str]) -> int:
-    """The exit code: 0 where both passed, otherwise 1."""
+    """The exit code: 0 where all passed, otherwise 1."""
     together = Together(root)
     if together.begin(*warm).wait() or together.is_ending:
         say("no test ran: the loops were not compiled")
         return 1
-    with tempfile.TemporaryFile() as kept:
-        second = together.begin("pytest", "tests", *(f"--ignore={folder}" for folder in WAITING), *options, output=kept)
-        first = together.begin("pytest", *WAITING, *options)
-        codes = [first.wait()]
-        if second.poll() is None:
-            say(f"== {FIRST} {said(codes[0])}; waiting for {SECOND}")
-        codes.append(second.wait())
-        say(f"== {SECOND}")
-        kept.seek(0)
-        shutil.copyfileobj(kept, sys.stdout.buffer)
-    say(f"== {FIRST} {said(codes[0])}, {SECOND} {said(codes[1])}")
+    names = [*map(named, PARTS), REST]
+    folders = [*PARTS, ("tests", *(f"--ignore={folder}" for part in PARTS for folder in part))]
+    with contextlib.ExitStack() as files:
+        kept = [None, *(files.enter_context(tempfile.TemporaryFile()) for _ in folders[1:])]
+        begun = [together.begin("pytest", *where, *options, output=file)
+                 for where, file in zip(folders, kept, strict=True)]  # fmt: skip
+        codes = []
+        for name, process, file in zip(names, begun, kept, strict=True):
+            if process.poll() is None and file is not None:
+                say(f"== waiting for {name}")
+            codes.append(process.wait())
+            if file is not None:
+                say(f"== {name}")
+                file.seek(0)
+                shutil.copyfileobj(file, sys.stdout.buffer)
+    say("== " + ", ".join(f"{name} {said(code)}" for name, code in zip(names, codes, strict=True)))
     return int(any(codes))
+
+
+def named(folders: Sequence[str]) -> str:
+    """The folders of one process in words."""
+    *most, last = folders
+    return f"{', '.join(most)} and {last}"
 
 
 def said(code: int) -> str:

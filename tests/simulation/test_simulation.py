@@ -17,6 +17,8 @@ from tests.simulation.world import play
 from tests.tidy.source import ROOT
 
 SEEDS = range(1, 201)
+RARE = {"highest-offset": 50, "uncommitted-is-read": 71, "snapshot-before-events": 71}
+"""Where a fault was found first that few seeds bring out: its hunt begins there and goes round."""
 
 
 @pytest.mark.parametrize("first", SEEDS[::25])
@@ -29,7 +31,8 @@ def test_what_is_promised_holds(first: int) -> None:
 @pytest.mark.parametrize("name", MUTANTS)
 def test_a_planted_fault_is_found(name: str) -> None:
     """Within two hundred seeds: what a fault breaks is looked at."""
-    failure = first_failure(SEEDS, name)
+    first = RARE.get(name, SEEDS.start)
+    failure = first_failure([*range(first, SEEDS.stop), *range(SEEDS.start, first)], name)
     assert failure is not None, MUTANTS[name].breaks
 
 

@@ -1,4 +1,4 @@
-"""`make test` is two pytest processes: together they are the whole suite, fail when one does, and end together."""
+"""`make test` is three pytest processes: together they are the whole suite, fail when one does, and end together."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.together import ROOT, WAITING
+from tests.together import COMPUTING, PARTS, REST, ROOT, WAITING, named
 
 RUN = """
 import sys
@@ -22,6 +22,7 @@ sys.exit(run(Path.cwd(), ["this"], []))
 """
 FOLDERS = sorted({path.parent.relative_to(ROOT).as_posix() for path in (ROOT / "tests").rglob("test_*.py")})
 NEW = "tests/a/new_one"
+NAMES = [*map(named, PARTS), REST]
 PASSES = "def test_it(): pass\n"
 FAILS = "def test_it(): raise ValueError('broken here')\n"
 LASTS = """
@@ -33,6 +34,7 @@ def test_it():
     finally:
         pathlib.Path({name!r} + " ended").touch()
 """
+LASTING = (WAITING[0], COMPUTING[0], NEW)
 PATIENCE_S = 60
 
 
@@ -72,38 +74,39 @@ def suite(tmp_path: Path) -> Suite:
 
 def test_the_folders_exist() -> None:
     """The folders that run beside the rest are folders of tests."""
-    assert set(WAITING) < set(FOLDERS)
+    assert {folder for part in PARTS for folder in part} < set(FOLDERS)
 
 
-def test_both_are_the_whole_suite(suite: Suite) -> None:
+def test_all_are_the_whole_suite(suite: Suite) -> None:
     """Each folder's tests run once, those of a folder nobody has heard of too, and the last line says how it went."""
     code, output = suite.run()
     assert code == 0, output
     passed = [line.removeprefix("PASSED ") for line in output.splitlines() if line.startswith("PASSED ")]
     assert sorted(passed) == sorted(f"{folder}/{name}::test_it" for folder, name in suite.names.items())
-    assert output.splitlines()[-1] == "== tests/integration and tests/deploy passed, everything else passed"
+    assert output.splitlines()[-1] == last_line(dict.fromkeys(NAMES, "passed"))
+
+
+def last_line(said: dict[str, str]) -> str:
+    """How each went."""
+    return "== " + ", ".join(f"{name} {said.get(name, 'passed')}" for name in NAMES)
 
 
 @pytest.mark.parametrize(
-    ("broken", "last"),
-    [
-        (WAITING[0], "== tests/integration and tests/deploy failed, everything else passed"),
-        (NEW, "== tests/integration and tests/deploy passed, everything else failed"),
-    ],
+    ("broken", "name"), [(WAITING[0], named(WAITING)), (COMPUTING[1], named(COMPUTING)), (NEW, REST)]
 )
-def test_one_failure_fails_both(suite: Suite, broken: str, last: str) -> None:
-    """Where one of the two fails the exit code says so, its output is there, and the other is run to its end."""
+def test_one_failure_fails_all(suite: Suite, broken: str, name: str) -> None:
+    """Where one of them fails the exit code says so, its output is there, and the others are run to their end."""
     suite.write(broken, FAILS)
     code, output = suite.run()
     assert code == 1
     assert "broken here" in output
-    assert output.splitlines()[-1] == last
+    assert output.splitlines()[-1] == last_line({name: "failed"})
 
 
 @pytest.fixture
 def lasting(suite: Suite) -> Iterator[tuple[Suite, subprocess.Popen[str]]]:
-    """A suite with a long test in each half, begun; ended by its own id where the test did not."""
-    for folder in (WAITING[0], NEW):
+    """A suite with a long test in each part, begun; ended by its own id where the test did not."""
+    for folder in LASTING:
         suite.write(folder, LASTS.format(name=str(suite.root / Path(folder).name)))
     process = suite.begin()
     yield suite, process
@@ -112,21 +115,20 @@ def lasting(suite: Suite) -> Iterator[tuple[Suite, subprocess.Popen[str]]]:
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
-def test_both_end_with_it(lasting: tuple[Suite, subprocess.Popen[str]], name: str) -> None:
-    """On Ctrl-C and SIGTERM both end, what their tests have begun is put away, and the exit code is not 0."""
+def test_all_end_with_it(lasting: tuple[Suite, subprocess.Popen[str]], name: str) -> None:
+    """On Ctrl-C and SIGTERM all end, what their tests have begun is put away, and the exit code is not 0."""
     suite, process = lasting
-    places = [suite.root / Path(folder).name for folder in (WAITING[0], NEW)]
+    places = [suite.root / Path(folder).name for folder in LASTING]
     wait_for_files(places, process)
     process.send_signal(signal.Signals[name])
     output, _ = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 1
     assert all(place.with_name(f"{place.name} ended").exists() for place in places)
-    last = "== tests/integration and tests/deploy interrupted, everything else interrupted"
-    assert output.splitlines()[-1] == last
+    assert output.splitlines()[-1] == last_line(dict.fromkeys(NAMES, "interrupted"))
 
 
 def wait_for_files(places: list[Path], process: subprocess.Popen[str]) -> None:
-    """Until both are there; the timeout of the test bounds it."""
+    """Until all are there; the timeout of the test bounds it."""
     while not all(place.exists() for place in places):
         assert process.poll() is None, f"ended with {process.returncode} before its tests began"
         time.sleep(0.05)
