@@ -1,44 +1,46 @@
 """The tallies log: the one topic through which intake and verdict speak to each other, as bytes in Kafka.
 
 Live, a Kafka record is one tally. Who catches up has thousands to tell at once: then one Kafka record carries many, in
-order, so that catching up costs the reader little. Values are deflated here: left to the producer, packing them took
-ten times as long as counting them, and the event loop stood still meanwhile. Does not know what a tally says or who
-will read it.
+order, so that catching up costs the reader little. Values are compressed here: left to the producer, that took
+ten times as long as counting, and the event loop stood still meanwhile. Does not know what a tally says or who will
+read it.
 """
 
 from __future__ import annotations
 
 import asyncio
-import zlib
+import struct
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import cramjam
 import msgspec
 from aiokafka import AIOKafkaProducer
 
 from detector.counting.tally import Marker, Tally, decode, encode
 from streams.settings import Settings
 
-__all__ = ["BEHIND_MS", "RECORD_BYTES_MAX", "TallyLog", "inflated", "pack", "unpack"]
+__all__ = ["BEHIND_MS", "RECORD_BYTES_MAX", "TallyLog", "encoded", "pack", "unpack"]
 
 BEHIND_MS = 120_000
 """So far behind the clock is catching up: what is found then is no news to page anybody with."""
 
 RECORD_BYTES_MAX = 64 * 1024 * 1024
-"""Of a record before it is deflated; the largest is the snapshot of a source with thousands of leaves."""
+"""Of a record before it is compressed; the largest is the snapshot of a source with thousands of leaves."""
 PACK_BYTES = 256 * 1024
 PACK_MAX = 1_000
 BATCH_BYTES = 512 * 1024
 """Several packs go out together: of a partition, the producer has one batch under way at a time."""
-DEFLATED_BYTES_MIN = 512
+COMPRESSED_BYTES_MIN = 512
 LEVEL = 1
-"""A tally is mostly zeros: a higher level takes up to 50 times as long for a quarter less."""
+"""Of zstd: a third of zlib's time for a tally, and less room. Higher levels take longer and save a fiftieth."""
 FEW = 8
 """So few records are packed at once; more of them beside the event loop."""
 LINGER_MS = 5
 
-_DEFLATED = b"\xc1"
-"""A byte with which no MessagePack begins: what follows is a deflated list of encoded tallies."""
+_HEAD = struct.Struct("<BI")
+_COMPRESSED = 0xC1
+"""A byte with which no MessagePack begins. What follows: a length, and a compressed list of encoded tallies of it."""
 _list = msgspec.msgpack.Decoder(list[bytes])
 
 
@@ -59,30 +61,36 @@ def pack(records: Sequence[Tally | Marker]) -> Iterator[bytes]:
 
 def unpack(value: bytes) -> list[Tally | Marker]:
     """What a Kafka record of the log says, in order. Raises msgspec.MsgspecError or ValueError for anything else."""
-    return [decode(data) for data in inflated(value)]
+    return [decode(data) for data in encoded(value)]
 
 
-def inflated(value: bytes) -> list[bytes]:
+def encoded(value: bytes) -> list[bytes]:
     """The encoded tallies of a Kafka record of the log, in order. Raises as `unpack`.
 
-    No more is inflated than Pastille would write, whatever a value claims to hold.
+    No more is decompressed than Pastille would write, whatever a value claims to hold.
     """
-    if not value.startswith(_DEFLATED):
+    if not value or value[0] != _COMPRESSED:
         return [value]
-    inflating = zlib.decompressobj()
+    if len(value) < _HEAD.size:
+        raise ValueError(f"a compressed record of the tallies log has a length; got {len(value)} bytes")
+    _, size = _HEAD.unpack_from(value)
+    if size > RECORD_BYTES_MAX:
+        raise ValueError(f"a record of the tallies log has at most {RECORD_BYTES_MAX} bytes; got {size}")
+    room = bytearray(size)
     try:
-        found = inflating.decompress(value[1:], RECORD_BYTES_MAX)
-    except zlib.error as error:
-        raise ValueError(str(error)) from None
-    if not inflating.eof:
-        raise ValueError(f"a record of the tallies log has an end within {RECORD_BYTES_MAX} bytes; got none")
-    return _list.decode(found)
+        written = cramjam.zstd.decompress_into(memoryview(value)[_HEAD.size :], room)
+    except cramjam.DecompressionError as error:
+        raise ValueError(f"a record of the tallies log decompresses to {size} bytes; got: {error}") from None
+    if written != size:
+        raise ValueError(f"a record of the tallies log decompresses to {size} bytes; got {written}")
+    return _list.decode(room)
 
 
 def _value(held: list[bytes]) -> bytes:
-    if len(held) == 1 and len(held[0]) < DEFLATED_BYTES_MIN:
+    if len(held) == 1 and len(held[0]) < COMPRESSED_BYTES_MIN:
         return held[0]
-    return _DEFLATED + zlib.compress(msgspec.msgpack.encode(held), LEVEL)
+    data = msgspec.msgpack.encode(held)
+    return _HEAD.pack(_COMPRESSED, len(data)) + bytes(cramjam.zstd.compress(data, LEVEL))
 
 
 class TallyLog:

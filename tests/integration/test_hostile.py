@@ -13,7 +13,7 @@ import pytest
 from detector.contracts.policy import DEFAULT
 from detector.contracts.policy_keys import LIMITS
 from streams.embedded import EmbeddedKafka
-from streams.tallylog import inflated
+from streams.tallylog import encoded
 from tests.integration.workers import Stage, wait_for
 from tests.unit.bad_records import BAD, GOOD
 
@@ -105,7 +105,7 @@ def test_card_numbers_are_counted_and_kept_nowhere(kafka: EmbeddedKafka) -> None
         assert marked == set(fields)
         names = stage.settings.topics
         texts = [b"\n".join(stage.read(topic)) for topic in (names.outages, names.health, names.dead_letters)]
-        tallies = [data for value in stage.read(names.tallies) for data in inflated(value)]
+        tallies = [data for value in stage.read(names.tallies) for data in encoded(value)]
         texts.append(b"\n".join(tallies))
         said = [*texts, worker.get("/metrics")[1].encode(), worker.logged().encode()]
         assert [CARD.encode() in text or SPACED.encode() in text for text in said] == [False] * len(said)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import zlib
+import struct
 from collections import Counter as Count
 from types import SimpleNamespace
 from typing import Any
 
+import cramjam
 import pytest
 from aiokafka.errors import CorruptRecordException
 from aiokafka.structs import TopicPartition
@@ -28,7 +29,7 @@ from streams.intake.raw import Raw
 from streams.intake.recovery import Begin, Committed, Note, begin_from, parse_note
 from streams.intake.session import Session
 from streams.settings import Feed
-from streams.tallylog import DEFLATED_BYTES_MIN, PACK_MAX, RECORD_BYTES_MAX, inflated, pack, unpack
+from streams.tallylog import COMPRESSED_BYTES_MIN, PACK_MAX, RECORD_BYTES_MAX, encoded, pack, unpack
 from tests.property.batches import Batch
 from tests.unit.bad_records import GOOD
 
@@ -113,26 +114,34 @@ def test_packed_records_come_back_in_order(count: int) -> None:
     assert len(values) == -(-count // PACK_MAX)
 
 
-def test_a_large_record_is_deflated_alone_too() -> None:
+def test_a_large_record_is_compressed_alone_too() -> None:
     """A record of some size takes less room on the log than it is long, and comes back whole."""
-    text = "a" * 2 * DEFLATED_BYTES_MIN
+    text = "a" * 2 * COMPRESSED_BYTES_MIN
     (value,) = pack([Marker("policy", text=text)])
-    assert len(value) < DEFLATED_BYTES_MIN
+    assert len(value) < COMPRESSED_BYTES_MIN
     assert unpack(value) == [Marker("policy", text=text)]
-    assert text.encode() in inflated(value)[0]
+    assert text.encode() in encoded(value)[0]
 
 
-def test_what_would_fill_the_memory_is_refused() -> None:
-    """A value that inflates to more than Pastille would ever write is not inflated to its end."""
-    with pytest.raises(ValueError, match="has an end within"):
-        unpack(b"\xc1" + zlib.compress(bytes(RECORD_BYTES_MAX + 1), 1))
+def compressed(data: bytes, size: int | None = None) -> bytes:
+    """A record as it stands on the log, with the length that it claims."""
+    length = len(data) if size is None else size
+    return struct.pack("<BI", 0xC1, length) + bytes(cramjam.zstd.compress(data, 1))
 
 
-_CUT = b"\xc1" + zlib.compress(b"\x91\xc4\x01a")[:-2]
-_NO_LIST = b"\xc1" + zlib.compress(b"\xc0")
+@pytest.mark.parametrize("size", [None, 64])
+def test_what_would_fill_the_memory_is_refused(size: int | None) -> None:
+    """A value that decompresses to more than Pastille would ever write, or than it says, is left at that."""
+    with pytest.raises(ValueError, match="a record of the tallies log"):
+        unpack(compressed(bytes(RECORD_BYTES_MAX + 1), size))
 
 
-@pytest.mark.parametrize("value", [b"", b"\xc1", b"\xc1\x91\xc0", _CUT, _NO_LIST, b"text", b"\x90"])
+_CUT = compressed(b"\x91\xc4\x01a")[:-2]
+_SHORT = compressed(b"\x91\xc4\x01a", 9)
+_NO_LIST = compressed(b"\xc0")
+
+
+@pytest.mark.parametrize("value", [b"", b"\xc1", b"\xc1\x91\xc0", _CUT, _SHORT, _NO_LIST, b"text", b"\x90"])
 def test_foreign_bytes_are_refused(value: bytes) -> None:
     """What Pastille did not write is a ValueError, whatever it is."""
     with pytest.raises(ValueError):  # noqa: PT011  # msgspec's errors are ValueErrors with words of their own
