@@ -32,19 +32,23 @@ class Health:
         if self.board.boundary_ms < 0:
             return []
         counts = self.board.windows((RATE_WINDOW_MS,))[:, 0, :]
+        self.report.offers.look_again()
         return [self._record(node, scope, counts[node].tolist()) for node, scope in enumerate(self.board.nodes.scopes)]
 
     def _record(self, node: int, scope: Scope, counts: list[int]) -> HealthRecord:
         outage = self._outage_over(node, scope)
         status, reason = self._status(node, outage, sum(counts))
         decided = sum(counts[1:4])
-        others = [other for other in self.lifecycle.open.values() if other is not outage]
         return HealthRecord(
             key=scope.key, scope=ScopeFields.of(scope), status=status,
             approval_rate=counts[1] / decided if decided else None, payments=sum(counts),
             since=self._since(scope.key, status), outage_id=outage.outage_id if outage else None,
-            alternatives=self.report.working(outage, others)[:ALTERNATIVES_MAX] if outage else [], reason=reason,
+            alternatives=self._alternatives(outage) if outage else [], reason=reason,
         )  # fmt: skip
+
+    def _alternatives(self, outage: Outage) -> list[str]:
+        down = [other.scope for other in self.lifecycle.open.values()]
+        return self.report.offers.instead_of(outage.scope, down)[:ALTERNATIVES_MAX]
 
     def _outage_over(self, node: int, scope: Scope) -> Outage | None:
         """The open outage of the scope itself, or one above it by name, or one it is a child of."""

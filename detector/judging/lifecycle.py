@@ -50,6 +50,7 @@ class Lifecycle:
     def judge(self, breaches: int) -> list[Change]:
         """What changes at the board's boundary, which has this many nodes in breach."""
         self.maintenances.move_to(self.board.boundary_ms, self.open.values())
+        self.report.offers.look_again()
         findings = self.cases.findings(self.open.values())
         if not (breaches or self.open or self.waiting or findings):
             return []
@@ -299,6 +300,7 @@ class Lifecycle:
         outage = next((one for one in self.open.values() if one.scope == scope and one.by_evidence), None)
         if outage is None:
             return []
+        self.report.offers.look_again()
         if not outage.by_policy:
             return [self._resolve(outage, "baseline_reset", self.board.boundary_ms)]
         self.cases.close(outage, True)
@@ -324,6 +326,7 @@ class Lifecycle:
         self.catching_up = behind
         if behind or self._is_muted:
             return []
+        self.report.offers.look_again()
         changes = []
         for node in sorted(self.open, key=self._rank):
             outage = self.open[node]

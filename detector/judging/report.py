@@ -9,21 +9,18 @@ from collections.abc import Collection, Iterable
 
 from detector.contracts.codes import label
 from detector.contracts.models import CodeCount, Evidence, Impact, Input, OutageData, ScopeFields, Window
-from detector.contracts.scope import Scope
 from detector.counting.columns import Int64s
 from detector.judging.board import Board
 from detector.judging.circumstances import bad_merchants, top_codes
 from detector.judging.explain import Facts, explain
 from detector.judging.lately import Lately, counts_of
 from detector.judging.maintenance import Maintenances
+from detector.judging.offers import Offers
 from detector.judging.outage import Outage
 from detector.judging.recent import nothing
 from detector.judging.ring import CANCELLED_LATE, DECLINED, END, ERROR, PENDING
 from detector.judging.sources import Sources
 
-WORKING_WINDOW_MS = 300_000
-WORKING_RATE_MIN = 0.5
-WORKING_DECIDED_MIN = 5
 _APPROVED = 1
 _VOTES, _FIRST_PENDING, _ORDERS_HIT, _ORDERS_RECOVERED = 6, 7, 8, 9
 
@@ -36,6 +33,7 @@ class Report:
         self.sources = sources
         self.maintenances = maintenances
         self.lately = Lately()
+        self.offers = Offers(board, maintenances)
 
     def data(self, outage: Outage, others: Iterable[Outage], usual: float | None, reason: str | None,
              ended_ms: int | None, parent_id: str | None) -> OutageData:  # fmt: skip
@@ -105,7 +103,7 @@ class Report:
             approved=evidence.approved, red=evidence.declined + evidence.error, pending=evidence.pending,
             overdue=int(counts[CANCELLED_LATE]) if outage.kind == "all_red" else evidence.pending,
             payments=evidence.payments, merchants=evidence.merchants, usual=evidence.baseline_rate, codes=codes,
-            working=self.working(outage, elsewhere), also_down=len(elsewhere), reason=reason, ended_ms=ended_ms,
+            working=self._working(outage, elsewhere), also_down=len(elsewhere), reason=reason, ended_ms=ended_ms,
             announced_ms=outage.announced_ms, note=self.maintenances.note(outage),
             lower_bound=outage.lower_bound, return_period_s=outage.return_period_s, detected_ms=outage.detected_ms,
             by_evidence=outage.by_evidence, well_ms=outage.well_ms if outage.continues_id else None,
@@ -113,31 +111,8 @@ class Report:
             orders_recovered=int(counts[_ORDERS_RECOVERED]),
         ))  # fmt: skip
 
-    def working(self, outage: Outage, elsewhere: Iterable[Outage]) -> list[str]:
-        """What still works beside an outage, best first: the bank's other leaves, then methods, then banks."""
-        down = [outage.scope, *(other.scope for other in elsewhere)]
-        rates = self._rates()
-        near = outage.scope.value("bank")
-        wanted = {"leaf": 0, "method": 1, "bank": 2}
-        ranked: list[tuple[int, float, str]] = []
-        for scope, rate in rates.items():
-            place = wanted.get(scope.dimension)
-            if place is None or (scope.dimension == "leaf" and scope.value("bank") != near):
-                continue
-            is_down = any(set(bad.values) <= set(scope.values) for bad in down)
-            if not is_down and self.maintenances.covering(scope) is None:
-                ranked.append((place, -rate, scope.key))
-        return [key for _, _, key in sorted(ranked)]
-
-    def _rates(self) -> dict[Scope, float]:
-        """Approval rates of the last minutes, of scopes that are seen to work."""
-        counts = self.board.windows((WORKING_WINDOW_MS,))[:, 0, :]
-        decided = counts[:, _APPROVED] + counts[:, DECLINED] + counts[:, ERROR]
-        return {
-            self.board.nodes.scopes[node]: float(counts[node, _APPROVED] / decided[node])
-            for node in (decided >= WORKING_DECIDED_MIN).nonzero()[0].tolist()
-            if counts[node, _APPROVED] >= WORKING_RATE_MIN * decided[node]
-        }
+    def _working(self, outage: Outage, elsewhere: Iterable[Outage]) -> list[str]:
+        return self.offers.instead_of(outage.scope, [outage.scope, *(other.scope for other in elsewhere)])
 
 
 def _said(figure: float | None) -> float | None:

@@ -54,11 +54,11 @@ def stress(
 
     from streams.stress.ground import Ground
     from streams.stress.held import held
-    from streams.stress.load import Load
+    from streams.stress.load import Load, even_shops
 
     typer.echo("making topics, starting workers", err=True)
     with Ground(broker, partitions, workers) as ground:
-        load = Load(ground.settings, partitions, rate, seed)
+        load = Load(ground.settings, partitions, even_shops(rate, seed))
         try:
             looks, loaded_s = asyncio.run(_watched(ground, load, for_s))
         except KafkaError as error:

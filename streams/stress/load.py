@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
@@ -20,7 +21,7 @@ from detector.rehearsal.shops import Shops
 from detector.rehearsal.simulate import Events, simulate
 from streams.settings import Settings
 
-__all__ = ["Load"]
+__all__ = ["Load", "even_shops"]
 
 SLICE_MS = 50
 SLICE_EVENTS_MAX = 5_000
@@ -33,17 +34,22 @@ EVENTS_AN_ORDER = 3.7
 """Of these shops: order and payment events, retries among them."""
 
 
+def even_shops(rate: float, seed: int, **more: Any) -> Shops:
+    """Shops that send about `rate` events a second at any hour; `more` as Shops has it."""
+    return Shops(seed=seed, rate=rate / EVENTS_AN_ORDER, swing=0.0, **more)
+
+
 class Load:
-    """Sends about `rate` events a second while `run` runs, with real times.
+    """Sends what shops would send while `run` runs, with real times; their faults count from when the load begins.
 
     `begun` is set when the first are due. `due` and `sent` count events that had to be sent by now, and those that the
     broker has.
     """
 
-    def __init__(self, settings: Settings, count: int, rate: float, seed: int) -> None:
+    def __init__(self, settings: Settings, count: int, shops: Shops) -> None:
         feed = settings.feeds[0]
         self._topics = (feed.payments, feed.orders or feed.payments)
-        self._settings, self._count, self._rate, self._seed = settings, count, rate, seed
+        self._settings, self._count, self._shops = settings, count, shops
         self._under_way: dict[asyncio.Task[None], float] = {}
         self._slowest_s = 0.0
         self._error: KafkaError | None = None
@@ -52,7 +58,9 @@ class Load:
 
     async def run(self, for_s: float) -> None:
         """Send for so long, and wait until the broker has it all. Raises KafkaError where it refuses."""
-        shops = Shops(self._seed, _now_ms(), self._rate / EVENTS_AN_ORDER, swing=0.0)
+        late = [replace(fault, from_ms=fault.from_ms + WARM_MS, to_ms=fault.to_ms + WARM_MS)
+                for fault in self._shops.faults]  # fmt: skip
+        shops = replace(self._shops, start_ms=_now_ms(), faults=tuple(late))
         lines, blocks = Lines(shops), _opened(shops, round(for_s * 1000))
         async with AIOKafkaProducer(
             **self._settings.aiokafka(), max_batch_size=BATCH_BYTES, max_request_size=2 * BATCH_BYTES

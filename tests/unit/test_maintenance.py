@@ -210,7 +210,8 @@ def test_health_says_maintenance_and_offers_nothing_announced() -> None:
     die(judge)
     found = {record.key: (record.status, bool(record.outage_id)) for record in judge.health()}
     assert found["bank:bnp"] == ("maintenance", True)
-    working = judge.report.working(judge.open_outages()[0], [])
+    outage = judge.open_outages()[0]
+    working = judge.report.offers.instead_of(outage.scope, [outage.scope])
     assert not [key for key in working if "bnp" in key]
 
 
