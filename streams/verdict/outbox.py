@@ -69,7 +69,7 @@ class _Told:
     """What the health topic says of a scope: the record, it without its rates, and when it was written."""
 
     text: bytes
-    essence: bytes
+    essence: tuple[object, ...]
     at_ms: int
 
 
@@ -100,41 +100,48 @@ class Outbox:
         """Disconnect; an open transaction is aborted by the broker."""
         await self._producer.stop()
 
-    async def write(self, changes: Sequence[Change], health: Iterable[HealthRecord]) -> list[Change]:
-        """Write what is not there yet in one transaction; which changes those were. Raises Fenced."""
+    async def write(self, changes: Sequence[Change]) -> list[Change]:
+        """Write the changes that are not there yet in one transaction; which those were. Raises Fenced."""
         news = [change for change in changes if self.written.lacks(change)]
-        records = [(record.key, told) for record in health if (told := self._news(record)) is not None]
-        if not news and not records:
-            return []
-        try:
-            async with self._producer.transaction():
-                await self._send(news, records)
-        except ProducerFenced:
-            raise Fenced from None
+        values = [
+            (self._settings.topics.outages, change.data.outage_id, _encode_event(change, self._wall_ms()))
+            for change in news
+        ]
+        await self._send(values)
         for change in news:
             self.written.add(change)
-        self._told.update(records)
         return news
 
-    async def _send(self, news: Iterable[Change], records: Iterable[tuple[str, _Told]]) -> None:
-        names = self._settings.topics
-        for change in news:
-            value = _encode_event(change, self._wall_ms())
-            await self._producer.send(names.outages, value, key=change.data.outage_id.encode(), partition=0)
-        for key, told in records:
-            await self._producer.send(names.health, told.text, key=key.encode(), partition=0)
+    async def write_health(self, health: Iterable[HealthRecord]) -> None:
+        """Write, in one transaction, the records of scopes that are not as the topic says. Raises Fenced."""
+        news = {record.key: told for record in health if (told := self._news(record)) is not None}
+        await self._send([(self._settings.topics.health, key, told.text) for key, told in news.items()])
+        self._told.update(news)
+
+    async def _send(self, records: Sequence[tuple[str, str, bytes]]) -> None:
+        """Topic, key and value of each."""
+        if not records:
+            return
+        try:
+            async with self._producer.transaction():
+                for topic, key, value in records:
+                    await self._producer.send(topic, value, key=key.encode(), partition=0)
+        except ProducerFenced:
+            raise Fenced from None
 
     def _news(self, record: HealthRecord) -> _Told | None:
         """The record as JSON; None where the topic says the same, or nearly the same and that not long ago."""
-        text = record.model_dump_json().encode()
-        essence = record.model_dump_json(exclude={"approval_rate", "payments"}).encode()
-        now_ms = self._wall_ms()
+        essence, now_ms = _essence(record), self._wall_ms()
         before = self._told.get(record.key)
-        if before is not None and (
-            before.text == text or (before.essence == essence and now_ms - before.at_ms < RATES_MS)
-        ):
+        if before is not None and before.essence == essence and now_ms - before.at_ms < RATES_MS:
             return None
-        return _Told(text, essence, now_ms)
+        text = record.model_dump_json().encode()
+        return None if before is not None and before.text == text else _Told(text, essence, now_ms)
+
+
+def _essence(record: HealthRecord) -> tuple[object, ...]:
+    """All that a record says but the rates."""
+    return record.status, record.since, record.outage_id, tuple(record.alternatives), record.reason
 
 
 def _encode_event(change: Change, wall_ms: int) -> bytes:

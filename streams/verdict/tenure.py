@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from detector.contracts.models import HealthRecord
 from detector.contracts.policy import Policy
 from detector.contracts.scope import Scope
 from detector.counting.tally import Marker, Source, Tally
@@ -69,10 +68,15 @@ class Tenure:
     async def take(self, batch: Sequence[Logged]) -> list[Change]:
         """Judge records and write what follows; what was written. Records taken before are passed over.
 
-        Beside the event loop: the last of eight sources to catch up can let hours be judged by one record. Raises
-        Fenced.
+        Beside the event loop: the last of eight sources to catch up can let hours be judged by one record. Who is to be
+        woken is said first: how a thousand scopes are takes longer to say. Raises Fenced.
         """
-        return await self._write(await asyncio.to_thread(self._judge, batch))
+        changes = await asyncio.to_thread(self._judge, batch)
+        written = await self._write(changes)
+        if changes or self._wall_ms() - self._health_ms >= HEALTH_MS:
+            self._health_ms = self._wall_ms()
+            await self._outbox.write_health(await asyncio.to_thread(self.judge.health))
+        return written
 
     def facts(self) -> Facts:
         """What the Judge says now, or, while it is busy, what it said last. From any thread."""
@@ -100,8 +104,7 @@ class Tenure:
         """Leave the judging to others."""
         await self._outbox.stop()
 
-    def _judge(self, batch: Iterable[Logged]) -> tuple[list[Change], list[HealthRecord] | None]:
-        """The changes, and the health of all scopes where it is to be written."""
+    def _judge(self, batch: Iterable[Logged]) -> list[Change]:
         changes: list[Change] = []
         for logged in batch:
             if logged.offset < self.next:
@@ -110,17 +113,12 @@ class Tenure:
                 with self._guard:
                     changes += self.judge.take(record)
             self.next, self.time_ms = logged.offset + 1, logged.time_ms
-        if not changes and self._wall_ms() - self._health_ms < HEALTH_MS:
-            return changes, None
-        self._health_ms = self._wall_ms()
-        return changes, self.judge.health()
+        return changes
 
-    async def _write(self, found: tuple[list[Change], list[HealthRecord] | None]) -> list[Change]:
-        changes, health = found
+    async def _write(self, changes: Sequence[Change]) -> list[Change]:
         written: list[Change] = []
-        if health is not None:
-            for start in range(0, max(len(changes), 1), CHANGES_MAX):
-                written += await self._outbox.write(changes[start : start + CHANGES_MAX], health)
+        for start in range(0, len(changes), CHANGES_MAX):
+            written += await self._outbox.write(changes[start : start + CHANGES_MAX])
         return written
 
 

@@ -227,10 +227,10 @@ def snapshot_before_events() -> tuple[Patch, ...]:
     """The snapshot says that an event was told before it is."""
     write, take = tenure.Tenure._write, agent.Verdict._take
 
-    async def written(self: tenure.Tenure, found: Any) -> Any:
-        if found[0] and "keep" in self.__dict__:
+    async def written(self: tenure.Tenure, changes: Any) -> Any:
+        if changes and "keep" in self.__dict__:
             self.__dict__["keep"]()
-        return await write(self, found)
+        return await write(self, changes)
 
     async def taken(self: agent.Verdict, event: Any) -> None:
         at_work = self.tenure

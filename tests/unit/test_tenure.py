@@ -48,7 +48,7 @@ def rebuilt(version: int | None) -> tuple[tenure.Tenure, Judge]:
     if version is not None:
         state["version"] = version
     kept = Snapshot(7, HALF, 0, judge.time_ms, msgspec.msgpack.encode(state))
-    outbox: Any = SimpleNamespace(written=Written(), write=_write)
+    outbox: Any = SimpleNamespace(written=Written(), write=_write, write_health=_write)
     reader: Any = FakeReader()
     return asyncio.run(tenure._rebuilt(reader, LIVE, kept, outbox, lambda: 0)), judge
 
@@ -78,3 +78,24 @@ def test_a_ring_is_filled_again_from_where_it_begins() -> None:
     kept = [Snapshot(1, 0, time_ms, boundary_ms, b"") for time_ms in written_ms]
     needed_ms = boundary_ms - ring_ms - policy.open_ms - lag_ms
     assert [tenure._needed_from_ms(one, policy) for one in kept] == [needed_ms] * 2
+
+
+def test_who_is_to_be_woken_is_said_before_how_everything_is() -> None:
+    """The events of a batch are written before the health of the scopes is even asked for."""
+    said: list[str] = []
+
+    async def write(changes: list[Any]) -> list[Any]:
+        said.extend(change.type for change in changes)
+        return changes
+
+    async def write_health(health: list[Any]) -> None:
+        said.append(f"health of {len(health)} scopes")
+
+    outbox: Any = SimpleNamespace(written=Written(), write=write, write_health=write_health)
+    judge: Any = SimpleNamespace(
+        take=lambda record: [SimpleNamespace(type=record)], health=lambda: said.append("asked") or [1, 2]
+    )
+    at_work = tenure.Tenure(judge, outbox, 1, 0, lambda: 10**12)
+    records: list[Any] = ["started", "updated"]
+    asyncio.run(at_work.take([Logged(0, 0, records)]))
+    assert said == ["started", "updated", "asked", "health of 2 scopes"]
