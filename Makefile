@@ -7,6 +7,7 @@ ARGS   ?=
 SEEDS  ?= 200
 FIRST  ?= 1
 MUTANT ?=
+KILLS  ?= 100
 
 # A stamp is younger than pyproject.toml when the environment holds what pyproject.toml asks for.
 VENV_MADE  := $(VENV)/.made
@@ -18,13 +19,14 @@ SAY        := @printf '%s\n'
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help supported demo test sim check check-style check-types check-imports format kafka bench bench-latency bench-parts bench-detection clean
+.PHONY: help supported demo test sim faults check check-style check-types check-imports format kafka bench bench-latency bench-parts bench-detection clean
 
 help: supported
 	$(SAY) 'Pastille sees in seconds which bank or payment method is down.' '' \
 	  '  make demo      simulated shops, a real Kafka, a bank that dies: watch it be found (ARGS="--seconds 150 --json")' \
 	  '  make test      every test, on the same real Kafka' '' \
 	  '  make sim       workers on a simulated Kafka, killed and torn (SEEDS=10000 FIRST=1, or MUTANT=no-terms)' \
+	  '  make faults    workers and brokers killed, frozen, filled up on a real Kafka of three (KILLS=100, an hour)' \
 	  '  make check     ruff, mypy strict, import contracts' \
 	  '  make format    put the imports and the layout of the code in order' \
 	  '  make kafka     the embedded Kafka alone (ARGS="--brokers 3 --tls")' \
@@ -74,6 +76,9 @@ test: $(TEST_READY)
 
 sim: $(TEST_READY)
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) --first $(FIRST) $(if $(MUTANT),--mutant $(MUTANT))
+
+faults: $(TEST_READY)
+	@$(BIN)/python -m tests.faults --kills $(KILLS) $(ARGS)
 
 check: check-style check-types check-imports
 
