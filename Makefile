@@ -19,7 +19,7 @@ SAY        := @printf '%s\n'
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help supported demo test sim faults check check-style check-types check-imports format kafka bench bench-latency bench-parts bench-detection clean
+.PHONY: help supported demo test sim faults check check-style check-types check-imports format kafka bench bench-latency bench-scale bench-parts bench-detection clean
 
 help: supported
 	$(SAY) 'Pastille sees in seconds which bank or payment method is down.' '' \
@@ -32,6 +32,7 @@ help: supported
 	  '  make kafka     the embedded Kafka alone (ARGS="--brokers 3 --tls")' \
 	  '  make bench     how many events a second, beside bare clients and other stream processors (half an hour; ARGS="--quick")' \
 	  '  make bench-latency   how long an outage event takes, by the broker'"'"'s times (six minutes; ARGS="--quick")' \
+	  '  make bench-scale   how cost grows with the rate, workers and partitions (ten minutes; ARGS="--quick")' \
 	  '  make bench-parts   decoding, counting, localising and replay alone, with their figures' \
 	  '  make bench-detection   how soon and how falsely, beside the exact limit and peers (an hour; ARGS="--quick")' \
 	  '  make clean     remove the environment and every cache in this folder' '' \
@@ -100,6 +101,9 @@ bench: $(BENCH_READY)
 
 bench-latency: $(TEST_READY)
 	@$(BIN)/python -m tests.benchmarks.latency $(ARGS)
+
+bench-scale: $(TEST_READY)
+	@$(BIN)/python -m tests.benchmarks.scale $(ARGS)
 
 bench-parts: $(TEST_READY)
 	@for script in tests/benchmarks/[a-z]*.py; do printf '\n== %s\n' "$$script"; $(BIN)/python "$$script" $(ARGS) || exit 1; done
