@@ -11,7 +11,6 @@ import json
 import logging
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Iterable
@@ -20,16 +19,19 @@ from typing import Any, Final
 
 from detector.contracts.policy import Policy
 from streams.admin import admin_client
+from streams.degraded.lookout import Lookout
 from streams.health import HealthServer
 from streams.intake.ingest import Intake
 from streams.intake.placing import Placing, place
+from streams.logs import Log
 from streams.metrics import new_registry
 from streams.settings import Settings
-from streams.topics import require_topics
+from streams.topics import needed_topics, require_topics
+from streams.unanswered import oldest
 from streams.verdict.agent import Verdict, build_app
 from streams.verdict.outbox import Fenced
 
-__all__ = ["Worker", "set_up_logging", "where_to_read"]
+__all__ = ["Worker", "where_to_read"]
 
 log = logging.getLogger(__name__)
 
@@ -37,24 +39,6 @@ STOP_S: Final = 6.0
 """A worker that was told to stop is given this long to say goodbye to Kafka."""
 KILL_S: Final = 9.0
 """After this long the process ends whatever it waits for: Faust can hang in a send."""
-FORMAT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
-QUIET: Final = ("aiokafka", "faust", "kafka", "mode", "numba", "asyncio")
-
-
-class _OneLine(logging.Formatter):
-    """Every record is one line, tracebacks too, so that a line is never somebody else's half."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return super().format(record).replace("\n", " | ")
-
-
-def set_up_logging() -> None:
-    """One format for every line of the process, on standard error; of libraries only warnings."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_OneLine(FORMAT))
-    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    for name in QUIET:
-        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def where_to_read(settings: Settings) -> Placing:
@@ -78,8 +62,9 @@ class Ending:
 class Worker:
     """One worker process."""
 
-    def __init__(self, settings: Settings, policy: Policy, placing: Placing) -> None:
-        self._settings, self._policy, self._placing = settings, policy, placing
+    def __init__(self, settings: Settings, policy: Policy, placing: Placing, output: Log) -> None:
+        self._settings, self._policy, self._placing, self._output = settings, policy, placing, output
+        self.lookout: Lookout
         self.intake: Intake
         self.verdict: Verdict
         self._http: HealthServer
@@ -89,15 +74,25 @@ class Worker:
         """Epoch ms now."""
         return time.time_ns() // 1_000_000
 
+    @property
+    def judges(self) -> bool:
+        """Whether the Judge is here."""
+        return self.verdict.tenure is not None
+
+    @property
+    def waiting_since_s(self) -> float | None:
+        """Since when the oldest write waits for the broker's answer, on the loop's clock; None where none does."""
+        return oldest(self.intake.waiting_since_s, self.verdict.waiting_since_s)
+
     def problems(self) -> dict[str, str]:
         """What keeps the worker from being ready."""
-        found: dict[str, str] = {}
+        found = self.lookout.problems()
         if self.intake.problem is not None:
             found["intake"] = self.intake.problem
         if not self.verdict.recovered:
             found["verdict"] = "Faust has not joined its group and recovered its table yet"
-        elif self.verdict.holds_seat and self.verdict.tenure is None:
-            found["verdict"] = "judging is this worker's turn, and its Judge is being put together"
+        elif self.verdict.problem is not None:
+            found["verdict"] = self.verdict.problem
         return found
 
     async def run(self) -> int:
@@ -125,16 +120,19 @@ class Worker:
     async def _work(self, stopped: asyncio.Event) -> Ending:
         for warning in self._placing.warnings:
             log.warning("worker: %s", warning)
+        topics = [topic.name for topic in needed_topics(self._settings)]
+        self.lookout = Lookout(self._settings, topics, self, self._output)
         self.intake = Intake(self._settings, self._policy, self._placing, self.wall_ms)
         # Faust's folders would hold tables; ours are in memory, and a worker that is killed must leave nothing behind.
         app = build_app(self._settings, os.devnull)
         app.on_first_start = _make_no_folder  # type: ignore[method-assign]  # of this one app
-        self.verdict = Verdict(app, self._settings, self._policy, self.wall_ms)
+        self.verdict = Verdict(app, self._settings, self._policy, self.wall_ms, is_deaf=lambda: self.lookout.is_deaf)
         self._http = HealthServer(new_registry(self), self.problems)
         await self._http.start(self._settings.http_host, self._settings.http_port)
         self._say_where()
         await self.intake.start()
-        self._tasks = [asyncio.create_task(self.verdict.start()), asyncio.create_task(self.verdict.watch())]
+        works = (self.verdict.start(), self.verdict.watch(), self.lookout.run())
+        self._tasks = [asyncio.create_task(work) for work in works]
         told = asyncio.ensure_future(stopped.wait())
         return await self._first_end([told, self.intake.failed, self.verdict.failed, *self._tasks], self._tasks[0])
 

@@ -16,6 +16,7 @@ from prometheus_client.registry import Collector, CollectorRegistry
 
 from detector.contracts.scope import Scope
 from detector.counting.columns import STATUSES
+from streams.degraded.lookout import Lookout
 from streams.intake.ingest import Intake
 from streams.verdict.agent import Verdict
 from streams.verdict.tenure import Facts
@@ -86,6 +87,12 @@ METRICS: Final = (
            "How far the source's newest boundary lies behind the clock."),
     Metric("pastille_boundary_seconds", "gauge", (), "The newest boundary judged, in epoch seconds of event time."),
     Metric("pastille_judge_active", "gauge", (), "1 where this worker judges, else 0."),
+    Metric("pastille_outage_reader_up", "gauge", ("group",),
+           "1 where a group of PASTILLE_OUTAGE_READERS has a member, else 0; told by the worker that judges."),
+    Metric("pastille_outage_reader_unread_seconds", "gauge", ("group",),
+           "Age of the oldest outage event that the group has not read; 0 where it has read all."),
+    Metric("pastille_degraded", "gauge", ("reason",),
+           "1 while something around the worker is wrong, else 0: broker, writes, readers, disk, clock."),
 )  # fmt: skip
 """Every metric of a worker, in the order of the documentation."""
 
@@ -97,6 +104,7 @@ class Sources(Protocol):
 
     intake: Intake
     verdict: Verdict
+    lookout: Lookout
 
     def wall_ms(self) -> int:
         """Epoch ms now."""
@@ -110,7 +118,7 @@ class WorkerCollector(Collector):
 
     def collect(self) -> Iterator[Family]:
         """Every metric of the list, in its order; the judging ones only where this worker judges."""
-        samples = {**self._counting(), **self._placing(), **self._judging()}
+        samples = {**self._counting(), **self._placing(), **self._judging(), **self._around()}
         for metric in METRICS:
             family = metric.family()
             for labels, value in samples.get(metric.name, ()):
@@ -140,6 +148,14 @@ class WorkerCollector(Collector):
             "pastille_ingest_lag_events": _words(lags),
             "pastille_ingest_takes_bytes": takes_bytes,
             "pastille_watermark_age_seconds": _words(ages),
+        }
+
+    def _around(self) -> dict[str, Samples]:
+        lookout = self._worker.lookout
+        return {
+            "pastille_degraded": _words(lookout.board.flags()),
+            "pastille_outage_reader_up": [((one.group,), one.is_there) for one in lookout.readers.readings],
+            "pastille_outage_reader_unread_seconds": [((one.group,), one.unread_s) for one in lookout.readers.readings],
         }
 
     def _judging(self) -> dict[str, Samples]:

@@ -13,19 +13,21 @@ from pydantic import (
     AfterValidator,
     AliasChoices,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     SecretStr,
     ValidationError,
     model_validator,
 )
-from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
 from streams.errors import UserError
 
 __all__ = ["Feed", "Settings", "TopicNames", "load_settings"]
 
 FEEDS_MAX = 32
+READERS_MAX = 16
 SECRET_CHARACTERS_MAX = 4096
 GOT_CHARACTERS_MAX = 80
 
@@ -44,7 +46,13 @@ def _bootstrap(text: str) -> str:
 TopicName = Annotated[str, Field(min_length=1, max_length=249, pattern=r"^[A-Za-z0-9._-]+$")]
 Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
 Bootstrap = Annotated[str, AfterValidator(_bootstrap)]
+# Names separated by commas, as a person writes them, and not JSON.
+GroupNames = Annotated[tuple[TopicName, ...], NoDecode, BeforeValidator(lambda value: _separated(value))]
 ExistingFile = Annotated[Path, AfterValidator(lambda path: _existing(path))]
+
+
+def _separated(value: object) -> object:
+    return tuple(filter(None, (name.strip() for name in value.split(",")))) if isinstance(value, str) else value
 
 
 def _existing(path: Path) -> Path:
@@ -103,6 +111,8 @@ class Settings(BaseSettings):
     policy: ExistingFile | None = None
     clock: Literal["wall", "events"] = "wall"
     fetch_as: Literal["bytes", "records"] = "bytes"
+    outage_readers: GroupNames = Field(default=(), max_length=READERS_MAX)
+    outage_reader_behind_s: int = Field(default=300, ge=1)
     http_host: str = "127.0.0.1"
     http_port: int = Field(default=8090, ge=0, le=65535)
     from_: Literal["committed-or-recent", "earliest"] = Field(

@@ -18,7 +18,9 @@ import msgspec
 from aiokafka import AIOKafkaProducer
 
 from detector.counting.tally import Marker, Tally, decode, encode
+from streams.producing import stop_producer
 from streams.settings import Settings
+from streams.unanswered import Unanswered
 
 __all__ = ["BEHIND_MS", "RECORD_BYTES_MAX", "TallyLog", "encoded", "pack", "unpack"]
 
@@ -94,10 +96,14 @@ def _value(held: list[bytes]) -> bytes:
 
 
 class TallyLog:
-    """An idempotent producer that keeps the order of each source's records (the topic has one partition)."""
+    """An idempotent producer that keeps the order of each source's records (the topic has one partition).
+
+    `unanswered` has the writes that the broker has not answered yet.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._topic = settings.topics.tallies
+        self.unanswered = Unanswered()
         self._producer = AIOKafkaProducer(
             **settings.aiokafka(),
             acks="all",
@@ -112,8 +118,8 @@ class TallyLog:
         await self._producer.start()
 
     async def stop(self) -> None:
-        """Deliver what is queued and disconnect."""
-        await self._producer.stop()
+        """Deliver what is queued, or give it up where Kafka does not take it, and disconnect."""
+        await stop_producer(self._producer)
 
     async def send(self, records: Sequence[Tally | Marker]) -> list[asyncio.Future[Any]]:
         """Queue records of one source, in order; each future is done when the broker has its part.
@@ -128,4 +134,7 @@ class TallyLog:
             values = list(pack(records))
         else:
             values = await asyncio.to_thread(lambda: list(pack(records)))
-        return [await self._producer.send(self._topic, value, key=key, partition=0) for value in values]
+        sent = [await self._producer.send(self._topic, value, key=key, partition=0) for value in values]
+        for write in sent:
+            self.unanswered.add(write)
+        return sent

@@ -56,12 +56,13 @@ def worker(
 def run_worker(settings: Settings, policy: Policy) -> int:
     """Run until told to stop; the exit code. Raises UserError where a topic is missing or no broker answers."""
     # Late: Faust and the compiled loops take a second to import, and a mistake in the settings is told before.
-    from streams.app import Worker, set_up_logging, where_to_read
+    from streams.app import Worker, where_to_read
+    from streams.logs import set_up_logging
 
     placing = where_to_read(settings)
-    set_up_logging()
+    log = set_up_logging()
 
     async def work() -> int:
-        return await Worker(settings, policy, placing).run()
+        return await Worker(settings, policy, placing, log).run()
 
     return asyncio.run(work())

@@ -18,7 +18,9 @@ from aiokafka import AIOKafkaProducer
 
 from detector.contracts.policy import Policy
 from streams.deadletters import Header, dead_letter
+from streams.producing import stop_producer
 from streams.settings import Settings
+from streams.unanswered import Unanswered
 
 __all__ = ["BURST_S", "Bad", "DeadLetters", "RateLimit"]
 
@@ -80,6 +82,7 @@ class DeadLetters:
         self._flood: dict[tuple[str, int], list[int]] = {}
         self._flood_told_s = 0.0
         self.counted = counted
+        self.unanswered = Unanswered()
         self._producer = AIOKafkaProducer(
             **settings.aiokafka(), acks="all", enable_idempotence=True, linger_ms=5, compression_type="gzip"
         )
@@ -89,8 +92,8 @@ class DeadLetters:
         await self._producer.start()
 
     async def stop(self) -> None:
-        """Deliver what is queued and disconnect."""
-        await self._producer.stop()
+        """Deliver what is queued, or give it up where Kafka does not take it, and disconnect."""
+        await stop_producer(self._producer)
 
     async def put(self, bad: Sequence[Bad], now_s: float) -> None:
         """Write letters for these records; waits where the broker is slow. `now_s` is monotonic."""
@@ -123,4 +126,6 @@ class DeadLetters:
         if len(self._in_flight) >= IN_FLIGHT_MAX:
             await self._in_flight.popleft()
         key = f"{topic}/{partition}".encode()
-        self._in_flight.append(await self._producer.send(self._topic, letter, key=key))
+        sent = await self._producer.send(self._topic, letter, key=key)
+        self.unanswered.add(sent)
+        self._in_flight.append(sent)

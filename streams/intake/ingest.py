@@ -22,6 +22,7 @@ from detector.counting.decoder import Decoder
 from detector.counting.names import Names
 from detector.counting.tally import Source
 from detector.warm import warm
+from streams.cancelled import lost_is_an_error
 from streams.intake.lane import Lane, Totals
 from streams.intake.placing import Placing
 from streams.intake.session import Counting, Session, open_session
@@ -67,16 +68,19 @@ class Intake(Service):
     async def _sessions(self) -> None:
         # Compiling in the middle of a session would cost the membership: first compile, then join.
         await asyncio.get_running_loop().run_in_executor(self._thread, warm)
-        pause_s = PAUSE_S
+        pause_s, said = PAUSE_S, ""
         while not self.should_stop:
             started_s = loop_s()
             try:
-                await self._one_session()
+                with lost_is_an_error():
+                    await self._one_session()
             except (KafkaError, OSError) as error:
                 was_steady = loop_s() - started_s > STEADY_S
                 pause_s = PAUSE_S if was_steady else min(2 * pause_s, PAUSE_S_MAX)
-                self._problem = f"no session with Kafka: {type(error).__name__}"
-                log.warning("intake: %s: %s; trying again in %.1f s", self._problem, error, pause_s)
+                self._problem = f"no session with Kafka: {type(error).__name__}: {error}"
+                if was_steady or said != self._problem:  # it is tried again as often as need be, and said once
+                    log.warning("intake: %s; tried again until it can be", self._problem)
+                said = self._problem
                 await self.sleep(pause_s)
 
     async def _one_session(self) -> None:
@@ -99,6 +103,11 @@ class Intake(Service):
     def problem(self) -> str | None:
         """Why this worker's counting is not ready; None when it is."""
         return self._problem if self._session is None else self._session.problem
+
+    @property
+    def waiting_since_s(self) -> float | None:
+        """Since when the oldest write waits for the broker, on the loop's clock; None where none does."""
+        return None if self._session is None else self._session.waiting_since_s
 
     @property
     def lanes(self) -> Mapping[Source, Lane]:

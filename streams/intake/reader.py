@@ -18,6 +18,7 @@ from aiokafka.structs import OffsetAndMetadata
 
 from streams.intake.raw import take_bytes
 from streams.intake.recovery import Committed, Note, parse_note
+from streams.loopclock import loop_s
 from streams.settings import Settings
 
 __all__ = ["Reader", "TopicPartition"]
@@ -31,6 +32,8 @@ PARTITION_BYTES = 1 << 20
 FETCH_BYTES = 1 << 25
 """What a broker may send at once, of a partition and of all: every partition holds one fetch more than is counted. A
 larger record batch comes alone."""
+CONFIRMED_S = 5.0
+"""An end that no broker has confirmed for so long is not known any more: what came since may wait unseen."""
 _STALE = (IllegalGenerationError, RebalanceInProgressError, UnknownMemberIdError)
 
 
@@ -46,6 +49,7 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships
         self._wants_bytes = settings.fetch_as == "bytes"
         self._rounds = 0
         self._generation = NOT_PLACED
+        self._answered: dict[TopicPartition, tuple[int | None, float]] = {}
         self.round = NOT_PLACED
         self.assigned: frozenset[TopicPartition] = frozenset()
         self.takes_bytes = False
@@ -82,6 +86,7 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships
 
     def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """These partitions are this member's now."""
+        self._answered.clear()
         self._rounds += 1
         self.round = self._rounds
         self.assigned = frozenset(assigned)
@@ -132,14 +137,24 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships
         self._consumer.seek(at, offset)
 
     def lag(self, at: TopicPartition) -> int | None:
-        """Records not read yet; None while the broker has not said where the end is."""
+        """Records not read yet; None while no broker says where the end is, or has not said so lately."""
         assignment = self._consumer._subscription.subscription.assignment
         if assignment is None or at not in assignment.tps:
             return None
         state = assignment.state_value(at)
-        if not state.has_valid_position or state.highwater is None:
+        if not state.has_valid_position or state.highwater is None or not self._is_fresh(at, state.timestamp):
             return None
         # With read_committed an open transaction holds back what comes after it: that is the end for now.
         end = state.highwater if state.lso is None or state.lso < 0 else min(state.highwater, state.lso)
         return max(0, int(end) - int(state.position))
 
+
+    def _is_fresh(self, at: TopicPartition, answered_ms: int | None) -> bool:
+        """Whether a fetch was answered lately. The client notes when by the wall clock, which may jump: what counts is
+        that it changes."""
+        now_s = loop_s()
+        known_ms, since_s = self._answered.get(at, (None, 0.0))
+        if known_ms != answered_ms:
+            self._answered[at] = (answered_ms, now_s)
+            return True
+        return now_s - since_s < CONFIRMED_S

@@ -23,6 +23,7 @@ from detector.counting.decoder import Decoder
 from detector.counting.names import Names
 from detector.counting.tally import Marker, Source, Tally
 from detector.records.unpack import CorruptBatch, Unpacker
+from streams.cancelled import lost_is_an_error
 from streams.intake.codec import inflate
 from streams.intake.deadletters import DeadLetters
 from streams.intake.fetch import Fetched, fetched
@@ -33,6 +34,7 @@ from streams.intake.recovery import Begin, Committed, Note, begin_from
 from streams.loopclock import loop_s
 from streams.settings import Settings
 from streams.tallylog import BEHIND_MS, TallyLog
+from streams.unanswered import oldest
 
 __all__ = ["Counting", "Session", "open_session"]
 
@@ -286,6 +288,11 @@ class Session:
     # Questions
 
     @property
+    def waiting_since_s(self) -> float | None:
+        """Since when the oldest write waits for the broker, on the loop's clock; None where none does."""
+        return oldest(self._log.unanswered.since_s, self._letters.unanswered.since_s)
+
+    @property
     def takes_bytes(self) -> bool:
         """Whether our loops read what is fetched, and not the Kafka client."""
         return self._reader.takes_bytes
@@ -332,6 +339,7 @@ def _partition(lane: Lane, topic: str) -> TopicPartition:
 async def _quietly(stopping: Awaitable[None]) -> None:
     """Stopping a client must not hide why the session ended."""
     try:
-        await stopping
+        with lost_is_an_error():
+            await stopping
     except (KafkaError, OSError) as error:
         log.warning("intake: a client did not stop cleanly: %s", type(error).__name__)

@@ -19,13 +19,16 @@ from faust.types import TP
 from detector.contracts.policy import Policy
 from detector.counting.tally import Marker
 from detector.judging.judge import Judge
+from streams.cancelled import lost_is_an_error
 from streams.loopclock import loop_s
 from streams.settings import Settings
 from streams.tallylog import TallyLog
 from streams.topics import changelog_topic
+from streams.unanswered import oldest
 from streams.verdict.announcements import Announcements
 from streams.verdict.clock import Watch
-from streams.verdict.outbox import Fenced
+from streams.verdict.outbox import Fenced, TransactionLost
+from streams.verdict.setback import Setback
 from streams.verdict.snapshot import CHUNK_BYTES_MAX, pack, slot_after
 from streams.verdict.tallyreader import Logged, decoded
 from streams.verdict.tenure import Tenure, begin_tenure
@@ -69,10 +72,15 @@ def build_app(settings: Settings, datadir: str) -> faust.App:
 class Verdict:
     """The seat of the Judge in this worker. `tenure` is None while another worker judges.
 
-    `failed` is set to the error that made going on impossible; whoever runs the worker must then stop it.
+    `failed` is set to the error that made going on impossible; whoever runs the worker must then stop it. What Kafka
+    refuses ends the tenure alone: it begins anew after a pause. `is_deaf` says whether Kafka is away, so that silence
+    says nothing of the sources.
     """
 
-    def __init__(self, app: faust.App, settings: Settings, policy: Policy, wall_ms: Callable[[], int]) -> None:
+    def __init__(
+        self, app: faust.App, settings: Settings, policy: Policy, wall_ms: Callable[[], int],
+        is_deaf: Callable[[], bool] = lambda: False,
+    ) -> None:  # fmt: skip
         self.app = app
         self.tenure: Tenure | None = None
         self.failed: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
@@ -81,8 +89,10 @@ class Verdict:
         self.refused_lessons = 0
         self.holds_seat = False
         self.recovered = False
-        self._settings, self._policy, self._wall_ms = settings, policy, wall_ms
+        self._settings, self._policy, self._wall_ms, self._is_deaf = settings, policy, wall_ms, is_deaf
         self._log = TallyLog(settings)
+        self._log_is_open = False
+        self._setback = Setback()
         self._lock = asyncio.Lock()
         self._over = False
         self._watch = Watch(0.0)
@@ -107,7 +117,7 @@ class Verdict:
 
     async def start(self) -> None:
         """Start the app; returns when Faust has recovered its table."""
-        await self._log.start()
+        await self._open_log()
         await self.app.start()
         self.recovered = True
 
@@ -124,25 +134,36 @@ class Verdict:
         while True:
             await asyncio.sleep(WATCH_S)
             try:
-                async with self._lock:
-                    await self._keep_seat()
-                if self.tenure is not None and self._settings.clock == "wall":
-                    await self._say(self.tenure)
-                async with self._lock:
-                    await self._announce()
-            except (Fenced, KafkaError) as error:
+                with lost_is_an_error():
+                    await self._look()
+            except Fenced as error:
                 self._fail(error)
+            except KafkaError as error:
+                async with self._lock:
+                    await self._set_back(error)
+
+    async def _look(self) -> None:
+        async with self._lock:
+            await self._keep_seat()
+        if self.tenure is not None and self._settings.clock == "wall":
+            await self._say(self.tenure)
+        async with self._lock:
+            await self._announce()
 
     async def _keep_seat(self) -> None:
         """Leave a seat that was lost; take one that is ours, also where no record comes to ask for it."""
         if self._over and not self.holds_seat:
             await self._vacate()
         table_is_whole = self.app.tables.actives_ready and not self.app.rebalancing
-        if self.holds_seat and table_is_whole and (self._over or self.tenure is None):
+        may_begin = table_is_whole and not self._setback.holds_back(loop_s())
+        if self.holds_seat and may_begin and (self._over or self.tenure is None):
             await self._begin()
 
     async def _say(self, tenure: Tenure) -> None:
         now_s, judge = loop_s(), tenure.judge
+        if self._is_deaf():
+            self._watch = Watch(now_s)  # nobody can be heard: each source is given its time anew
+            return
         markers = [*self._watch.silent(tenure.live(), now_s)]
         if judge.time_ms > 0:
             markers += self._watch.behind(judge.time_ms, judge.lifecycle.catching_up, self._wall_ms(), now_s)
@@ -174,6 +195,23 @@ class Verdict:
             log.warning("verdict: so it is of %d more scopes, see pastille baseline show", len(news) - FROZEN_SHOWN)
         self._frozen = frozen
 
+    # What others ask
+
+    @property
+    def problem(self) -> str | None:
+        """Why it does not judge though it is its turn; None where all is well."""
+        if not self.holds_seat or self.tenure is not None:
+            return None
+        if self._setback.why is not None:
+            return f"judging is this worker's turn, and Kafka refuses: {self._setback.why}; it is tried again by itself"
+        return "judging is this worker's turn, and its Judge is being put together"
+
+    @property
+    def waiting_since_s(self) -> float | None:
+        """Since when the oldest write waits for the broker, on the loop's clock; None where none does."""
+        tenure = self.tenure
+        return oldest(self._log.unanswered.since_s, None if tenure is None else tenure.writing_since_s)
+
     # The partition comes and goes
 
     async def _revoked(self, _app: Any, *signalled: Any, **_: Any) -> None:
@@ -199,13 +237,34 @@ class Verdict:
         """Take the tallies, one after the other."""
         async for event in stream.events():
             try:
-                async with self._lock:
-                    await self._take(event)
+                await self._take_surely(event)
             except asyncio.CancelledError:
                 raise
             except BaseException as error:
                 self._fail(error)
                 await asyncio.Event().wait()  # nothing more is taken, and nothing more is acknowledged
+
+    async def _take_surely(self, event: faust.EventT[bytes]) -> None:
+        """Take a record; where Kafka refuses what follows from it, again in a tenure that begins anew."""
+        taken = False
+        while not taken:
+            async with self._lock:
+                taken = await self._try(event)
+            if not taken:
+                await asyncio.sleep(WATCH_S)
+                taken = not self.holds_seat  # who judges now has it from the log
+
+    async def _try(self, event: faust.EventT[bytes]) -> bool:
+        """Whether a record was taken."""
+        if self._setback.holds_back(loop_s()):
+            return False
+        try:
+            with lost_is_an_error():
+                await self._take(event)
+        except KafkaError as error:
+            await self._set_back(error)
+            return False
+        return True
 
     async def _take(self, event: faust.EventT[bytes]) -> None:
         message = event.message
@@ -227,10 +286,12 @@ class Verdict:
         await self._vacate()
         self._over = False
         self._watch = Watch(loop_s())
+        await self._open_log()
         self._announcements = Announcements(self._settings)
         await self._announcements.start()
         tenure = await begin_tenure(self._settings, self._policy, self._table, self._wall_ms)
         self.tenure = tenure
+        self._setback.is_over()
         self._snapshot_s = loop_s()
         if tenure.judge.policy.version != self._policy.version:
             await self._log.send([Marker("policy", text=self._policy.canonical())])
@@ -240,6 +301,22 @@ class Verdict:
         self._snapshot_s = loop_s()
         for key, value in pack(tenure.snapshot(), slot_after(self._table)):
             self._table[key] = value
+
+    async def _open_log(self) -> None:
+        if not self._log_is_open:
+            await self._log.start()
+            self._log_is_open = True
+
+    async def _set_back(self, error: BaseException) -> None:
+        """Kafka refused something: the tenure ends, and begins anew when a pause is over."""
+        why = f"{type(error).__name__}: {error}"
+        # Kafka's word for a lost transaction means a newer Judge, too: by then the group has said whose seat it is.
+        least_s = SESSION_S + HEARTBEAT_S if isinstance(error, TransactionLost) else 0.0
+        if self._setback.note(why, loop_s(), least_s):
+            log.warning("verdict: %s; the Judge leaves its seat and begins anew by itself", why)
+        await self._vacate()
+        stale, self._log, self._log_is_open = self._log, TallyLog(self._settings), False
+        await stale.stop()
 
     def _fail(self, error: BaseException) -> None:
         if isinstance(error, Fenced):

@@ -11,24 +11,35 @@ from dataclasses import dataclass, field
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.errors import ProducerFenced
+from aiokafka.errors import KafkaError, ProducerFenced
 from pydantic import ValidationError
 
 from detector.contracts.models import HealthRecord, OutageData, OutageEvent, cloud_event
 from detector.judging.outage import Change
+from streams.loopclock import loop_s
+from streams.producing import stop_producer
 from streams.settings import Settings
 
-__all__ = ["Fenced", "Outbox", "Written"]
+__all__ = ["Fenced", "Outbox", "TransactionLost", "Written"]
 
 BATCH_MAX = 500
 READ_MS = 500
 TRANSACTION_MS = 60_000
+LOST_S = TRANSACTION_MS / 1000
+"""Kafka gives up a transaction that has lasted so long, at the next look."""
 RATES_MS = 30_000
 """A scope of which nothing but the rates has changed is told again this often."""
 
 
 class Fenced(Exception):
     """A newer Judge writes now; this one must stop."""
+
+
+class TransactionLost(KafkaError):  # type: ignore[misc]  # aiokafka ships no types
+    """Kafka gave a transaction up that took longer than it may: no broker was there, or none took it.
+
+    Kafka fences who began it, with the same word as for a newer Judge; nothing of the transaction is on the topics.
+    """
 
 
 @dataclass(slots=True)
@@ -74,12 +85,16 @@ class _Told:
 
 
 class Outbox:
-    """Writes changes and health in transactions; `written` is what the outages topic holds."""
+    """Writes changes and health in transactions; `written` is what the outages topic holds.
+
+    `writing_since_s`: when the transaction began that is not answered yet, on the loop's clock.
+    """
 
     def __init__(self, settings: Settings, wall_ms: Callable[[], int]) -> None:
         self._settings, self._wall_ms = settings, wall_ms
         self._told: dict[str, _Told] = {}
         self.written = Written()
+        self.writing_since_s: float | None = None
         self._producer = AIOKafkaProducer(
             **settings.aiokafka(),
             transactional_id=f"{settings.app_id}-judge",
@@ -98,10 +113,10 @@ class Outbox:
 
     async def stop(self) -> None:
         """Disconnect; an open transaction is aborted by the broker."""
-        await self._producer.stop()
+        await stop_producer(self._producer)
 
     async def write(self, changes: Sequence[Change]) -> list[Change]:
-        """Write the changes that are not there yet in one transaction; which those were. Raises Fenced."""
+        """Write the changes that are not there yet in one transaction; which those were. Raises Fenced, KafkaError."""
         news = [change for change in changes if self.written.lacks(change)]
         values = [
             (self._settings.topics.outages, change.data.outage_id, _encode_event(change, self._wall_ms()))
@@ -113,7 +128,7 @@ class Outbox:
         return news
 
     async def write_health(self, health: Iterable[HealthRecord]) -> None:
-        """Write, in one transaction, the records of scopes that are not as the topic says. Raises Fenced."""
+        """Write, in one transaction, the records of scopes that are not as the topic says. Raises as `write`."""
         news = {record.key: told for record in health if (told := self._news(record)) is not None}
         await self._send([(self._settings.topics.health, key, told.text) for key, told in news.items()])
         self._told.update(news)
@@ -122,12 +137,16 @@ class Outbox:
         """Topic, key and value of each."""
         if not records:
             return
+        self.writing_since_s = began_s = loop_s()
         try:
             async with self._producer.transaction():
                 for topic, key, value in records:
                     await self._producer.send(topic, value, key=key.encode(), partition=0)
         except ProducerFenced:
-            raise Fenced from None
+            took_s = loop_s() - began_s
+            raise TransactionLost(f"it took {took_s:.0f} s") if took_s >= LOST_S else Fenced from None
+        finally:
+            self.writing_since_s = None
 
     def _news(self, record: HealthRecord) -> _Told | None:
         """The record as JSON; None where the topic says the same, or nearly the same and that not long ago."""

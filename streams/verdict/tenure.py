@@ -100,6 +100,11 @@ class Tenure:
         state = msgspec.msgpack.encode(self.judge.export())
         return Snapshot(self.epoch, self.next, self.time_ms, self.judge.time_ms, state)
 
+    @property
+    def writing_since_s(self) -> float | None:
+        """When the transaction began that Kafka has not answered yet; None where there is none."""
+        return self._outbox.writing_since_s
+
     async def stop(self) -> None:
         """Leave the judging to others."""
         await self._outbox.stop()

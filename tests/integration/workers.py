@@ -101,9 +101,9 @@ class Stage:
         """Every committed outage event."""
         return [json.loads(value) for value in self.read(self.settings.topics.outages)]
 
-    def read(self, topic: str) -> list[bytes]:
-        """The values of every committed record of a topic with one partition."""
-        at = TopicPartition(topic, 0)
+    def read(self, topic: str, partition: int = 0) -> list[bytes]:
+        """The values of every committed record of a partition."""
+        at = TopicPartition(topic, partition)
         consumer = KafkaConsumer(
             **self.settings.kafka_python(), isolation_level="read_committed", enable_auto_commit=False
         )

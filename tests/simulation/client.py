@@ -49,6 +49,7 @@ class _State:
         self.has_valid_position = False
         self.highwater: int | None = None
         self.lso: int | None = None
+        self.timestamp: int | None = None
 
 
 class Consumer:
@@ -187,6 +188,7 @@ class Consumer:
         found, after = log.read(state.position, self._committed_only, max_records or limit)
         state.position = after
         state.highwater, state.lso = log.end, log.stable_end
+        state.timestamp = self._cluster.broker.wall_ms()
         return found
 
 
@@ -203,6 +205,7 @@ class Producer:
         self._is_broken = False
         self._waiting: deque[tuple[TopicPartition, bytes | None, bytes, asyncio.Future[Any]]] = deque()
         self._buffer: list[tuple[TopicPartition, bytes | None, bytes]] = []
+        self._sender = self.client = SimpleNamespace(close=self._give_up)
         self._process.on_death.append(self._die)
 
     async def start(self) -> None:
@@ -216,6 +219,9 @@ class Producer:
         """Deliver what waits."""
         while self._waiting and not self._process.is_dead:
             await self._process.gate("flush")
+
+    async def _give_up(self) -> None:
+        self._waiting.clear()
 
     async def send(
         self, topic: str, value: bytes, key: bytes | None = None, partition: int = 0

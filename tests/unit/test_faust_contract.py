@@ -7,14 +7,18 @@ import inspect
 import aiokafka
 import faust
 import pytest
+from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.consumer.subscription_state import SubscriptionState, TopicPartitionState
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import IllegalGenerationError, RebalanceInProgressError, UnknownMemberIdError
 from aiokafka.partitioner import murmur2
+from aiokafka.producer import sender
+from aiokafka.producer.sender import Sender, SendProduceReqHandler
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.tables.manager import TableManager
 
+from streams.logs import SENDER
 from streams.settings import load_settings
 from streams.topics import changelog_topic
 from streams.verdict.agent import TABLE, build_app
@@ -59,12 +63,34 @@ def test_the_coordinator_has_a_generation() -> None:
 
 
 def test_a_partition_has_position_and_end() -> None:
-    """`position`, `has_valid_position`, `highwater`, `lso` of a partition's state, found by `state_value`."""
+    """`position`, `has_valid_position`, `highwater`, `lso`, `timestamp` of a partition's state, by `state_value`."""
     source = inspect.getsource(TopicPartitionState)
-    assert all(f"self.{name}" in source for name in ("highwater", "lso", "_position"))
+    assert all(f"self.{name}" in source for name in ("highwater", "lso", "timestamp", "_position"))
     assert isinstance(inspect.getattr_static(TopicPartitionState, "has_valid_position"), property)
     assert isinstance(inspect.getattr_static(TopicPartitionState, "position"), property)
     assert isinstance(inspect.getattr_static(SubscriptionState, "subscription"), property)
+
+
+def test_an_answered_fetch_is_noted() -> None:
+    """Beside the end of a partition stands when a broker last told it: an end is known no longer than that."""
+    source = inspect.getsource(Fetcher)
+    assert source.index("tp_state.highwater = highwater") < source.index("tp_state.timestamp = now_ms")
+
+
+def test_a_producer_can_be_given_up() -> None:
+    """`_sender.close()` and `client.close()` end a producer whose queue no broker takes."""
+    assert inspect.iscoroutinefunction(Sender.close)
+    source = inspect.getsource(aiokafka.AIOKafkaProducer)
+    assert "self._sender = Sender(" in source
+    assert "await self._sender.close()" in source
+    assert "await self.client.close()" in source
+
+
+def test_a_refused_write_is_told_in_the_log() -> None:
+    """The producer tries again for ever, and names the error's class in the arguments of its warning alone."""
+    source = inspect.getsource(SendProduceReqHandler)
+    assert "retrying. Error: %s" in source
+    assert sender.__name__ == SENDER
 
 
 def test_stale_members_are_told_by_these_errors() -> None:

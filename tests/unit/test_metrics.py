@@ -16,6 +16,8 @@ from detector.contracts.policy import Policy
 from detector.contracts.scope import PLATFORM, Scope, leaf_scope
 from detector.counting.tally import Source
 from detector.judging.outage import Outage
+from streams.degraded.board import Board, Reason
+from streams.degraded.readers import Reading
 from streams.intake.lane import Totals
 from streams.metrics import METRICS, markdown, new_registry
 from streams.verdict.tenure import Facts
@@ -40,6 +42,9 @@ PROMISED = {
     "pastille_watermark_age_seconds": {"source"},
     "pastille_boundary_seconds": set(),
     "pastille_judge_active": set(),
+    "pastille_degraded": {"reason"},
+    "pastille_outage_reader_up": {"group"},
+    "pastille_outage_reader_unread_seconds": {"group"},
 }
 NOW_MS = 1_700_000_010_000
 BNP, PIX = Scope((("bank", "bnp"),)), leaf_scope(("bank", "method", "psp"), ("bnp", "pix", "one"))
@@ -73,7 +78,11 @@ def scraped(facts: Facts | None) -> dict[tuple[str, frozenset[tuple[str, str]]],
     tenure = None if facts is None else SimpleNamespace(facts=lambda: facts, judge=judge)
     verdict = SimpleNamespace(tenure=tenure, started=Count({("all_red", "policy"): 1}), refused_maintenances=2,
                               refused_lessons=3)  # fmt: skip
-    worker: Any = SimpleNamespace(intake=FakeIntake(), verdict=verdict, wall_ms=lambda: NOW_MS)
+    board = Board()
+    board.say(Reason.BROKER, "no broker answers", 0.0)
+    readers = SimpleNamespace(readings=(Reading("pager", False, 320.0),))
+    lookout = SimpleNamespace(board=board, readers=readers)
+    worker: Any = SimpleNamespace(intake=FakeIntake(), verdict=verdict, lookout=lookout, wall_ms=lambda: NOW_MS)
     text = generate_latest(new_registry(worker)).decode()
     return {(s.name, frozenset(s.labels.items())): s.value
             for family in text_string_to_metric_families(text) for s in family.samples}  # fmt: skip
@@ -162,3 +171,17 @@ def test_counting_is_told_by_every_worker() -> None:
     assert found["pastille_dead_letters_total", labels(reason="not_json")] == 2
     assert found["pastille_ingest_lag_events", labels(source="default/0")] == 11
     assert found["pastille_watermark_age_seconds", labels(source="default/0")] == 4.0
+
+
+def test_what_is_wrong_around_a_worker_is_told_by_reason() -> None:
+    """1 for the reason in force, 0 for every other that there can be: five series, always."""
+    found = {dict(labels)["reason"]: value for (name, labels), value in scraped(None).items()
+             if name == "pastille_degraded"}  # fmt: skip
+    assert found == {"broker": 1, "writes": 0, "readers": 0, "disk": 0, "clock": 0}
+
+
+def test_who_reads_the_outages_is_told() -> None:
+    """Of each group that must read: whether it has a member, and for how long its oldest event is unread."""
+    found = scraped(None)
+    assert found["pastille_outage_reader_up", labels(group="pager")] == 0
+    assert found["pastille_outage_reader_unread_seconds", labels(group="pager")] == 320

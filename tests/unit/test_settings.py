@@ -47,6 +47,16 @@ def test_environment_names_feeds_topics_and_start(monkeypatch: pytest.MonkeyPatc
     assert settings.faust_broker() == "kafka://kafka-1:9092;kafka://kafka-2:9092"
 
 
+def test_readers_are_named_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Groups that must read the outages are names between commas; by default there are none."""
+    assert load_settings().outage_readers == ()
+    monkeypatch.setenv("PASTILLE_OUTAGE_READERS", "pager, checkout.routing,")
+    assert load_settings().outage_readers == ("pager", "checkout.routing")
+    monkeypatch.setenv("PASTILLE_OUTAGE_READERS", "pager,no group")
+    with pytest.raises(UserError, match="PASTILLE_OUTAGE_READERS"):
+        load_settings()
+
+
 def test_an_option_beats_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the command line says wins over the environment, and an option that is not given says nothing."""
     monkeypatch.setenv("PASTILLE_BROKER", "kafka-1:9092")

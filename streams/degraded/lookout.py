@@ -1,0 +1,102 @@
+"""Looks around, again and again, and says what it sees on the board.
+
+Knows how often to look and how long is too long; what is wrong is found by those it asks. It touches no state of
+counting or judging.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import Final, Protocol
+
+from streams.degraded.board import Board, Reason
+from streams.degraded.pulse import Pulse
+from streams.degraded.readers import OutageReaders
+from streams.logs import Log
+from streams.loopclock import loop_s
+from streams.settings import Settings
+
+__all__ = ["Lookout"]
+
+FEEL_S: Final = 2.0
+LOOK_S: Final = 1.0
+READERS_S: Final = 10.0
+WRITES_S: Final = 15.0
+"""A write that waits longer than this is refused, or nobody is there to take it."""
+
+
+class Looked(Protocol):
+    """What the lookout asks the worker."""
+
+    @property
+    def judges(self) -> bool:
+        """Whether it judges."""
+
+    @property
+    def waiting_since_s(self) -> float | None:
+        """Since when its oldest write waits for the broker's answer, on the loop's clock; None where none does."""
+
+    def wall_ms(self) -> int:
+        """Epoch ms now."""
+
+
+class Lookout:
+    """What a worker depends on; `board` says what is wrong with it now."""
+
+    def __init__(self, settings: Settings, topics: Iterable[str], worker: Looked, log: Log) -> None:
+        self.board = Board()
+        self.readers = OutageReaders(settings, worker.wall_ms)
+        self._worker = worker
+        self._log = log
+        self._pulse = Pulse(settings, topics)
+        self._away_s = 0.0
+        log.leave_out(lambda: self.board.has(Reason.BROKER) or self.board.has(Reason.WRITES))
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._feel())
+                group.create_task(self._look())
+                group.create_task(self._ask_readers())
+        finally:
+            await self._pulse.close()
+
+    def problems(self) -> dict[str, str]:
+        """What keeps the worker from being ready."""
+        return self.board.problems(loop_s())
+
+    @property
+    def is_deaf(self) -> bool:
+        """Whether Kafka is away, so that a source's silence says nothing of the source."""
+        return self._pulse.is_deaf
+
+    async def _feel(self) -> None:
+        while True:
+            await self._pulse.feel()
+            self.board.say(Reason.BROKER, self._pulse.problem, loop_s())
+            await asyncio.sleep(FEEL_S)
+
+    async def _look(self) -> None:
+        while True:
+            self.board.say(Reason.WRITES, self._writes(), loop_s())
+            await asyncio.sleep(LOOK_S)
+
+    async def _ask_readers(self) -> None:
+        while True:
+            await self.readers.look(self._worker.judges)
+            self.board.say(Reason.READERS, self.readers.problem, loop_s())
+            await asyncio.sleep(READERS_S)
+
+    def _writes(self) -> str | None:
+        now_s, since_s = loop_s(), self._worker.waiting_since_s
+        if self._pulse.is_deaf:
+            self._away_s = now_s
+        if since_s is None or now_s - max(since_s, self._away_s) < WRITES_S:
+            return None
+        return (
+            f"what is written must be taken; got {self._log.overheard.error or 'no answer'} from Kafka for "
+            f"{now_s - since_s:.0f} s; counting and judging wait: look for a full disk and for replicas that are not "
+            "in sync on the brokers, and at the rights of this user"
+        )

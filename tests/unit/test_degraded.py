@@ -1,0 +1,160 @@
+"""What is wrong around a worker: said once at each end, by reason; and a log that neither floods nor stops the work."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from io import StringIO
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from streams.degraded.board import Board, Reason
+from streams.degraded.pulse import Pulse
+from streams.logs import REPEAT_S, Log
+from streams.settings import load_settings
+from streams.verdict.setback import PAUSE_S, PAUSE_S_MAX, STEADY_S, Setback
+
+AIOKAFKA = logging.getLogger("aiokafka.test")
+
+
+class Clock:
+    """Seconds that a test moves."""
+
+    def __init__(self) -> None:
+        self.now_s = 100.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def output(clock: Clock) -> Iterator[Log]:
+    """The worker's log, into text."""
+    handler = Log(StringIO(), clock)
+    AIOKAFKA.addHandler(handler)
+    AIOKAFKA.propagate = False
+    yield handler
+    AIOKAFKA.removeHandler(handler)
+    AIOKAFKA.propagate = True
+
+
+def lines(output: Log) -> list[str]:
+    """What was written."""
+    stream: Any = output.stream
+    return [line.partition(": ")[2] for line in stream.getvalue().splitlines()]
+
+
+def test_a_trouble_is_one_line_at_each_end(caplog: pytest.LogCaptureFixture) -> None:
+    """However often it is said: a line when it begins, a line when it is over, and how long it was."""
+    board = Board()
+    with caplog.at_level(logging.INFO):
+        for now_s in range(60):
+            board.say(Reason.BROKER, f"no broker answers, at look {now_s}", float(now_s))
+        assert board.problems(60.0) == {"broker": "no broker answers, at look 59 (for 60 s)"}
+        for now_s in range(60, 70):
+            board.say(Reason.BROKER, None, float(now_s))
+    assert [record.getMessage() for record in caplog.records] == [
+        "degraded: broker: no broker answers, at look 0", "degraded: broker: over after 60 s",
+    ]  # fmt: skip
+    assert board.problems(70.0) == {}
+    assert set(board.flags().values()) == {0}
+
+
+def complain() -> None:
+    """A library says something, always from the same place in its code."""
+    AIOKAFKA.warning("unable to connect to %d", 1)
+
+
+def test_a_library_that_repeats_itself_is_heard_once_a_minute(output: Log, clock: Clock) -> None:
+    """230 lines a second become one a minute, with how many were left out."""
+    for _ in range(230):
+        complain()
+    AIOKAFKA.warning("something else")
+    clock.now_s += REPEAT_S
+    complain()
+    said = ["unable to connect to 1", "something else", "unable to connect to 1 (and 229 more like it)"]
+    assert lines(output) == said
+
+
+def test_what_the_worker_has_said_no_library_says_again(output: Log, clock: Clock) -> None:
+    """While Kafka is known to be away its clients are not heard at all, and then again."""
+    away = True
+    output.leave_out(lambda: away)
+    complain()
+    clock.now_s += 2 * REPEAT_S
+    complain()
+    assert lines(output) == []
+    away = False
+    complain()
+    assert lines(output) == ["unable to connect to 1 (and 2 more like it)"]
+
+
+def test_a_refused_write_is_overheard(output: Log) -> None:
+    """The class of the error is kept, from a warning of the producer's."""
+    AIOKAFKA.addFilter(output.overheard)
+    try:
+        AIOKAFKA.warning("got error %s, retrying. Error: %s", "topic", TimeoutError)
+    finally:
+        AIOKAFKA.removeFilter(output.overheard)
+    assert output.overheard.error == "TimeoutError"
+
+
+def test_pauses_double_up_to_a_bound_and_begin_anew() -> None:
+    """2, 4, 8, 16, 30, 30 s; after a tenure that held for a minute 2 s again; only the first in a row is news."""
+    setback, now_s, pauses = Setback(), 1_000.0, []
+    for _ in range(6):
+        setback.note("refused", now_s)
+        pauses.append(next(s for s in range(100) if not setback.holds_back(now_s + s)))
+        now_s += pauses[-1]
+    assert pauses == [PAUSE_S, 4, 8, 16, PAUSE_S_MAX, PAUSE_S_MAX]
+    assert setback.note("refused", now_s) is False
+    setback.is_over()
+    assert not setback.holds_back(now_s)
+    now_s += STEADY_S + PAUSE_S_MAX + 1
+    assert setback.note("refused", now_s) is True
+    assert not setback.holds_back(now_s + PAUSE_S)
+    assert Setback().note("lost", 0.0, least_s=13.0) is True
+
+
+def pulse(leaders: dict[int, int | None]) -> Pulse:
+    """A pulse of a Kafka with one topic, whose partitions have these leaders."""
+    settings = load_settings()
+    tallies = settings.topics.tallies
+    cluster = SimpleNamespace(
+        partitions_for_topic=lambda name: set(leaders) if name == tallies else None,
+        leader_for_partition=lambda at: leaders[at.partition],
+    )
+
+    async def asked() -> bool:
+        return True
+
+    async def close() -> None:
+        return None
+
+    made: Any = Pulse(settings, [tallies])
+    made._client = SimpleNamespace(cluster=cluster, close=close)
+    made._asked = asked
+    found: Pulse = made
+    return found
+
+
+def test_one_answer_that_fails_says_nothing() -> None:
+    """A leader moves within one answer; two in a row that fail are said, and one that does not ends it."""
+    leaders: dict[int, int | None] = {0: -1}
+    kafka = pulse(leaders)
+    asyncio.run(kafka.feel())
+    assert (kafka.problem, kafka.is_deaf) == (None, False)
+    asyncio.run(kafka.feel())
+    assert "got none of pastille.tallies/0" in (kafka.problem or "")
+    assert kafka.is_deaf
+    leaders[0] = 1
+    asyncio.run(kafka.feel())
+    assert (kafka.problem, kafka.is_deaf) == (None, False)
