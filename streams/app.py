@@ -20,6 +20,7 @@ from typing import Any, Final
 from detector.contracts.policy import Policy
 from streams.admin import admin_client
 from streams.degraded.lookout import Lookout
+from streams.degraded.wallclock import WallClock
 from streams.health import HealthServer
 from streams.intake.ingest import Intake
 from streams.intake.placing import Placing, place
@@ -64,6 +65,7 @@ class Worker:
 
     def __init__(self, settings: Settings, policy: Policy, placing: Placing, output: Log) -> None:
         self._settings, self._policy, self._placing, self._output = settings, policy, placing, output
+        self._clock = WallClock(_wall_ms, _steady_ms, self._newest_ms)
         self.lookout: Lookout
         self.intake: Intake
         self.verdict: Verdict
@@ -71,8 +73,20 @@ class Worker:
         self._tasks: list[asyncio.Task[None]] = []
 
     def wall_ms(self) -> int:
-        """Epoch ms now."""
-        return time.time_ns() // 1_000_000
+        """Epoch ms now, whatever the machine's clock jumps to while events go on."""
+        return self._clock.now_ms()
+
+    @property
+    def clock_problem(self) -> str | None:
+        """What is wrong with the machine's clock; None where it goes as time does."""
+        return self._clock.problem
+
+    def _newest_ms(self) -> int | None:
+        """The newest event time that was told or judged here."""
+        tenure = self.verdict.tenure
+        known = [lane.boundary_ms for lane in list(self.intake.lanes.values())]
+        newest_ms = max([*known, -1 if tenure is None else tenure.judge.time_ms])
+        return None if newest_ms < 0 else newest_ms
 
     @property
     def judges(self) -> bool:
@@ -164,6 +178,14 @@ class Worker:
 
 async def _make_no_folder() -> None:
     """In place of the one thing that Faust does at its first start; a test holds on to that."""
+
+
+def _wall_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _steady_ms() -> int:
+    return time.monotonic_ns() // 1_000_000
 
 
 def _ending(done: asyncio.Future[Any]) -> Ending:

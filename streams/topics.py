@@ -36,9 +36,13 @@ DAY_MS: Final = 24 * HOUR_MS
 RETENTION_MS_MIN: Final = 3 * HOUR_MS
 FOREVER: Final = -1
 TALLIES_BYTES_MAX: Final = 64 * 1024 * 1024
+# Not the writer's: Kafka refuses a record from more than an hour ahead, and so all of a worker whose clock is wrong.
+BROKERS_TIME: Final = {"message.timestamp.type": "LogAppendTime"}
 # Compacted within the hour, so that a new Judge does not read a week of old snapshots.
-COMPACTED: Final = {"cleanup.policy": "compact", "segment.ms": str(HOUR_MS), "min.cleanable.dirty.ratio": "0.1"}
-CHECKED_CONFIG: Final = ("cleanup.policy", "retention.ms")
+COMPACTED: Final = BROKERS_TIME | {
+    "cleanup.policy": "compact", "segment.ms": str(HOUR_MS), "min.cleanable.dirty.ratio": "0.1",
+}  # fmt: skip
+CHECKED_CONFIG: Final = ("cleanup.policy", "retention.ms", "message.timestamp.type")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,7 @@ class Actual:
     partitions: int
     cleanup_policy: str
     retention_ms: int
+    timestamp_type: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +118,7 @@ def _own_topics(settings: Settings) -> tuple[Topic, ...]:
 
 
 def _kept(retention_ms: int) -> dict[str, str]:
-    return {"cleanup.policy": "delete", "retention.ms": str(retention_ms)}
+    return BROKERS_TIME | {"cleanup.policy": "delete", "retention.ms": str(retention_ms)}
 
 
 def create_topics(
@@ -194,7 +199,9 @@ def _describe(admin: KafkaAdminClient, names: Sequence[str]) -> dict[str, Actual
 
 
 def _actual(partitions: int, config: Mapping[str, Mapping[str, Any]]) -> Actual:
-    return Actual(partitions, str(config["cleanup.policy"]["value"]), int(config["retention.ms"]["value"]))
+    values = {name: config[name]["value"] for name in CHECKED_CONFIG}
+    retention_ms, timestamp_type = int(values["retention.ms"]), str(values["message.timestamp.type"])
+    return Actual(partitions, str(values["cleanup.policy"]), retention_ms, timestamp_type)
 
 
 def _check_one(topic: Topic, actual: Actual | None) -> Iterator[Finding]:
@@ -208,6 +215,9 @@ def _check_one(topic: Topic, actual: Actual | None) -> Iterator[Finding]:
         yield _wrong(topic, "cleanup policy", f"cleanup.policy={wanted}", actual.cleanup_policy)
     elif not topic.is_compacted and 0 <= actual.retention_ms < RETENTION_MS_MIN:
         yield _wrong(topic, "retention", f"retention.ms of at least {RETENTION_MS_MIN}", str(actual.retention_ms))
+    wanted = topic.config.get("message.timestamp.type", actual.timestamp_type)
+    if actual.timestamp_type != wanted:
+        yield _wrong(topic, "time stamps", f"message.timestamp.type={wanted}", actual.timestamp_type)
 
 
 def _wrong(topic: Topic, problem: str, wanted: str, got: str) -> Finding:

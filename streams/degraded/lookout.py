@@ -37,6 +37,10 @@ class Looked(Protocol):
     def waiting_since_s(self) -> float | None:
         """Since when its oldest write waits for the broker's answer, on the loop's clock; None where none does."""
 
+    @property
+    def clock_problem(self) -> str | None:
+        """What is wrong with the machine's clock; None where it goes as time does."""
+
     def wall_ms(self) -> int:
         """Epoch ms now."""
 
@@ -81,6 +85,7 @@ class Lookout:
     async def _look(self) -> None:
         while True:
             self.board.say(Reason.WRITES, self._writes(), loop_s())
+            self.board.say(Reason.CLOCK, self._worker.clock_problem, loop_s())
             await asyncio.sleep(LOOK_S)
 
     async def _ask_readers(self) -> None:

@@ -152,7 +152,7 @@ class Outbox:
         """The record as JSON; None where the topic says the same, or nearly the same and that not long ago."""
         essence, now_ms = _essence(record), self._wall_ms()
         before = self._told.get(record.key)
-        if before is not None and before.essence == essence and now_ms - before.at_ms < RATES_MS:
+        if before is not None and before.essence == essence and 0 <= now_ms - before.at_ms < RATES_MS:
             return None
         text = record.model_dump_json().encode()
         return None if before is not None and before.text == text else _Told(text, essence, now_ms)

@@ -73,7 +73,8 @@ class Tenure:
         """
         changes = await asyncio.to_thread(self._judge, batch)
         written = await self._write(changes)
-        if changes or self._wall_ms() - self._health_ms >= HEALTH_MS:
+        # A clock that is set back must not keep health back until it is where it was.
+        if changes or not 0 <= self._wall_ms() - self._health_ms < HEALTH_MS:
             self._health_ms = self._wall_ms()
             await self._outbox.write_health(await asyncio.to_thread(self.judge.health))
         return written

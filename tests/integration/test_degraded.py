@@ -93,6 +93,42 @@ def test_a_broker_that_is_away_is_shown_and_waited_for(
         _assert_said_once(worker)
 
 
+def test_a_clock_that_jumps_changes_nothing(kafka: EmbeddedKafka, tmp_path: Path) -> None:
+    """Three hours ahead, then back behind the truth by two: shown, and meanwhile the Judge goes on with the events, no
+    source is stuck, nothing goes to the dead letters, and the one outage there is is found and as critical as ever."""
+    policy, clock = tmp_path / "policy.toml", tmp_path / "clock"
+    policy.write_text(POLICY)
+    clock.write_text("0")
+    with Stage(kafka, PARTITIONS) as stage, Shop(stage, 200) as shop:
+        worker = stage.worker("--policy", str(policy), clock=clock)
+        wait_for(lambda: judged_ms(stage) > _now_ms() - 5_000, stage, "judging near the clock")
+        _set(clock, 3 * 3_600)
+        wait_for(lambda: "+10800 s, not believed" in _problems(worker).get("clock", ""), stage, "the jump is shown")
+        shop.is_dead = True
+        (started,) = wait_for(stage.outages, stage, "an outage started", every_s=1)
+        assert (started["data"]["severity"], started["data"]["catching_up"]) == ("critical", False)
+        assert abs(started["data"]["detected_at"] - _now_ms()) < 60_000
+        _set(clock, -2 * 3_600)
+        wait_for(lambda: "-7200 s, not believed" in _problems(worker).get("clock", ""), stage, "the other is shown")
+        jumped_ms = _now_ms()
+        shop.is_dead = False
+        wait_for(lambda: _types(stage)[-1:] == ["resolved"], stage, "the outage resolved", every_s=1)
+        wait_for(lambda: judged_ms(stage) > jumped_ms + 40_000, stage, "judged for longer than a source may be silent")
+        assert _types(stage).count("started") == 1
+        assert stage.read(stage.settings.topics.dead_letters) == []
+        assert worker.metrics()["pastille_degraded", frozenset({("reason", "clock")})] == 1
+        assert {
+            word for word in ("stuck", "catching_up", "Kafka refuses", "no session") if word in worker.logged()
+        } == set()
+
+
+def _set(clock: Path, off_s: int) -> None:
+    """At once, so that a worker never reads half of it."""
+    whole = clock.with_suffix(".new")
+    whole.write_text(str(off_s))
+    whole.replace(clock)
+
+
 def test_a_transaction_that_kafka_gave_up_is_no_newer_judge(
     kafka: EmbeddedKafka, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 
 import pytest
+from kafka import KafkaProducer
 from kafka.admin import NewTopic
 
 from streams.admin import admin_client
@@ -13,7 +14,7 @@ from streams.commands import main
 from streams.embedded import EmbeddedKafka
 from streams.errors import UserError
 from streams.settings import Settings
-from streams.topics import changelog_topic, check_topics, create_topics, needed_topics, require_topics
+from streams.topics import HOUR_MS, changelog_topic, check_topics, create_topics, needed_topics, require_topics
 
 pytestmark = pytest.mark.kafka
 
@@ -37,7 +38,8 @@ def _replace(settings: Settings, name: str, partitions: int, config: Mapping[str
     with admin_client(settings) as admin:
         if name in admin.list_topics():
             _delete(settings, name)
-        admin.create_topics([NewTopic(name, partitions, 1, topic_configs=dict(config or {}))])
+        configs = {"message.timestamp.type": "LogAppendTime", **(config or {})}
+        admin.create_topics([NewTopic(name, partitions, 1, topic_configs=configs)])
         admin.wait_for_topics([name])
 
 
@@ -99,6 +101,20 @@ def test_unequal_partitions_are_found(settings: Settings) -> None:
     require_topics(settings)
 
 
+def test_who_is_hours_ahead_may_write(settings: Settings) -> None:
+    """Kafka refuses a record from more than an hour ahead; our topics take it from a worker whose clock is wrong."""
+    create_topics(settings)
+    own = [topic.name for topic in needed_topics(settings) if not topic.is_feed]
+    ahead_ms = time.time_ns() // 10**6 + 3 * HOUR_MS
+    producer = KafkaProducer(**settings.kafka_python(), acks="all")
+    try:
+        sent = [producer.send(name, b"{}", b"key", timestamp_ms=ahead_ms) for name in own]
+        written_ms = [future.get(timeout=GONE_S_MAX).timestamp for future in sent]
+    finally:
+        producer.close(timeout=GONE_S_MAX)
+    assert max(written_ms) < ahead_ms - HOUR_MS
+
+
 @pytest.mark.parametrize(
     ("kind", "partitions", "config", "problem"),
     [
@@ -106,6 +122,7 @@ def test_unequal_partitions_are_found(settings: Settings) -> None:
         ("tallies", 1, {"retention.ms": "60000"}, "retention"),
         ("tallies", 1, {"cleanup.policy": "compact"}, "cleanup policy"),
         ("health", 1, {}, "cleanup policy"),
+        ("outages", 1, {"message.timestamp.type": "CreateTime"}, "time stamps"),
     ],
 )
 def test_a_wrong_shape_is_found(

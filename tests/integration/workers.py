@@ -17,6 +17,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any, Self
 
 import msgspec
@@ -33,6 +34,17 @@ from streams.topics import create_topics
 
 BATCH_BYTES = 512 * 1024
 WORKER = [sys.executable, "-c", "from streams.commands import main; main()", "worker", "--http-port", "0"]
+# Its clock is off by as many seconds as a file says: every part of the process sees the wrong time, ours and others'.
+CLOCKED = """
+import os, sys, time
+file = sys.argv.pop(1)
+def off_s(): return int(open(file).read() or 0)
+plain_s, plain_ns = time.time, time.time_ns
+time.time = lambda: plain_s() + off_s()
+time.time_ns = lambda: plain_ns() + off_s() * 10**9
+from streams.commands import main
+main()
+"""
 
 
 class _Line(msgspec.Struct):
@@ -77,9 +89,10 @@ class Stage:
         """The one feed."""
         return self.settings.feeds[0]
 
-    def worker(self, *arguments: str) -> WorkerProcess:
-        """Start a worker; returns at once."""
-        started = WorkerProcess([*WORKER, *arguments], {**os.environ, **self.settings_environment})
+    def worker(self, *arguments: str, clock: Path | None = None) -> WorkerProcess:
+        """Start a worker; returns at once. Its clock is off by as many seconds as the file `clock` says."""
+        command = WORKER if clock is None else [WORKER[0], "-c", CLOCKED, str(clock), *WORKER[3:]]
+        started = WorkerProcess([*command, *arguments], {**os.environ, **self.settings_environment})
         self.workers.append(started)
         return started
 
