@@ -14,6 +14,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -152,7 +153,8 @@ class Worker:
 
     def _say_where(self) -> None:
         url = f"http://{self._settings.http_host}:{self._http.port}"
-        print(json.dumps({"http": url, "pid": os.getpid()}), flush=True)
+        with suppress(OSError):  # a full disk behind it is no reason not to work
+            print(json.dumps({"http": url, "pid": os.getpid()}), flush=True)
 
     async def _first_end(self, waits: Iterable[asyncio.Future[Any]], starting: asyncio.Task[None]) -> Ending:
         pending = set(waits)

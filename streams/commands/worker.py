@@ -6,6 +6,7 @@ Words, options and the exit code; the work is `streams.app`'s.
 import asyncio
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -47,8 +48,9 @@ def worker(
     """
     settings = load_settings(broker=broker, http_port=http_port, policy=policy, from_=from_)
     code = run_worker(settings, read_policy(settings.policy))
-    sys.stdout.flush()
-    sys.stderr.flush()
+    with suppress(OSError):  # where the disk behind them is full
+        sys.stdout.flush()
+        sys.stderr.flush()
     # Not sys.exit: a thread of a client that hangs would be waited for.
     os._exit(code)
 

@@ -7,9 +7,11 @@ counting or judging.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+import logging
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Final, Protocol
 
+from streams.cancelled import lost_is_an_error
 from streams.degraded.board import Board, Reason
 from streams.degraded.pulse import Pulse
 from streams.degraded.readers import OutageReaders
@@ -19,9 +21,13 @@ from streams.settings import Settings
 
 __all__ = ["Lookout"]
 
+log = logging.getLogger(__name__)
+
 FEEL_S: Final = 2.0
 LOOK_S: Final = 1.0
 READERS_S: Final = 10.0
+TRY_S: Final = 5.0
+"""How often it is tried whether the log can be written again."""
 WRITES_S: Final = 15.0
 """A write that waits longer than this is refused, or nobody is there to take it."""
 
@@ -48,22 +54,23 @@ class Looked(Protocol):
 class Lookout:
     """What a worker depends on; `board` says what is wrong with it now."""
 
-    def __init__(self, settings: Settings, topics: Iterable[str], worker: Looked, log: Log) -> None:
+    def __init__(self, settings: Settings, topics: Iterable[str], worker: Looked, output: Log) -> None:
         self.board = Board()
         self.readers = OutageReaders(settings, worker.wall_ms)
         self._worker = worker
-        self._log = log
+        self._log = output
         self._pulse = Pulse(settings, topics)
         self._away_s = 0.0
-        log.leave_out(lambda: self.board.has(Reason.BROKER) or self.board.has(Reason.WRITES))
+        self._tried_s = 0.0
+        output.leave_out(lambda: self.board.has(Reason.BROKER) or self.board.has(Reason.WRITES))
 
     async def run(self) -> None:
         """Look until cancelled."""
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._feel())
-                group.create_task(self._look())
-                group.create_task(self._ask_readers())
+                group.create_task(self._again(self._feel, FEEL_S))
+                group.create_task(self._again(self._look, LOOK_S))
+                group.create_task(self._again(self._ask_readers, READERS_S))
         finally:
             await self._pulse.close()
 
@@ -76,23 +83,45 @@ class Lookout:
         """Whether Kafka is away, so that a source's silence says nothing of the source."""
         return self._pulse.is_deaf
 
-    async def _feel(self) -> None:
+    async def _again(self, look: Callable[[], Awaitable[None]], every_s: float) -> None:
+        """Look, again and again. What is wrong with looking is told once, and is no reason to end the work."""
+        told: set[str] = set()
         while True:
-            await self._pulse.feel()
-            self.board.say(Reason.BROKER, self._pulse.problem, loop_s())
-            await asyncio.sleep(FEEL_S)
+            try:
+                with lost_is_an_error():
+                    await look()
+            except Exception as error:
+                if type(error).__name__ not in told:
+                    told.add(type(error).__name__)
+                    log.warning("degraded: looking around failed: %s", error, exc_info=error)
+            await asyncio.sleep(every_s)
+
+    async def _feel(self) -> None:
+        await self._pulse.feel()
+        self.board.say(Reason.BROKER, self._pulse.problem, loop_s())
 
     async def _look(self) -> None:
-        while True:
-            self.board.say(Reason.WRITES, self._writes(), loop_s())
-            self.board.say(Reason.CLOCK, self._worker.clock_problem, loop_s())
-            await asyncio.sleep(LOOK_S)
+        self.board.say(Reason.WRITES, self._writes(), loop_s())
+        self.board.say(Reason.DISK, self._disk(), loop_s())
+        self.board.say(Reason.CLOCK, self._worker.clock_problem, loop_s())
 
     async def _ask_readers(self) -> None:
-        while True:
-            await self.readers.look(self._worker.judges)
-            self.board.say(Reason.READERS, self.readers.problem, loop_s())
-            await asyncio.sleep(READERS_S)
+        await self.readers.look(self._worker.judges)
+        self.board.say(Reason.READERS, self.readers.problem, loop_s())
+
+    def _disk(self) -> str | None:
+        """The log is all that a worker must write on its machine; its tables are in memory."""
+        lost, now_s = self._log.lost, loop_s()
+        if lost and now_s - self._tried_s >= TRY_S:
+            self._tried_s = now_s
+            log.warning("degraded: %d lines of this log could not be written when they were said: %s", lost,
+                        self._log.why)  # fmt: skip
+        if not self._log.lost:
+            return None
+        return (
+            f"the log must be written; got {self._log.why} for {self._log.lost} lines; counting and judging go on: "
+            "make room on the disk behind the worker's standard error"
+        )
 
     def _writes(self) -> str | None:
         now_s, since_s = loop_s(), self._worker.waiting_since_s

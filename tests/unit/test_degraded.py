@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Iterator
 from io import StringIO
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from streams.degraded.board import Board, Reason
+from streams.degraded.lookout import Lookout
 from streams.degraded.pulse import Pulse
 from streams.logs import REPEAT_S, Log
 from streams.settings import load_settings
@@ -107,6 +109,20 @@ def test_a_refused_write_is_overheard(output: Log) -> None:
     assert output.overheard.error == "TimeoutError"
 
 
+def test_a_full_disk_costs_lines_and_nothing_else() -> None:
+    """A write to a device without room is an error of the log alone: lines are counted until one can be written."""
+    full = open("/dev/full", "w", buffering=1)  # noqa: SIM115  # closing it fails, too
+    output = Log(full)
+    for number in range(3):
+        output.emit(logging.makeLogRecord({"msg": f"line {number}"}))
+    assert (output.lost, output.why) == (3, "No space left on device")
+    output.stream = StringIO()
+    output.emit(logging.makeLogRecord({"msg": "line 3"}))
+    assert output.lost == 0
+    with contextlib.suppress(OSError):
+        full.close()
+
+
 def test_pauses_double_up_to_a_bound_and_begin_anew() -> None:
     """2, 4, 8, 16, 30, 30 s; after a tenure that held for a minute 2 s again; only the first in a row is news."""
     setback, now_s, pauses = Setback(), 1_000.0, []
@@ -158,3 +174,28 @@ def test_one_answer_that_fails_says_nothing() -> None:
     leaders[0] = 1
     asyncio.run(kafka.feel())
     assert (kafka.problem, kafka.is_deaf) == (None, False)
+
+
+def test_a_look_that_fails_ends_nothing(caplog: pytest.LogCaptureFixture, output: Log) -> None:
+    """An error in looking, or a wait that a client cancels, is told once, and the next look comes."""
+    looks = 0
+
+    async def look() -> None:
+        nonlocal looks
+        looks += 1
+        if looks % 2:
+            raise asyncio.CancelledError
+        raise ValueError("not as expected")
+
+    async def some_looks() -> None:
+        worker: Any = SimpleNamespace(wall_ms=lambda: 0)
+        lookout = Lookout(load_settings(), [], worker, output)
+        looking = asyncio.create_task(lookout._again(look, 0.0))
+        while looks < 10:
+            await asyncio.sleep(0)
+        looking.cancel()
+        await asyncio.wait([looking])
+        assert looking.cancelled()
+
+    asyncio.run(some_looks())
+    assert caplog.text.count("looking around failed") == 2
