@@ -103,7 +103,10 @@ def read_letter(data: bytes) -> Letter:
     """Read `dead_letter`'s bytes. Raises ValueError on anything else."""
     if len(data) > LETTER_BYTES_MAX:
         raise ValueError(f"a dead letter has at most {LETTER_BYTES_MAX} bytes; got {len(data)}")
-    wire = _decoder.decode(data)  # msgspec.DecodeError is a ValueError
+    try:
+        wire = _decoder.decode(data)  # msgspec.DecodeError is a ValueError
+    except RecursionError:
+        raise ValueError("a dead letter is flat; got one nested too deep") from None
     return Letter(
         wire.topic,
         wire.partition,
