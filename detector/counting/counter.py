@@ -170,7 +170,7 @@ class Counter:
         """(topic, offset) of the records refused as `clock_ahead` since the last call."""
         count = int(self._state.rejects)
         self._state.rejects = 0
-        return [(int(topic), int(offset)) for topic, offset in self._book.rejects[:count]]
+        return [(topic, offset) for topic, offset in self._book.rejects[:count].tolist()]
 
     # Inside
 
@@ -284,4 +284,3 @@ def _plain(columns: Columns) -> tuple[Any, ...]:
         array if array.flags.carray and array.dtype == dtype else np.array(array, dtype)
         for array, dtype in ((getattr(columns, name), dtype) for name, dtype in _FIELDS)
     )
-

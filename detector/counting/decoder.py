@@ -1,4 +1,5 @@
-"""The decoder of the worker and of replay: the scanner takes what it understands, the reference settles the rest.
+"""The decoder of the worker and of replay: the scanner takes what it understands, loops refuse what is surely wrong,
+and the reference settles the rest.
 
 Same result as the reference alone, whatever the events are. Knows nothing of Kafka or the ledger.
 """
@@ -12,12 +13,13 @@ import numpy as np
 
 from detector.contracts.policy import IGNORE as IGNORED_WORD
 from detector.contracts.policy import Policy
-from detector.counting.columns import NONE, STATUSES, Bools, Columns, Int64s
+from detector.counting.columns import NONE, STATUSES, Bools, Columns, Int32s, Int64s
 from detector.counting.fields import CODE, FIELDS, MERCHANT_ID, ORDER_ID, PAYMENT_ID, SHOPPER_ID
 from detector.counting.hashing import hash_text, word_view
 from detector.counting.names import Index, Names
 from detector.counting.packed import Packed
 from detector.counting.reference import ORDER_KINDS, Decoded, Fault, Reference, Reject, Row, Topic, add_cards
+from detector.counting.refuse import NOTHING_SAID, fault_of, refuse
 from detector.counting.scan import (
     ASKED,
     CARDS,
@@ -65,7 +67,7 @@ class Decoder:
             batch.fate[:] = np.where(understood, TAKEN, ASKED)
             self._settle(_TOPICS[topic], batch)
         cards = batch.cards()
-        rejects = self._ask(values, topic, batch, cards)
+        rejects = self._ask(values, topic, batch, self._refuse(values, _TOPICS[topic], batch), cards)
         ignored = int(np.count_nonzero(batch.fate == IGNORED))
         return Decoded(batch.columns(log_times, offsets), rejects, ignored, cards)
 
@@ -94,13 +96,28 @@ class Decoder:
             self._reference.read(values[index], topic)
         return True
 
-    def _ask(self, values: Sequence[bytes], topic: Topic, batch: _Batch, cards: dict[str, int]) -> list[Reject]:
-        """Let the reference read what the scanner left."""
+    def _refuse(self, values: Packed, topic: int, batch: _Batch) -> Int32s:
+        """What is surely wrong with each event that the scanner left."""
+        said = np.full(len(values), NOTHING_SAID, np.int32)
+        words, orders = self._statuses, self._orders
+        if (batch.fate == ASKED).any():
+            refuse(
+                topic, words.keys, words.numbers, orders.keys, orders.numbers, np.frombuffer(values.buffer, np.uint8),
+                word_view(values.buffer), values.starts, values.stops, batch.fate, said,
+            )  # fmt: skip
+        return said
+
+    def _ask(self, values: Packed, topic: Topic, batch: _Batch, said: Int32s, cards: dict[str, int]) -> list[Reject]:
+        """Refuse what is surely wrong, and let the reference read what is left."""
         rejects: list[Reject] = []
-        for index in map(int, np.flatnonzero(batch.fate == ASKED)):
+        asked = np.flatnonzero(batch.fate == ASKED)
+        for index, fault in zip(asked.tolist(), said[asked].tolist(), strict=True):
+            if fault != NOTHING_SAID:
+                rejects.append(Reject(index, *fault_of(fault)))
+                continue
             event = self._reference.read(values[index], topic)
             if isinstance(event, Fault):
-                rejects.append(Reject(index, event.reason, event.field, event.message))
+                rejects.append(Reject(index, event.reason, event.field))
                 continue
             add_cards(cards, event)
             batch.fate[index] = IGNORED if event.row is None else TAKEN

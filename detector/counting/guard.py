@@ -1,4 +1,4 @@
-"""Loops that read JSON text strictly (RFC 8259), byte by byte: where a value ends, or that it is not understood.
+"""Loops that read JSON text strictly (RFC 8259), byte by byte: where a value ends, or why it does not.
 
 Nothing is built and nothing is decoded. Every function gets the end of its record and never reads a value across it,
 so that a record cannot swallow its neighbour or pass for two. Knows nothing of payments.
@@ -24,13 +24,15 @@ NUMBER_MAX, EXPONENT_MAX = 100, 2
 INTEGER_DIGITS_MAX = 18
 """Digits of an integer that is sure to fit in 64 bits."""
 
-WRONG = -1
-"""The end of a value that is not understood: wrong, or only for a more patient reader."""
+WRONG, LEFT = -1, -2
+"""The end of a value that is no JSON for any reader, and of one that only a more patient reader can judge."""
 
 QUOTE, BACKSLASH, COMMA, COLON, MINUS, POINT, ZERO, NINE = (ord(character) for character in '"\\,:-.09')
 OPEN_OBJECT, CLOSE_OBJECT, OPEN_ARRAY, CLOSE_ARRAY = (ord(character) for character in "{}[]")
 _SPACES = (32, 9, 10, 13)
-_UPPER_E, _LOWER_E, _PLUS, _LOWER_U, _LOWER_D, _SEVEN, _DELETE = (ord(character) for character in "Ee+ud7\x7f")
+_UPPER_E, _LOWER_E, _PLUS, _LOWER_U, _DELETE = (ord(character) for character in "Ee+u\x7f")
+_HIGHS, _LOWS, _LOWS_END = 0xD800, 0xDC00, 0xE000
+"""Where the two halves of a surrogate pair lie."""
 _ESCAPES = tuple(ord(character) for character in '"\\/bfnrt')
 _TRUE, _FALSE, _NULL = (np.uint64(int.from_bytes(word, "little")) for word in (b"true", b"false", b"null"))
 _FOUR, _FIVE = np.uint64((1 << 32) - 1), np.uint64((1 << 40) - 1)
@@ -112,7 +114,7 @@ def digits_end(text: UInt8s, at: int, stop: int) -> int:
 
 @compiled
 def number_end(text: UInt8s, at: int, stop: int) -> int:
-    """The end of a number, of any kind that JSON has; WRONG also for a huge one."""
+    """The end of a number, of any kind that JSON has; a huge one is LEFT."""
     start = at
     if at < stop and text[at] == MINUS:
         at += 1
@@ -129,25 +131,41 @@ def number_end(text: UInt8s, at: int, stop: int) -> int:
         exponent = at
         at = digits_end(text, at, stop)
         if at - exponent > EXPONENT_MAX:
+            return LEFT
+    return at if at - start <= NUMBER_MAX else LEFT
+
+
+@compiled
+def _code_at(text: UInt8s, at: int, stop: int) -> int:
+    """The number of an escape whose `u` is at `at`, WRONG where there is none."""
+    if at + 5 > stop or text[at] != _LOWER_U:
+        return WRONG
+    code = 0
+    for place in range(at + 1, at + 5):
+        digit, letter = digit_at(text, place), int(np.int64(text[place]) | 32) - 97
+        if 0 <= digit <= 9:
+            code = code * 16 + digit
+        elif 0 <= letter <= 5:
+            code = code * 16 + letter + 10
+        else:
             return WRONG
-    return at if at - start <= NUMBER_MAX else WRONG
+    return code
 
 
 @compiled
 def escape_end(text: UInt8s, at: int, stop: int) -> int:
-    """The end of an escape, from the character after its backslash on; surrogates, alone or paired, are WRONG."""
+    """The end of an escape, from the character after its backslash on; half of a surrogate pair is WRONG."""
     if at >= stop:
         return WRONG
     if text[at] in _ESCAPES:
         return at + 1
-    if text[at] != _LOWER_U or at + 5 > stop:
+    code, end = _code_at(text, at, stop), at + 5
+    if code == WRONG or _LOWS <= code < _LOWS_END:
         return WRONG
-    for digit in text[at + 1 : at + 5]:
-        lower = digit | 32
-        if not (ZERO <= digit <= NINE or (97 <= lower <= 102)):
-            return WRONG
-    is_surrogate = text[at + 1] | 32 == _LOWER_D and text[at + 2] > _SEVEN
-    return at + 5 if not is_surrogate else WRONG
+    if not _HIGHS <= code < _LOWS:
+        return end
+    low = _code_at(text, end + 1, stop) if end < stop and text[end] == BACKSLASH else WRONG
+    return end + 6 if _LOWS <= low < _LOWS_END else WRONG
 
 
 @compiled
@@ -185,8 +203,8 @@ def string_end(text: UInt8s, words: UInt64s, at: int, stop: int) -> int:
             at += 1
         else:
             at = beyond_ascii_end(text, at, stop)
-        if at == WRONG:
-            return WRONG
+        if at < 0:
+            return at
 
 
 @compiled
@@ -208,8 +226,8 @@ def key_end(text: UInt8s, words: UInt64s, at: int, stop: int) -> int:
     if at >= stop or text[at] != QUOTE:
         return WRONG
     at = string_end(text, words, at + 1, stop)
-    if at == WRONG:
-        return WRONG
+    if at < 0:
+        return at
     at = space_end(text, at, stop)
     if at >= stop or text[at] != COLON:
         return WRONG
@@ -220,14 +238,14 @@ def key_end(text: UInt8s, words: UInt64s, at: int, stop: int) -> int:
 def value_end(text: UInt8s, words: UInt64s, at: int, stop: int, closers: UInt8s) -> int:
     """The end of any value; `closers[DEPTH_MAX]` is room to note what closes the objects and arrays that are open.
 
-    WRONG where the value, one level below the event, is deeper than DEPTH_MAX allows.
+    LEFT where the value, one level below the event, is deeper than DEPTH_MAX allows.
     """
     depth = 0
     while True:
         # Here a value begins.
         if at < stop and (text[at] == OPEN_OBJECT or text[at] == OPEN_ARRAY):
             if depth == DEPTH_MAX - 1:
-                return WRONG
+                return LEFT
             closer = text[at] + 2  # in ASCII, } is { + 2 and ] is [ + 2
             at = space_end(text, at + 1, stop)
             if at < stop and text[at] == closer:
@@ -237,13 +255,13 @@ def value_end(text: UInt8s, words: UInt64s, at: int, stop: int, closers: UInt8s)
                 depth += 1
                 if closer == CLOSE_OBJECT:
                     at = key_end(text, words, at, stop)
-                    if at == WRONG:
-                        return WRONG
+                    if at < 0:
+                        return at
                 continue
         else:
             at = scalar_end(text, words, at, stop)
-        if at == WRONG:
-            return WRONG
+        if at < 0:
+            return at
         # Here a value ended: close what closes here.
         while depth > 0:
             at = space_end(text, at, stop)
@@ -258,5 +276,5 @@ def value_end(text: UInt8s, words: UInt64s, at: int, stop: int, closers: UInt8s)
         at = space_end(text, at + 1, stop)
         if closers[depth - 1] == CLOSE_OBJECT:
             at = key_end(text, words, at, stop)
-            if at == WRONG:
-                return WRONG
+            if at < 0:
+                return at

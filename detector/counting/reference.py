@@ -74,12 +74,11 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """The event at `index` of the batch is refused, for its first fault."""
+    """The event at `index` of the batch is refused, for its first fault; `words_of` says it in words."""
 
     index: int
     reason: Reason
     field: str
-    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +230,16 @@ def explain(value: bytes, topic: Topic, policy: Policy) -> list[Fault]:
     return []
 
 
+def words_of(value: bytes, topic: Topic, policy: Policy) -> str:
+    """What is wrong first with an event that is refused, in words; nothing of it is quoted."""
+    return _first_fault(value, topic, policy).message
+
+
+def _first_fault(value: bytes, topic: Topic, policy: Policy) -> Fault:
+    faults = explain(value, topic, policy)
+    return faults[0] if faults else Fault(Reason.WRONG_TYPE, "", "the event does not keep the contract")
+
+
 _TYPES_OF_ERROR = {
     "missing": Reason.MISSING_FIELD,
     "string_too_short": Reason.EMPTY,
@@ -278,8 +287,7 @@ class Reference:
         except _RefusedError as refused:
             return refused.fault
         except (ValueError, KeyError):  # msgspec's ValidationError, a time, a status
-            faults = explain(value, topic, self._policy)
-            return faults[0] if faults else Fault(Reason.WRONG_TYPE, "", "the event does not keep the contract")
+            return _first_fault(value, topic, self._policy)
 
     def _payment(self, event: _Payment) -> Event:
         """Raises KeyError for an unknown status, ValueError for a time that is none."""
@@ -350,7 +358,7 @@ class ReferenceDecoder:
         for index, value in enumerate(values):
             event = self._reference.read(value, topic)
             if isinstance(event, Fault):
-                rejects.append(Reject(index, event.reason, event.field, event.message))
+                rejects.append(Reject(index, event.reason, event.field))
                 continue
             add_cards(cards, event)
             if event.row is None:

@@ -71,7 +71,7 @@ TEXT_MAX = 128
 SEEN, TEXTS, CARDS = range(3)
 """What `masks[which, event]` tells of the fields, a bit each: there at all, a text, a text that looks like a card."""
 
-_OTHERS_MAX = 32
+_OTHERS_MAX = 128
 """Keys of an event that are not in its contract; with more, the reference reads it."""
 
 _ABSENT, _UNKNOWN, _LEAF_SEED = np.uint64(hash_text(ABSENT)), np.uint64(hash_text(UNKNOWN)), np.uint64(LEAF_SEED)
@@ -206,7 +206,7 @@ def _read_object(
             if text[value] == QUOTE:
                 texts |= bit
                 cards |= bit if looks_like_card(text, value + 1, at - 1) else 0
-        if at == WRONG:
+        if at < 0:
             return False
         at = space_end(text, at, stop)
         if at < stop and text[at] == COMMA:

@@ -109,14 +109,14 @@ class Records:
             found.append(((name or b"").decode("utf-8", "replace"), value))
         return found
 
-    def last(self, count: int) -> Self:
-        """The last records, at least one, with bytes of their own."""
-        first = max(0, len(self) - count)
-        values, begins = self.values, self.begins[first:]
-        begin = int(begins[0])
-        buffer = bytes(values.buffer[begin : _record_end(values.buffer, int(begins[-1]))])
-        own = Packed(buffer, values.starts[first:] - begin, values.stops[first:] - begin)
-        return type(self)(own, self.offsets[first:].copy(), self.times[first:].copy(), begins - begin)
+    def pick(self, places: Int64s) -> Self:
+        """The records at these places, with bytes of their own."""
+        values, begins, whole = self.values, self.begins[places], _bytes(self.values.buffer)
+        records = [whole[begin : _record_end(whole, begin)] for begin in begins.tolist()]
+        own = np.cumsum([0, *map(len, records)], dtype=np.int64)[:-1]
+        buffer = b"".join(record.tobytes() for record in records)
+        packed = Packed(buffer, values.starts[places] - begins + own, values.stops[places] - begins + own)
+        return type(self)(packed, self.offsets[places], self.times[places], own)
 
     def _parts(self, index: int) -> tuple[bytes | None, int]:
         """The key, and where the headers begin."""
@@ -217,9 +217,9 @@ def _bytes(buffer: bytes | memoryview) -> np.ndarray[tuple[int], np.dtype[np.uin
     return np.frombuffer(buffer, np.uint8)
 
 
-def _record_end(buffer: bytes | memoryview, at: int) -> int:
-    size, at = varint(_bytes(buffer), at, len(buffer))
-    return at + size
+def _record_end(text: np.ndarray[tuple[int], np.dtype[np.uint8]], at: int) -> int:
+    size, at = varint(text, at, len(text))
+    return int(at + size)
 
 
 def _text(buffer: bytes | memoryview, at: int) -> tuple[bytes | None, int]:

@@ -21,7 +21,7 @@ from detector.counting.columns import Columns, Int32s
 from detector.counting.counter import Counter
 from detector.counting.decoder import Decoder
 from detector.counting.names import Names
-from detector.counting.reference import Reason
+from detector.counting.reference import Reason, words_of
 from detector.counting.tally import Marker, Source, Tally
 from detector.judging.judge import Judge
 from detector.judging.learned import Learned
@@ -97,7 +97,7 @@ class Replay:
         self._judge = Judge(policy)
         if learned is not None:
             self._judge.begin_with(learned)
-        self._through = through
+        self._policy, self._through = policy, through
         # Of those declared at once the order of the list counts.
         self._announced = deque(sorted(maintenances, key=lambda said: said.declared_at or 0))
         self.seen = Seen()
@@ -126,7 +126,10 @@ class Replay:
             tallies = self._counters[0].take(decoded.columns)
         else:
             tallies = self._counted(decoded.columns, _partitions(values, len(self._counters)), first)
-        self._note_bad([BadLine(first + bad.index + 1, bad.reason, bad.field, bad.message) for bad in decoded.rejects])
+        self._note_bad([
+            BadLine(first + bad.index + 1, bad.reason, bad.field, words_of(values[bad.index], "mixed", self._policy))
+            for bad in decoded.rejects
+        ])  # fmt: skip
         return self._judged(tallies)
 
     def finish(self) -> list[Change]:

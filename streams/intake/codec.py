@@ -36,7 +36,7 @@ def _snappy(packed: memoryview, room: memoryview) -> int:
     while at < len(packed):
         (size,) = struct.unpack_from(">i", packed, at)
         at += 4
-        if not 0 <= size <= len(packed) - at:
+        if not 0 < size <= len(packed) - at:
             raise ValueError(f"snappy: a block of {size} bytes where {len(packed) - at} are left")
         used += _block(packed[at : at + size], room[used:])
         at += size

