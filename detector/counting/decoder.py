@@ -9,17 +9,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from detector.contracts.policy import IGNORE as IGNORED_WORD
 from detector.contracts.policy import Policy
-from detector.counting.columns import NONE, STATUSES, Bools, Columns, Int32s, Int64s
+from detector.counting.columns import NONE, PAYMENT, STATUSES, Columns, Int32s, Int64s
 from detector.counting.fields import CODE, FIELDS, MERCHANT_ID, ORDER_ID, PAYMENT_ID, SHOPPER_ID
 from detector.counting.hashing import hash_text, word_view
-from detector.counting.names import Index, Names
+from detector.counting.names import ABSENT, UNKNOWN, Index, Names
 from detector.counting.packed import Packed
-from detector.counting.reference import ORDER_KINDS, Decoded, Fault, Reference, Reject, Row, Topic, add_cards
-from detector.counting.refuse import NOTHING_SAID, fault_of, refuse
+from detector.counting.reference import ORDER_KINDS, Decoded, Fault, Reference, Row, Topic, add_cards
+from detector.counting.refuse import NOTHING_SAID, refuse
+from detector.counting.rejects import Rejects, fault_number
 from detector.counting.scan import (
     ASKED,
     CARDS,
@@ -29,6 +31,7 @@ from detector.counting.scan import (
     ORDERS_TOPIC,
     PAYMENTS_TOPIC,
     TAKEN,
+    TEXTS,
     count_cards,
     scan_objects,
     settle_codes,
@@ -38,8 +41,8 @@ from detector.counting.scan import (
     settle_statuses,
 )  # fmt: skip
 
-_ASKED_FEW = 100
-"""So many events are asked about one by one without a look at why."""
+_NAMELESS_FEW = 100
+"""So many events have their names met one by one without a look at which are the same."""
 _TOPICS = {"payments": PAYMENTS_TOPIC, "orders": ORDERS_TOPIC, "mixed": MIXED}
 
 
@@ -55,19 +58,25 @@ class Decoder:
         )  # fmt: skip
         self._orders = _index(ORDER_KINDS)
         self._dimensions = np.array([FIELDS.index(dimension) for dimension in policy.dimensions], np.int64)
+        named = {*policy.dimensions, "code", "merchant_id"}
+        # Of an event whose fields are known to be sound, and perhaps odd where they are not of its contract.
+        self._said = msgspec.json.Decoder(msgspec.defstruct("_Said", [(name, Any, None) for name in sorted(named)]))
 
     def decode(self, values: Sequence[bytes], topic: Topic, log_times: Int64s | None, offsets: Int64s) -> Decoded:
         """The batch as columns; `log_times[event]` None: that of an event is its `occurred_at` (a file)."""
         values = values if isinstance(values, Packed) else Packed.of(values)
         batch = _Batch(len(values))
-        _scan(values, batch)
+        _scan(values, _TOPICS[topic], batch)
         understood = batch.fate == TAKEN
         self._settle(_TOPICS[topic], batch)
-        if self._learn(values, topic, batch, understood):
+        said = self._refuse(values, _TOPICS[topic], batch)
+        nameless = np.flatnonzero(understood & (batch.fate == ASKED) & (said == NOTHING_SAID))
+        if len(nameless):
+            self._learn(values, batch, nameless)
             batch.fate[:] = np.where(understood, TAKEN, ASKED)
             self._settle(_TOPICS[topic], batch)
         cards = batch.cards()
-        rejects = self._ask(values, topic, batch, self._refuse(values, _TOPICS[topic], batch), cards)
+        rejects = self._ask(values, topic, batch, said, cards)
         ignored = int(np.count_nonzero(batch.fate == IGNORED))
         return Decoded(batch.columns(log_times, offsets), rejects, ignored, cards)
 
@@ -84,17 +93,24 @@ class Decoder:
         settle_codes(codes.keys, codes.numbers, codes.otherwise, masks, hashes, batch.code, fate)
         settle_ids(merchants.keys, merchants.numbers, merchants.otherwise, masks, hashes, kind, fate)
 
-    def _learn(self, values: Sequence[bytes], topic: Topic, batch: _Batch, understood: Bools) -> bool:
-        """Where many events ask only because their names are new, let the reference meet each name once."""
-        rows = np.flatnonzero(understood & (batch.fate == ASKED))
-        if len(rows) <= _ASKED_FEW:
-            return False
-        leaf = batch.hashes[self._dimensions[:, None], rows].T
-        firsts = [np.unique(leaf, axis=0, return_index=True)[1]]
-        firsts += [np.unique(batch.hashes[field, rows], return_index=True)[1] for field in (MERCHANT_ID, CODE)]
-        for index in rows[np.unique(np.concatenate(firsts))].tolist():
-            self._reference.read(values[index], topic)
-        return True
+    def _learn(self, values: Packed, batch: _Batch, rows: Int64s) -> None:
+        """Meet the names of events that are whole but for these, each name once where there are many."""
+        if len(rows) > _NAMELESS_FEW:
+            leaf = batch.hashes[self._dimensions[:, None], rows].T
+            firsts = [np.unique(leaf, axis=0, return_index=True)[1]]
+            firsts += [np.unique(batch.hashes[field, rows], return_index=True)[1] for field in (MERCHANT_ID, CODE)]
+            rows = rows[np.unique(np.concatenate(firsts))]
+        for index in rows.tolist():
+            self._meet(self._said.decode(values[index]), int(batch.masks[TEXTS, index]), batch.kind[index] == PAYMENT)
+
+    def _meet(self, said: Any, texts: int, is_payment: bool) -> None:
+        """Meet the names of one event, as the reference does; `texts` has a bit for each field that says something."""
+        words = [getattr(said, FIELDS[field]) if texts >> field & 1 else None for field in self._dimensions.tolist()]
+        if is_payment or None not in words:
+            self._names.leaf(tuple(word or ABSENT for word in words))
+        if is_payment and texts >> CODE & 1:
+            self._names.code(said.code)
+        self._names.merchant(said.merchant_id if texts >> MERCHANT_ID & 1 else UNKNOWN)
 
     def _refuse(self, values: Packed, topic: int, batch: _Batch) -> Int32s:
         """What is surely wrong with each event that the scanner left."""
@@ -107,23 +123,19 @@ class Decoder:
             )  # fmt: skip
         return said
 
-    def _ask(self, values: Packed, topic: Topic, batch: _Batch, said: Int32s, cards: dict[str, int]) -> list[Reject]:
+    def _ask(self, values: Packed, topic: Topic, batch: _Batch, said: Int32s, cards: dict[str, int]) -> Rejects:
         """Refuse what is surely wrong, and let the reference read what is left."""
-        rejects: list[Reject] = []
-        asked = np.flatnonzero(batch.fate == ASKED)
-        for index, fault in zip(asked.tolist(), said[asked].tolist(), strict=True):
-            if fault != NOTHING_SAID:
-                rejects.append(Reject(index, *fault_of(fault)))
-                continue
+        for index in np.flatnonzero((batch.fate == ASKED) & (said == NOTHING_SAID)).tolist():
             event = self._reference.read(values[index], topic)
             if isinstance(event, Fault):
-                rejects.append(Reject(index, event.reason, event.field))
+                said[index] = fault_number(event.reason, event.field)
                 continue
             add_cards(cards, event)
             batch.fate[index] = IGNORED if event.row is None else TAKEN
             if event.row is not None:
                 batch.put(index, event.row)
-        return rejects
+        refused = np.flatnonzero(batch.fate == ASKED)
+        return Rejects(refused, said[refused])
 
 
 class _Batch:
@@ -163,9 +175,9 @@ class _Batch:
         return (self.kind, self.status, self.leaf, self.code, payment, order, shopper, merchant, *self.times)
 
 
-def _scan(values: Packed, batch: _Batch) -> None:
+def _scan(values: Packed, topic: int, batch: _Batch) -> None:
     scan_objects(
-        np.frombuffer(values.buffer, np.uint8), word_view(values.buffer), values.starts, values.stops,
+        topic, np.frombuffer(values.buffer, np.uint8), word_view(values.buffer), values.starts, values.stops,
         batch.masks, batch.hashes, batch.times, batch.fate,
     )  # fmt: skip
 

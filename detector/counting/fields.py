@@ -35,6 +35,8 @@ PAYMENT_TEXTS = PAYMENT_REQUIRED | _bits(
 )
 ORDER_REQUIRED = _bits(ORDER_ID, STATUS)
 ORDER_TEXTS = ORDER_REQUIRED | _bits(BANK, METHOD, MERCHANT_ID, SHOPPER_ID, CURRENCY, CHANNEL)
+ALL_FIELDS, ORDER_FIELDS = _bits(*range(len(FIELDS))), ORDER_TEXTS | _bits(OCCURRED_AT, AMOUNT)
+"""The fields of a payment event, and those of an order event."""
 
 _NAME_BYTES = 16
 _SLOTS = 64

@@ -10,7 +10,6 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
 
 import msgspec
@@ -36,31 +35,12 @@ from detector.counting.columns import (
 from detector.counting.guard import DEPTH_MAX
 from detector.counting.hashing import hash_text
 from detector.counting.names import ABSENT, UNKNOWN, Names
+from detector.counting.rejects import Reason, Rejects
 
 Topic: TypeAlias = Literal["payments", "orders", "mixed"]
 """What a batch holds; `mixed` is a file: an object with `payment_id` is a payment event, any other an order event."""
 
 ORDER_KINDS = {"placed": PLACED, "confirmed": CONFIRMED, "cancelled": ORDER_CANCELLED}
-
-
-class Reason(StrEnum):
-    """Why an event is refused, in one word for dead letters and metrics."""
-
-    NOT_UTF8 = "not_utf8"
-    NOT_JSON = "not_json"
-    NOT_AN_OBJECT = "not_an_object"
-    TOO_DEEP = "too_deep"
-    DUPLICATE_KEY = "duplicate_key"
-    MISSING_FIELD = "missing_field"
-    WRONG_TYPE = "wrong_type"
-    EMPTY = "empty"
-    TOO_LONG = "too_long"
-    CONTROL_CHARACTER = "control_character"
-    OUT_OF_RANGE = "out_of_range"
-    BAD_TIME = "bad_time"
-    BAD_CURRENCY = "bad_currency"
-    UNKNOWN_STATUS = "unknown_status"
-    CLOCK_AHEAD = "clock_ahead"  # found by the Counter, which knows the log time
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +53,6 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
-class Reject:
-    """The event at `index` of the batch is refused, for its first fault; `words_of` says it in words."""
-
-    index: int
-    reason: Reason
-    field: str
-
-
-@dataclass(frozen=True, slots=True)
 class Decoded:
     """What a batch came to; `columns` holds what was neither refused nor ignored, in order.
 
@@ -89,7 +60,7 @@ class Decoded:
     """
 
     columns: Columns
-    rejects: list[Reject]
+    rejects: Rejects
     ignored: int
     card_like: dict[str, int]
 
@@ -350,7 +321,7 @@ class ReferenceDecoder:
 
     def decode(self, values: Sequence[bytes], topic: Topic, log_times: Int64s | None, offsets: Int64s) -> Decoded:
         """The batch as columns; `log_times[event]` None: that of an event is its `occurred_at` (a file)."""
-        rejects: list[Reject] = []
+        rejects: list[tuple[int, Reason, str]] = []
         kept: list[int] = []
         rows: list[Row] = []
         cards: dict[str, int] = {}
@@ -358,7 +329,7 @@ class ReferenceDecoder:
         for index, value in enumerate(values):
             event = self._reference.read(value, topic)
             if isinstance(event, Fault):
-                rejects.append(Reject(index, event.reason, event.field))
+                rejects.append((index, event.reason, event.field))
                 continue
             add_cards(cards, event)
             if event.row is None:
@@ -366,7 +337,7 @@ class ReferenceDecoder:
                 continue
             kept.append(index)
             rows.append(event.row)
-        return Decoded(_columns(rows, kept, log_times, offsets), rejects, ignored, cards)
+        return Decoded(_columns(rows, kept, log_times, offsets), Rejects.of(rejects), ignored, cards)
 
 
 def add_cards(cards: dict[str, int], event: Event) -> None:

@@ -17,11 +17,13 @@ from detector.contracts.moments import EPOCH_MS_MAX
 from detector.contracts.words import AMOUNT_MAX
 from detector.counting.columns import NONE, PAYMENT, PENDING, Int32s, Int64s, UInt8s, UInt64s
 from detector.counting.fields import (
+    ALL_FIELDS,
     AMOUNT,
     CODE,
     CURRENCY,
     MERCHANT_ID,
     OCCURRED_AT,
+    ORDER_FIELDS,
     ORDER_REQUIRED,
     ORDER_TEXTS,
     PAYMENT_ID,
@@ -71,7 +73,7 @@ TEXT_MAX = 128
 SEEN, TEXTS, CARDS = range(3)
 """What `masks[which, event]` tells of the fields, a bit each: there at all, a text, a text that looks like a card."""
 
-_OTHERS_MAX = 128
+_OTHERS_MAX = 256
 """Keys of an event that are not in its contract; with more, the reference reads it."""
 
 _ABSENT, _UNKNOWN, _LEAF_SEED = np.uint64(hash_text(ABSENT)), np.uint64(hash_text(UNKNOWN)), np.uint64(LEAF_SEED)
@@ -175,9 +177,10 @@ def _read_value(
 @inlined
 def _read_object(
     text: UInt8s, words: UInt64s, at: int, stop: int, row: int, masks: Int64s, hashes: UInt64s, times: Int64s,
-    others: UInt64s, closers: UInt8s,
+    others: UInt64s, closers: UInt8s, read: int,
 ) -> bool:  # fmt: skip
-    """Note every field of the object from `at` to `stop`; False where something is not understood."""
+    """Note every field of the object from `at` to `stop`, of those that have a bit in `read` also the value; False
+    where something is not understood."""
     seen = texts = cards = count = 0
     at = space_end(text, at, stop)
     if at >= stop or text[at] != OPEN_OBJECT:
@@ -202,10 +205,13 @@ def _read_object(
             if seen & bit:
                 return False
             seen |= bit
-            at = _read_value(text, words, value, stop, field, row, hashes, times)
-            if text[value] == QUOTE:
-                texts |= bit
-                cards |= bit if looks_like_card(text, value + 1, at - 1) else 0
+            if read & bit:
+                at = _read_value(text, words, value, stop, field, row, hashes, times)
+                if text[value] == QUOTE:
+                    texts |= bit
+                    cards |= bit if looks_like_card(text, value + 1, at - 1) else 0
+            else:
+                at = value_end(text, words, value, stop, closers)
         if at < 0:
             return False
         at = space_end(text, at, stop)
@@ -217,8 +223,8 @@ def _read_object(
 
 @allocating
 def scan_objects(
-    text: UInt8s, words: UInt64s, starts: Int64s, stops: Int64s, masks: Int64s, hashes: UInt64s, times: Int64s,
-    fate: UInt8s,
+    topic: int, text: UInt8s, words: UInt64s, starts: Int64s, stops: Int64s, masks: Int64s, hashes: UInt64s,
+    times: Int64s, fate: UInt8s,
 ) -> None:  # fmt: skip
     """Note the fields of every event `text[starts[event]:stops[event]]`; `fate` is TAKEN where all is understood.
 
@@ -226,9 +232,10 @@ def scan_objects(
     They come filled with 0, 0 and NONE: what is absent or null stays so.
     """
     others, closers = np.zeros(_OTHERS_MAX, np.uint64), np.zeros(DEPTH_MAX, np.uint8)
+    read = ORDER_FIELDS if topic == ORDERS_TOPIC else ALL_FIELDS
     for row in range(len(starts)):
         understood = _read_object(
-            text, words, starts[row], stops[row], row, masks, hashes, times, others, closers
+            text, words, starts[row], stops[row], row, masks, hashes, times, others, closers, read
         )  # fmt: skip
         fate[row] = TAKEN if understood else ASKED
 

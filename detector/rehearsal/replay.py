@@ -21,7 +21,8 @@ from detector.counting.columns import Columns, Int32s
 from detector.counting.counter import Counter
 from detector.counting.decoder import Decoder
 from detector.counting.names import Names
-from detector.counting.reference import Reason, words_of
+from detector.counting.reference import words_of
+from detector.counting.rejects import Reason
 from detector.counting.tally import Marker, Source, Tally
 from detector.judging.judge import Judge
 from detector.judging.learned import Learned

@@ -13,9 +13,8 @@ import cramjam
 
 __all__ = ["inflate"]
 
-_XERIAL: Final = b"\x82SNAPPY\x00"
-"""How snappy records begin that Java clients write: blocks, each with its length before it."""
-_XERIAL_BYTES: Final = 16
+_XERIAL: Final = b"\x82SNAPPY\x00" + b"\x00\x00\x00\x01" * 2
+"""How snappy records begin that Java clients write, up to the versions: blocks, each with its length before it."""
 
 
 def inflate(codec: int, packed: memoryview, room: memoryview) -> int:
@@ -32,7 +31,7 @@ def inflate(codec: int, packed: memoryview, room: memoryview) -> int:
 def _snappy(packed: memoryview, room: memoryview) -> int:
     if bytes(packed[: len(_XERIAL)]) != _XERIAL:
         return _block(packed, room)
-    at, used = _XERIAL_BYTES, 0
+    at, used = len(_XERIAL), 0
     while at < len(packed):
         (size,) = struct.unpack_from(">i", packed, at)
         at += 4

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import sys
 from collections import Counter as Count
-from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Literal
 
 import numpy as np
 
 from detector.counting.columns import NONE, Columns, Int64s
 from detector.counting.counter import Counter
 from detector.counting.decoder import Decoder
-from detector.counting.reference import Reason, Reject
+from detector.counting.rejects import Reason, Reject, Rejects, fault_number
 from detector.counting.tally import Source, Tally
 from detector.counting.watermark import OffsetIndex
 from streams.intake.deadletters import Bad, Flood
@@ -30,6 +29,7 @@ __all__ = ["AHEAD_MS_MAX", "Counted", "Half", "Lane", "Totals"]
 AHEAD_MS_MAX = 60_000
 """How far one topic of a source may be read ahead of the other, in log time, while both have more to read."""
 INDEX_HORIZONS = 6
+_AHEAD = fault_number(Reason.CLOCK_AHEAD, "occurred_at")
 _KINDS: dict[int, Literal["payments", "orders"]] = {PAYMENTS: "payments", ORDERS: "orders"}
 _NO_BYTES, _NO_NUMBERS = np.zeros(0, np.uint8), np.zeros(0, np.int32)
 _NO_HASHES, _NO_TIMES = np.zeros(0, np.uint64), np.zeros(0, np.int64)
@@ -55,10 +55,6 @@ class Counted:
         self.tallies.extend(other.tallies)
         self.bad.extend(other.bad)
         self.floods.extend(other.floods)
-
-
-Refused: TypeAlias = tuple["Half", Fetched, Reject]
-"""A record that is refused: `index` is its place in what was fetched."""
 
 
 @dataclass(slots=True)
@@ -121,12 +117,16 @@ class Half:
             refused.reason, refused.field or None, max(0, int(batch.times[at])), batch.values[at],
         )  # fmt: skip
 
-    def flood(self, refused: Sequence[tuple[Fetched, Reject]], partition: int) -> Flood:
-        """The records, of which there is at least one, as a sum."""
-        batch, first = refused[0]
-        reasons: Count[str] = Count([reject.reason for _, reject in refused])
-        at_ms = max(0, int(batch.times[first.index]))
-        return Flood(self.topic, partition, int(batch.offsets[first.index]), at_ms, reasons)
+    def told(self, batch: Fetched, partition: int, rejects: Rejects, room: int) -> Counted:
+        """What is told of rejects: nothing of those that the owner before us has told."""
+        unheard = rejects.pick(batch.offsets[rejects.places] >= self.read)
+        bad = [self.bad(batch, partition, one) for one in unheard[:room]]
+        rest, floods = unheard[room:], []
+        if len(rest):
+            first = int(rest.places[0])
+            at_ms = max(0, int(batch.times[first]))
+            floods.append(Flood(self.topic, partition, int(batch.offsets[first]), at_ms, rest.reasons()))
+        return Counted([], bad, floods)
 
     def see(self, batch: Fetched, ignored: int, rejected: int) -> None:
         """Note what came of a batch; what was counted by the owner before us is `rebuilt`."""
@@ -182,20 +182,21 @@ class Lane:
         self._card_like.update(decoded.card_like)
         self._sample(half, batch)
         half.see(batch, decoded.ignored, len(decoded.rejects))
-        refused = [(half, batch, reject) for reject in decoded.rejects]
-        bad, floods = self._told([*refused, *self._ahead(half, batch)], room)
+        told = half.told(batch, self.source.partition, decoded.rejects, room)
+        told.add(self._ahead(room - len(told.bad), half, batch))
         for each in self.halves.values():
             taken = decoded.columns.offset if each is half else _NO_TIMES
             each.keep(batch, taken, counter.doubted_from(each.kind))
-        return Counted(self._published(tallies), bad, floods)
+        told.tallies.extend(self._published(tallies))
+        return told
 
     def idle(self, elapsed_ms: int) -> Counted:
         """Let time go by for a source at its end."""
-        return Counted(self._published(self.counter.idle(elapsed_ms)), *self._told(self._ahead()))
+        return self._without_news(self.counter.idle(elapsed_ms))
 
     def finish(self) -> Counted:
         """The source has nothing more: tell what waited for more."""
-        return Counted(self._published(self.counter.finish()), *self._told(self._ahead()))
+        return self._without_news(self.counter.finish())
 
     def end(self, ends: dict[str, bool]) -> Counted:
         """Say of each topic whether it is read to its end; at the end of everything a rebuilding is over."""
@@ -207,7 +208,7 @@ class Lane:
                 half.at_end = at_end
                 self.counter.at_end(half.kind, at_end)
         if self.is_at_end and self.counter.rebuilding:
-            return Counted(self._published(self.counter.caught_up()), *self._told(self._ahead()))
+            return self._without_news(self.counter.caught_up())
         return Counted(self._published(self.counter.take(_NO_EVENTS)) if reached else [], [], [])
 
     # Questions
@@ -269,29 +270,36 @@ class Lane:
         if half.kind == PAYMENTS:
             self.keys.look(batch.values, batch.key, self.source.partition, self._partitions)
 
-    def _ahead(self, read: Half | None = None, batch: Fetched | None = None) -> Iterator[Refused]:
-        """The records that the Counter refused as ahead of the clock: of this batch, or of one read shortly before."""
-        by_kind = {half.kind: half for half in self.halves.values()}
+    def _without_news(self, tallies: list[Tally]) -> Counted:
+        """What is told where nothing new was read."""
+        told = self._ahead()
+        told.tallies.extend(self._published(tallies))
+        return told
+
+    def _ahead(self, room: int = sys.maxsize, read: Half | None = None, batch: Fetched | None = None) -> Counted:
+        """Of the records that the Counter refused as ahead of the clock: of this batch, or of one read before."""
+        told = Counted([], [], [])
+        offsets: dict[int, list[int]] = {}
         for kind, offset in self.counter.take_rejects():
-            half = by_kind[kind]
-            found = half.doubted.get(offset)
-            if found is None:
+            offsets.setdefault(kind, []).append(offset)
+        for half in self.halves.values():
+            new = []
+            for offset in offsets.get(half.kind, ()):
+                kept = half.doubted.get(offset)
+                if kept is None:
+                    new.append(offset)
+                else:
+                    told.add(self._told_ahead(half, kept[0], np.array([kept[1]]), room - len(told.bad)))
+            if new:
                 assert batch is not None, "what is refused later was kept"
                 assert half is read, "what is refused later was kept"
-                found = batch, int(np.searchsorted(batch.offsets, offset))
-            yield half, found[0], Reject(found[1], Reason.CLOCK_AHEAD, "occurred_at")
+                places = np.searchsorted(batch.offsets, new)
+                told.add(self._told_ahead(half, batch, places, room - len(told.bad)))
+        return told
 
-    def _told(self, refused: Iterable[Refused], room: int = sys.maxsize) -> tuple[list[Bad], list[Flood]]:
-        """Without those that the owner before us has told: so many one by one, the others as a sum."""
-        partition = self.source.partition
-        unheard = [one for one in refused if one[1].offsets[one[2].index] >= one[0].read]
-        bad = [half.bad(batch, partition, reject) for half, batch, reject in unheard[:room]]
-        floods = []
-        for half in self.halves.values():
-            rest = [(batch, reject) for mine, batch, reject in unheard[room:] if mine is half]
-            if rest:
-                floods.append(half.flood(rest, partition))
-        return bad, floods
+    def _told_ahead(self, half: Half, batch: Fetched, places: Int64s, room: int) -> Counted:
+        rejects = Rejects(places, np.full(len(places), _AHEAD, np.int32))
+        return half.told(batch, self.source.partition, rejects, room)
 
 
 def _lengthened(counts: Int64s, size: int) -> Int64s:
