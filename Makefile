@@ -8,18 +8,23 @@ SEEDS  ?= 200
 FIRST  ?= 1
 MUTANT ?=
 KILLS  ?= 100
+RECORDS ?= 1000000
+SEED   ?= 1
+GUIDED ?=
+MINUTES ?= 10
 
 # A stamp is younger than pyproject.toml when the environment holds what pyproject.toml asks for.
 VENV_MADE  := $(VENV)/.made
 DEMO_READY := $(VENV)/.ready-demo
 TEST_READY := $(VENV)/.ready-test
 BENCH_READY := $(VENV)/.ready-bench
+FUZZ_READY := $(VENV)/.ready-fuzz
 PIP        := $(BIN)/python -m pip --disable-pip-version-check --quiet
 SAY        := @printf '%s\n'
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help supported demo test sim faults check check-style check-types check-imports format kafka bench bench-latency bench-scale bench-parts bench-detection clean
+.PHONY: help supported demo test sim faults fuzz check check-style check-types check-imports format kafka bench bench-latency bench-scale bench-parts bench-detection clean
 
 help: supported
 	$(SAY) 'Pastille sees in seconds which bank or payment method is down.' '' \
@@ -27,6 +32,7 @@ help: supported
 	  '  make test      every test, on the same real Kafka' '' \
 	  '  make sim       workers on a simulated Kafka, killed and torn (SEEDS=10000 FIRST=1, or MUTANT=no-terms)' \
 	  '  make faults    workers and brokers killed, frozen, filled up on a real Kafka of three (KILLS=100, an hour)' \
+	  '  make fuzz      spoilt records the whole way to dead letters (RECORDS=1000000 SEED=1, or GUIDED=1 MINUTES=10)' \
 	  '  make check     ruff, mypy strict, import contracts' \
 	  '  make format    put the imports and the layout of the code in order' \
 	  '  make kafka     the embedded Kafka alone (ARGS="--brokers 3 --tls")' \
@@ -64,6 +70,11 @@ $(BENCH_READY): pyproject.toml $(TEST_READY)
 	@$(PIP) install --group bench
 	@touch $@
 
+$(FUZZ_READY): pyproject.toml $(TEST_READY)
+	$(SAY) 'installing atheris into $(VENV), where it has a wheel for this Python'
+	@$(PIP) install --group fuzz
+	@touch $@
+
 demo: $(DEMO_READY)
 	@$(BIN)/pastille demo $(ARGS)
 
@@ -80,6 +91,9 @@ sim: $(TEST_READY)
 
 faults: $(TEST_READY)
 	@$(BIN)/python -m tests.faults --kills $(KILLS) $(ARGS)
+
+fuzz: $(if $(GUIDED),$(FUZZ_READY),$(TEST_READY))
+	@$(BIN)/python -m $(if $(GUIDED),tests.fuzz.guided --minutes $(MINUTES),tests.fuzz --records $(RECORDS)) --seed $(SEED)
 
 check: check-style check-types check-imports
 
