@@ -11,7 +11,8 @@ KILLS  ?= 100
 RECORDS ?= 1000000
 SEED   ?= 1
 GUIDED ?=
-MINUTES ?= 10
+MINUTES ?=
+RATE   ?= 2000
 
 # A stamp is younger than pyproject.toml when the environment holds what pyproject.toml asks for.
 VENV_MADE  := $(VENV)/.made
@@ -24,7 +25,7 @@ SAY        := @printf '%s\n'
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help supported demo test sim faults fuzz check check-style check-types check-imports format kafka bench bench-latency bench-scale bench-parts bench-detection clean
+.PHONY: help supported demo test sim faults fuzz soak check check-style check-types check-imports format kafka bench bench-latency bench-scale bench-parts bench-detection clean
 
 help: supported
 	$(SAY) 'Pastille sees in seconds which bank or payment method is down.' '' \
@@ -33,6 +34,7 @@ help: supported
 	  '  make sim       workers on a simulated Kafka, killed and torn (SEEDS=10000 FIRST=1, or MUTANT=no-terms)' \
 	  '  make faults    workers and brokers killed, frozen, filled up on a real Kafka of three (KILLS=100, an hour)' \
 	  '  make fuzz      spoilt records the whole way to dead letters (RECORDS=1000000 SEED=1, or GUIDED=1 MINUTES=10)' \
+	  '  make soak      a worker at a steady rate: does anything grow? (MINUTES=60 RATE=2000)' \
 	  '  make check     ruff, mypy strict, import contracts' \
 	  '  make format    put the imports and the layout of the code in order' \
 	  '  make kafka     the embedded Kafka alone (ARGS="--brokers 3 --tls")' \
@@ -93,7 +95,10 @@ faults: $(TEST_READY)
 	@$(BIN)/python -m tests.faults --kills $(KILLS) $(ARGS)
 
 fuzz: $(if $(GUIDED),$(FUZZ_READY),$(TEST_READY))
-	@$(BIN)/python -m $(if $(GUIDED),tests.fuzz.guided --minutes $(MINUTES),tests.fuzz --records $(RECORDS)) --seed $(SEED)
+	@$(BIN)/python -m $(if $(GUIDED),tests.fuzz.guided --minutes $(or $(MINUTES),10),tests.fuzz --records $(RECORDS)) --seed $(SEED)
+
+soak: $(TEST_READY)
+	@$(BIN)/python -m tests.soak --minutes $(or $(MINUTES),60) --rate $(RATE)
 
 check: check-style check-types check-imports
 

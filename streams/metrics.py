@@ -83,6 +83,10 @@ METRICS: Final = (
            "1 where fetched bytes are counted without an object a record; 0, slower, where the client makes records."),
     Metric("pastille_ingest_corrupt_total", "counter", ("topic",),
            "Fetches with a record batch that cannot be read; the worker begins anew and tries again."),
+    Metric("pastille_ledger_payments", "gauge", ("source",),
+           "Payments that the source's ledger holds: those of the last 20 minutes (twice horizon_s)."),
+    Metric("pastille_queue_records", "gauge", ("queue",),
+           "What waits: tallies and letters for the broker's word, held events and waiting tallies for their time."),
     Metric("pastille_watermark_age_seconds", "gauge", ("source",),
            "How far the source's newest boundary lies behind the clock."),
     Metric("pastille_boundary_seconds", "gauge", (), "The newest boundary judged, in epoch seconds of event time."),
@@ -93,6 +97,8 @@ METRICS: Final = (
            "Age of the oldest outage event that the group has not read; 0 where it has read all."),
     Metric("pastille_degraded", "gauge", ("reason",),
            "1 while something around the worker is wrong, else 0: broker, writes, readers, disk, clock."),
+    Metric("pastille_judge_seconds_total", "counter", (),
+           "How long judging took since this worker took the seat; by boundaries, the time of a tick."),
 )  # fmt: skip
 """Every metric of a worker, in the order of the documentation."""
 
@@ -118,7 +124,7 @@ class WorkerCollector(Collector):
 
     def collect(self) -> Iterator[Family]:
         """Every metric of the list, in its order; the judging ones only where this worker judges."""
-        samples = {**self._counting(), **self._placing(), **self._judging(), **self._around()}
+        samples = {**self._counting(), **self._placing(), **self._queues(), **self._judging(), **self._around()}
         for metric in METRICS:
             family = metric.family()
             for labels, value in samples.get(metric.name, ()):
@@ -158,6 +164,12 @@ class WorkerCollector(Collector):
             "pastille_outage_reader_unread_seconds": [((one.group,), one.unread_s) for one in lookout.readers.readings],
         }
 
+    def _queues(self) -> dict[str, Samples]:
+        intake, tenure = self._worker.intake, self._worker.verdict.tenure
+        queued = dict(intake.queued()) | ({} if tenure is None else {"waiting": tenure.waiting()})
+        ledgers = {str(source): lane.counter.stats.payments for source, lane in list(intake.lanes.items())}
+        return {"pastille_queue_records": _words(queued), "pastille_ledger_payments": _words(ledgers)}
+
     def _judging(self) -> dict[str, Samples]:
         tenure = self._worker.verdict.tenure
         started = _samples(self._worker.verdict.started)
@@ -167,6 +179,7 @@ class WorkerCollector(Collector):
         return {
             **_ratios(facts),
             "pastille_judge_active": [((), 1)],
+            "pastille_judge_seconds_total": [((), tenure.judged_s)],
             "pastille_outages_total": started,
             "pastille_outage_active": _samples(_active(facts)),
             "pastille_outage_children_left_out": _samples(_left_out(facts, tenure.judge.policy.children_max)),

@@ -103,6 +103,11 @@ class DeadLetters:
             **settings.aiokafka(), acks="all", enable_idempotence=True, linger_ms=5, compression_type="gzip"
         )
 
+    @property
+    def queued(self) -> int:
+        """Letters that the broker has not taken yet, or not said so."""
+        return len(self._in_flight)
+
     async def start(self) -> None:
         """Connect; raises aiokafka's KafkaError where no broker answers."""
         await self._producer.start()

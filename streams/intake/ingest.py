@@ -129,6 +129,10 @@ class Intake(Service):
         """Whether our loops read what is fetched; None between sessions."""
         return None if self._session is None else self._session.takes_bytes
 
+    def queued(self) -> Mapping[str, int]:
+        """What waits here, by queue."""
+        return {} if self._session is None else self._session.queued()
+
     def lag(self, source: Source) -> int | None:
         """Records of a source at work not read yet; None while that is not known."""
         return None if self._session is None else self._session.lag(source)

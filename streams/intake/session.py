@@ -298,6 +298,11 @@ class Session:
         """Whether our loops read what is fetched, and not the Kafka client."""
         return self._reader.takes_bytes
 
+    def queued(self) -> dict[str, int]:
+        """What waits for the broker's word, and the events that wait for their time."""
+        held = sum(lane.counter.stats.held for lane in self.lanes.values())
+        return {"tallies": len(self._in_flight), "letters": self._letters.queued, "held": held}
+
     def lag(self, source: Source) -> int | None:
         """Records not read yet, of both topics; None while that is not known."""
         lane = self.lanes[source]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -52,13 +53,15 @@ class Facts:
 
 
 class Tenure:
-    """A Judge at work. `next` is the offset of the tallies log it takes next; `epoch` numbers the owners."""
+    """A Judge at work. `next` is the offset of the tallies log it takes next; `epoch` numbers the owners; `judged_s` is
+    how long judging has taken."""
 
     def __init__(self, judge: Judge, outbox: Outbox, epoch: int, next_: int, wall_ms: Callable[[], int]) -> None:
         self.judge = judge
         self.epoch = epoch
         self.next = next_
         self.time_ms = 0
+        self.judged_s = 0.0
         self._outbox = outbox
         self._wall_ms = wall_ms
         self._health_ms = 0
@@ -92,6 +95,10 @@ class Tenure:
                 self._guard.release()
         return self._facts
 
+    def waiting(self) -> int:
+        """Tallies that are taken and wait for their boundary."""
+        return sum(len(mine.waiting) for mine in list(self.judge.sources.by_source.values()))
+
     def live(self) -> list[Source]:
         """The sources that hold Judge's time back."""
         return [source for source, mine in list(self.judge.sources.by_source.items()) if mine.state is State.LIVE]
@@ -111,6 +118,13 @@ class Tenure:
         await self._outbox.stop()
 
     def _judge(self, batch: Iterable[Logged]) -> list[Change]:
+        began_s = time.perf_counter()
+        try:
+            return self._judged(batch)
+        finally:
+            self.judged_s += time.perf_counter() - began_s
+
+    def _judged(self, batch: Iterable[Logged]) -> list[Change]:
         changes: list[Change] = []
         for logged in batch:
             if logged.offset < self.next:

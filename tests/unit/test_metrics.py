@@ -45,6 +45,9 @@ PROMISED = {
     "pastille_degraded": {"reason"},
     "pastille_outage_reader_up": {"group"},
     "pastille_outage_reader_unread_seconds": {"group"},
+    "pastille_ledger_payments": {"source"},
+    "pastille_queue_records": {"queue"},
+    "pastille_judge_seconds_total": set(),
 }
 NOW_MS = 1_700_000_010_000
 BNP, PIX = Scope((("bank", "bnp"),)), leaf_scope(("bank", "method", "psp"), ("bnp", "pix", "one"))
@@ -56,7 +59,9 @@ class FakeIntake:
     """An intake that counted a little."""
 
     lanes: dict[Source, Any] = field(
-        default_factory=lambda: {Source("default", 0): SimpleNamespace(boundary_ms=NOW_MS - 4_000)}
+        default_factory=lambda: {Source("default", 0): SimpleNamespace(
+            boundary_ms=NOW_MS - 4_000, counter=SimpleNamespace(stats=SimpleNamespace(payments=12))
+        )}
     )
     bad: dict[str, int] = field(default_factory=lambda: {"not_json": 2})
     corrupt: dict[str, int] = field(default_factory=lambda: {"payments": 1})
@@ -68,6 +73,9 @@ class FakeIntake:
     def payments(self) -> dict[tuple[str, ...], int]:
         return {("bnp", "pix", "approved"): 5}
 
+    def queued(self) -> dict[str, int]:
+        return {"tallies": 1, "letters": 2, "held": 3}
+
     def lag(self, _source: Source) -> int | None:
         return 11
 
@@ -75,7 +83,9 @@ class FakeIntake:
 def scraped(facts: Facts | None) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
     """The samples of a worker with these facts of its Judge; None: it does not judge."""
     judge = SimpleNamespace(policy=Policy(children_max=2))
-    tenure = None if facts is None else SimpleNamespace(facts=lambda: facts, judge=judge)
+    tenure = None if facts is None else SimpleNamespace(
+        facts=lambda: facts, judge=judge, judged_s=1.5, waiting=lambda: 4
+    )
     verdict = SimpleNamespace(tenure=tenure, started=Count({("all_red", "policy"): 1}), refused_maintenances=2,
                               refused_lessons=3)  # fmt: skip
     board = Board()
@@ -185,3 +195,13 @@ def test_who_reads_the_outages_is_told() -> None:
     found = scraped(None)
     assert found["pastille_outage_reader_up", labels(group="pager")] == 0
     assert found["pastille_outage_reader_unread_seconds", labels(group="pager")] == 320
+
+
+def test_queues_and_the_time_of_judging_are_told() -> None:
+    """What waits, by queue; how many payments a ledger holds; how long judging took, by who judges alone."""
+    found = scraped(judged())
+    queues = {dict(said)["queue"]: value for (name, said), value in found.items() if name == "pastille_queue_records"}
+    assert queues == {"tallies": 1, "letters": 2, "held": 3, "waiting": 4}
+    assert found["pastille_ledger_payments", labels(source="default/0")] == 12
+    assert found["pastille_judge_seconds_total", labels()] == 1.5
+    assert ("pastille_judge_seconds_total", labels()) not in scraped(None)
