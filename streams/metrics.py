@@ -98,7 +98,7 @@ METRICS: Final = (
     Metric("pastille_degraded", "gauge", ("reason",),
            "1 while something around the worker is wrong, else 0: broker, writes, readers, disk, clock."),
     Metric("pastille_judge_seconds_total", "counter", (),
-           "How long judging took since this worker took the seat; by boundaries, the time of a tick."),
+           "CPU seconds that judging took since this worker took the seat; a boundary is a tick."),
 )  # fmt: skip
 """Every metric of a worker, in the order of the documentation."""
 

@@ -54,7 +54,7 @@ class Facts:
 
 class Tenure:
     """A Judge at work. `next` is the offset of the tallies log it takes next; `epoch` numbers the owners; `judged_s` is
-    how long judging has taken."""
+    the CPU seconds that judging took."""
 
     def __init__(self, judge: Judge, outbox: Outbox, epoch: int, next_: int, wall_ms: Callable[[], int]) -> None:
         self.judge = judge
@@ -118,11 +118,11 @@ class Tenure:
         await self._outbox.stop()
 
     def _judge(self, batch: Iterable[Logged]) -> list[Change]:
-        began_s = time.perf_counter()
+        began_s = time.thread_time()
         try:
             return self._judged(batch)
         finally:
-            self.judged_s += time.perf_counter() - began_s
+            self.judged_s += time.thread_time() - began_s
 
     def _judged(self, batch: Iterable[Logged]) -> list[Change]:
         changes: list[Change] = []

@@ -46,4 +46,3 @@ def stretches(seed: int) -> Iterator[Stretch]:
             for order, at_ms, key, value in rows:
                 stretch.by_topic[TOPICS[order]].append((at_ms + READ_MS, key.encode(), value.encode(), []))
             yield stretch
-

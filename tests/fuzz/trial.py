@@ -284,4 +284,3 @@ def _differs(one: Any, other: Any) -> str:
         if type(mine) is not type(theirs) or (mine != theirs):
             return f"at {place} {str(mine)[:300]} for {str(theirs)[:300]}"
     return f"{len(one)} for {len(other)}"
-

@@ -13,22 +13,22 @@ from typing import Final
 
 import numpy as np
 
-__all__ = ["LOOKS_MIN", "WARM_SHARE", "Limit", "Rise", "rise", "settled"]
+__all__ = ["LOOKS_MIN", "Limit", "Rise", "rise", "settled"]
 
-WARM_SHARE: Final = 1 / 3
-"""Of the time: it is left out, since tables fill until the oldest payments leave them."""
 LOOKS_MIN: Final = 10
 """With fewer, a line says nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """How much a quantity may rise: by a share of where it began, or by so much, whichever is more."""
+    """How much a quantity may rise: by a share of where it began, or by so much, whichever is more; and for how long at
+    the beginning it may do as it likes."""
 
     name: str
     unit: str
     share: float
     least: float
+    warm_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +47,9 @@ class Rise:
         return None if self.looks < LOOKS_MIN else self.last - self.first <= self.allowed
 
 
-def settled(looks: Sequence[tuple[float, float]], lasted_s: float) -> list[tuple[float, float]]:
-    """The looks (second, value) after the warm-up of a soak that lasted so long."""
-    return [look for look in looks if look[0] >= WARM_SHARE * lasted_s]
+def settled(limit: Limit, looks: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The looks (second, value) after the warm-up."""
+    return [look for look in looks if look[0] >= limit.warm_s]
 
 
 def rise(limit: Limit, looks: Sequence[tuple[float, float]]) -> Rise:

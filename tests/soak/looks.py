@@ -14,10 +14,11 @@ from typing import Final
 
 from prometheus_client.samples import Sample
 
+from detector.contracts.policy import DEFAULT, Policy
 from streams.stress.ground import WorkerProcess
 from tests.soak.flat import Limit
 
-__all__ = ["Look", "Looks", "limits", "look", "quantities"]
+__all__ = ["Look", "Looks", "fill_s", "limits", "look"]
 
 MEMORY_SHARE: Final = 0.05
 QUEUES: Final = ("tallies", "letters", "held", "waiting")
@@ -59,29 +60,36 @@ class Looks:
         return [(one.at_s, value) for one in self.found if (value := getattr(one, name)) is not None]
 
     def _ticks(self) -> list[tuple[float, float]]:
-        """Milliseconds of judging a boundary, between each look and the next."""
+        """CPU milliseconds of judging a boundary, between each look and the next."""
         pairs = zip(self.found, self.found[1:], strict=False)
         return [(after.at_s, 1000 * (after.judged_s - before.judged_s) / (after.boundary_s - before.boundary_s))
                 for before, after in pairs if after.boundary_s > before.boundary_s]  # fmt: skip
 
 
-def limits(rate: float) -> tuple[Limit, ...]:
-    """Every quantity and what it may rise by; queues by what a second brings, since one look is a moment."""
+def fill_s(policy: Policy) -> float:
+    """How long a ledger takes to fill: until the first payments go, 2 H after their newest event, or when the last pane
+    of their vote block has closed; a minute more is the sweep's."""
+    kept_ms = max(2 * policy.horizon_ms, policy.vote_block_ms + policy.open_ms + policy.pane_ms)
+    return kept_ms / 1000 + 60
+
+
+def limits(rate: float, lasts_s: float) -> tuple[Limit, ...]:
+    """Every quantity and what it may rise by; queues by what a second brings, since one look is a moment.
+
+    A third of the time is warm-up, and for what a ledger holds at least as long as it takes to fill.
+    """
+    third_s = lasts_s / 3
+    filled_s = max(third_s, fill_s(DEFAULT))
     return (
-        Limit("memory_mb", "MB", MEMORY_SHARE, 0.0),
-        Limit("lag", "events", 0.0, rate),
-        *(Limit(name, "records", 0.0, rate if name == "held" else 20.0) for name in QUEUES),
-        Limit("payments", "in the ledgers", MEMORY_SHARE, 0.0),
-        Limit("age_s", "s", 0.0, 1.0),
-        Limit("tick", "ms", 0.2, 1.0),
-        Limit("files", "open", 0.0, 2.0),
-        Limit("threads", "threads", 0.0, 1.0),
+        Limit("memory_mb", "MB", MEMORY_SHARE, 0.0, filled_s),
+        Limit("payments", "in the ledgers", MEMORY_SHARE, 0.0, filled_s),
+        Limit("lag", "events", 0.0, rate, third_s),
+        *(Limit(name, "records", 0.0, rate if name == "held" else 20.0, third_s) for name in QUEUES),
+        Limit("age_s", "s", 0.0, 1.0, third_s),
+        Limit("tick", "CPU ms", 0.2, 1.0, third_s),
+        Limit("files", "open", 0.0, 2.0, third_s),
+        Limit("threads", "threads", 0.0, 1.0, third_s),
     )
-
-
-def quantities(rate: float) -> Sequence[str]:
-    """Their names."""
-    return [limit.name for limit in limits(rate)]
 
 
 def look(worker: WorkerProcess, began_s: float) -> Look:
