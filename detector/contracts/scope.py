@@ -6,8 +6,11 @@ Does not know which scopes exist: that is the Judge's business.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import combinations
 from typing import TypeAlias
 
+Values: TypeAlias = tuple[tuple[str, str], ...]
 Leaf: TypeAlias = tuple[str, ...]
 """One value a dimension, in the order of the policy's `dimensions`: `("bnp", "card")`."""
 
@@ -21,7 +24,7 @@ _ESCAPED = {"%": "%25", ",": "%2C", ":": "%3A"}
 class Scope:
     """A set of payments: the values it fixes, as (dimension, value) pairs; no pair is the whole platform."""
 
-    values: tuple[tuple[str, str], ...] = ()
+    values: Values = ()
 
     @property
     def dimension(self) -> str:
@@ -33,9 +36,12 @@ class Scope:
     @property
     def key(self) -> str:
         """The scope in one line, for topics, labels and hashes; separators inside a value are percent-encoded."""
-        if not self.values:
-            return "platform"
-        return ",".join(f"{name}:{_escape(value)}" for name, value in self.values)
+        return _key(self.values)
+
+    @property
+    def above(self) -> tuple[frozenset[tuple[str, str]], ...]:
+        """What each scope fixes that is above it by name, the platform first; last what it fixes itself."""
+        return _above(self.values)
 
     def value(self, dimension: str) -> str | None:
         """The value this scope fixes for a dimension, or None."""
@@ -61,6 +67,21 @@ def parse_scope(key: str) -> Scope:
             raise ValueError(f'a scope is "platform" or "dimension:value", joined by commas; got "{key}"')
         pairs.append((name, _unescape(value)))
     return Scope(tuple(pairs))
+
+
+KEYS_KEPT = 1 << 16
+"""A Judge asks for the keys of all its scopes at each change."""
+
+
+@lru_cache(KEYS_KEPT)
+def _key(values: Values) -> str:
+    return ",".join(f"{name}:{_escape(value)}" for name, value in values) or "platform"
+
+
+@lru_cache(KEYS_KEPT)
+def _above(values: Values) -> tuple[frozenset[tuple[str, str]], ...]:
+    sizes = range(len(values) + 1)
+    return tuple(frozenset(some) for size in sizes for some in combinations(values, size))
 
 
 def _escape(value: str) -> str:

@@ -11,7 +11,6 @@ Whoever announces it, it comes as a marker of the log, and is obeyed from the fi
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from itertools import combinations
 from typing import Any, Final
 
 from detector.contracts.models import Maintenance
@@ -125,9 +124,7 @@ class Maintenances:
         """The running maintenance of the scope or of one above it by name; of several the one that ends last."""
         if not self._running:
             return None
-        sizes = range(len(scope.values) + 1)
-        above = (frozenset(values) for size in sizes for values in combinations(scope.values, size))
-        found = [self._running[values] for values in above if values in self._running]
+        found = [self._running[values] for values in scope.above if values in self._running]
         return max(found, key=lambda known: (known.ends_at, known.maintenance_id), default=None)
 
     def running(self) -> list[Scope]:

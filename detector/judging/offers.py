@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import combinations
 
 from detector.contracts.scope import Scope
 from detector.counting.columns import APPROVED, DECLINED, ERROR
@@ -61,7 +60,7 @@ class Offers:
         if self._seen is None:
             found = sorted((_PLACES[scope.dimension], -rate, scope.key, scope) for scope, rate in self._rates()
                            if scope.dimension in _PLACES and self._maintenances.covering(scope) is None)  # fmt: skip
-            self._seen = [Offer(place, scope.value("bank"), key, _above(scope)) for place, _, key, scope in found]
+            self._seen = [Offer(place, scope.value("bank"), key, scope.above) for place, _, key, scope in found]
         return self._seen
 
     def _rates(self) -> Iterable[tuple[Scope, float]]:
@@ -72,8 +71,3 @@ class Offers:
         works = (decided >= DECIDED_MIN) & (approved >= RATE_MIN * decided)
         for node in works.nonzero()[0].tolist():
             yield self._board.nodes.scopes[node], float(approved[node] / decided[node])
-
-
-def _above(scope: Scope) -> tuple[frozenset[tuple[str, str]], ...]:
-    sizes = range(len(scope.values) + 1)
-    return tuple(frozenset(values) for size in sizes for values in combinations(scope.values, size))
