@@ -15,6 +15,7 @@ import pytest
 from streams.degraded.board import Board, Reason
 from streams.degraded.lookout import Lookout
 from streams.degraded.pulse import Pulse
+from streams.intake import reader
 from streams.logs import REPEAT_S, Log
 from streams.settings import load_settings
 from streams.verdict.setback import PAUSE_S, PAUSE_S_MAX, STEADY_S, Setback
@@ -199,3 +200,18 @@ def test_a_look_that_fails_ends_nothing(caplog: pytest.LogCaptureFixture, output
 
     asyncio.run(some_looks())
     assert caplog.text.count("looking around failed") == 2
+
+
+def test_an_end_that_nobody_confirms_is_no_end(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
+    """A partition without a leader keeps the end that it had: it is known for five seconds, and again with the next
+    answer, whatever o'clock the client notes it was."""
+    monkeypatch.setattr(reader, "loop_s", clock)
+    known: Any = reader.Reader.__new__(reader.Reader)
+    known._answered = {}
+    at = reader.TopicPartition("payments", 0)
+    assert known._is_fresh(at, 1_000)
+    clock.now_s += reader.CONFIRMED_S - 1
+    assert known._is_fresh(at, 1_000)
+    clock.now_s += 1
+    assert not known._is_fresh(at, 1_000)
+    assert known._is_fresh(at, 500)
