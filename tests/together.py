@@ -23,7 +23,7 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 WAITING = ("tests/integration", "tests/deploy")
 COMPUTING = ("tests/property", "tests/scenarios", "tests/simulation")
-PARTS = (WAITING, COMPUTING)
+PARTS = (WAITING, ("tests/degraded", "tests/recorded"), COMPUTING)
 REST = "everything else"
 WARM = ("detector.warm",)
 """Before all: two that compile the same loops take twice the time. And numba's cache on disk is replaced file by file

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from streams.commands import app_for
-from tests.integration.recorded import DATA, recorded
+from tests.recorded.days import DATA, recorded
 
 DAYS = [("acquirer_day1", "acquirer", 7, 4), ("bank_0303", "bank", 3, 24)]
 """Name, kind, incidents that are known of it, and scopes: the platform, and each bank, method and leaf."""

@@ -17,8 +17,8 @@ from detector.rehearsal.line import Lines
 from detector.rehearsal.replay import Replay
 from detector.rehearsal.simulate import made_day, simulate
 from streams.embedded import EmbeddedKafka
-from tests.integration.recorded import recorded
 from tests.integration.workers import Stage, judged_ms, wait_for
+from tests.recorded.days import recorded
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(900)]
 
