@@ -19,6 +19,7 @@ from detector.rehearsal.line import Lines, is_order
 from detector.rehearsal.partition import partitions
 from detector.rehearsal.shops import Shops
 from detector.rehearsal.simulate import Events, simulate
+from streams.cancelled import lost_is_an_error
 from streams.settings import Settings
 
 __all__ = ["Load", "even_shops"]
@@ -110,7 +111,8 @@ class Load:
 
     async def _acknowledged(self, waiting: asyncio.Future[Any], count: int, began_s: float) -> None:
         try:
-            await waiting
+            with lost_is_an_error():
+                await waiting
         except KafkaError as error:
             self._error = error
             return

@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 from kafka import KafkaProducer
+from kafka.admin import ConfigResource
 
 from detector.counting.tally import Cells, Source, Tally, encode
+from streams.admin import admin_client
 from streams.commands import main
 from streams.deadletters import dead_letter
 from streams.doctor.checks import CHECKS
@@ -64,6 +66,12 @@ class World:
         self.own = {name: f"{name}-{stem}" for name in OWN}
         self.environment()
         create_topics(load_settings())
+
+    def let_writers_say_when(self) -> None:
+        """A tally has the time its writer gives it: so that one can be old."""
+        wanted = {"message.timestamp.type": "CreateTime"}
+        with admin_client(load_settings()) as admin:
+            admin.alter_configs([ConfigResource("topic", self.own["tallies"], wanted)])
 
     def traffic(self) -> list[Sent]:
         """Healthy traffic of the last five minutes: orders, their payments, nine of ten approved."""
@@ -316,6 +324,7 @@ def test_dead_letters(healthy: World) -> None:
 def test_lag(world: World) -> None:
     """No worker ever, a worker that stopped, and one that is behind are told apart, by the tallies alone."""
     world.make_topics()
+    world.let_writers_say_when()
     world.send(world.traffic())
     finding = world.found()
     assert (finding["check"], finding["what"]) == ("lag", "no worker has ever counted this feed")
