@@ -42,7 +42,7 @@ MUST_HAPPEN = {"started": "outages", "letters": "dead letters", "late_answers": 
 def main() -> int:
     """Read the arguments, soak, print."""
     parser = argparse.ArgumentParser(prog="make soak", description="A worker at rated load, and whether it stays flat.")
-    parser.add_argument("--minutes", type=float, default=60.0, help="how long; of memory it speaks from 24 on")
+    parser.add_argument("--minutes", type=float, default=60.0, help="how long; of memory it speaks from 34 on")
     parser.add_argument("--rate", type=float, default=2_000.0, help="events a second")
     parser.add_argument("--broker", help="host:port of yours; otherwise an embedded Kafka")
     arguments = parser.parse_args()
