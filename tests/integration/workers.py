@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -141,16 +142,18 @@ class WorkerProcess:
             command, env=environment, stdout=subprocess.PIPE, stderr=self.log, text=True, start_new_session=True
         )
         self._url: str | None = None
+        self._reading = threading.Lock()  # two threads that ask would each wait for a line of its own
 
     @property
     def url(self) -> str:
         """Where it serves; waits for the line that says so."""
-        if self._url is None:
-            assert self.process.stdout is not None
-            line = self.process.stdout.readline()
-            assert line, f"the worker ended before it served:\n{self.logged()}"
-            self._url = json.loads(line)["http"]
-        return self._url
+        with self._reading:
+            if self._url is None:
+                assert self.process.stdout is not None
+                line = self.process.stdout.readline()
+                assert line, f"the worker ended before it served:\n{self.logged()}"
+                self._url = json.loads(line)["http"]
+            return self._url
 
     def get(self, path: str) -> tuple[int, str]:
         """Status and body of a GET."""
