@@ -32,7 +32,7 @@ help: supported
 	  '  make demo      simulated shops, a real Kafka, a bank that dies: watch it be found (ARGS="--seconds 150 --json")' \
 	  '  make test      every test, on the same real Kafka' '' \
 	  '  make sim       workers on a simulated Kafka, killed and torn (SEEDS=10000 FIRST=1, or MUTANT=no-terms)' \
-	  '  make faults    workers and brokers killed, frozen, filled up on a real Kafka of three (KILLS=100, an hour)' \
+	  '  make faults    workers and brokers killed, frozen, filled up on a real Kafka of three (KILLS=100)' \
 	  '  make fuzz      spoilt records the whole way to dead letters (RECORDS=1000000 SEED=1, or GUIDED=1 MINUTES=10)' \
 	  '  make soak      a worker at a steady rate: does anything grow? (MINUTES=60 RATE=2000)' \
 	  '  make check     ruff, mypy strict, import contracts' \
@@ -40,7 +40,7 @@ help: supported
 	  '  make kafka     the embedded Kafka alone (ARGS="--brokers 3 --tls")' \
 	  '  make bench     how many events a second, beside bare clients and other stream processors (half an hour; ARGS="--quick")' \
 	  '  make bench-latency   how long an outage event takes, by the broker'"'"'s times (six minutes; ARGS="--quick")' \
-	  '  make bench-scale   how cost grows with the rate, workers and partitions (ten minutes; ARGS="--quick")' \
+	  '  make bench-scale   how cost grows with the rate, workers and partitions (ARGS="--quick")' \
 	  '  make bench-parts   decoding, counting, localising and replay alone, with their figures' \
 	  '  make bench-detection   how soon and how falsely, beside the exact limit and peers (an hour; ARGS="--quick")' \
 	  '  make clean     remove the environment and every cache in this folder' '' \

@@ -12,15 +12,13 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer
-from aiokafka.structs import TopicPartition
-
 from detector.contracts.policy import Policy
 from detector.counting.columns import STATUSES
 from detector.counting.tally import Tally
 from streams.tallylog import unpack
 from tests.integration.workers import Stage
 from tests.property.dumb import ModelJudge
+from tests.topic import records_of
 
 Cell = tuple[tuple[str, ...], int, str]
 """Leaf, pane, status."""
@@ -29,7 +27,7 @@ SHOWN_MAX = 10
 
 def lost(stage: Stage, policy: Policy) -> list[str]:
     """Every cell in which tallies and events differ, in words; empty where nothing was lost or counted twice."""
-    events, said = counted(asyncio.run(read(stage, stage.feed.payments, stage.count)), policy), told(stage, policy)
+    events, said = counted(asyncio.run(read(stage)), policy), told(stage, policy)
     wrong = sorted(cell for cell in events.keys() | said.keys() if events[cell] != said[cell])
     shown = [f"{cell}: events say {events[cell]}, tallies {said[cell]}" for cell in wrong[:SHOWN_MAX]]
     return shown + ([f"and {len(wrong) - SHOWN_MAX} cells more"] if len(wrong) > SHOWN_MAX else [])
@@ -87,17 +85,6 @@ def doubled(events: Iterable[dict[str, Any]]) -> Iterator[str]:
             open_now[scope] = outage
 
 
-async def read(stage: Stage, topic: str, partitions: int) -> list[bytes]:
-    """Every value of a topic."""
-    at = [TopicPartition(topic, number) for number in range(partitions)]
-    found: list[bytes] = []
-    async with AIOKafkaConsumer(
-        **stage.settings.aiokafka(), enable_auto_commit=False, auto_offset_reset="earliest"
-    ) as consumer:
-        consumer.assign(at)
-        ends = await consumer.end_offsets(at)
-        await consumer.seek_to_beginning(*at)
-        while any([await consumer.position(one) < ends[one] for one in at]):
-            for records in (await consumer.getmany(timeout_ms=500)).values():
-                found += [record.value for record in records]
-    return found
+async def read(stage: Stage) -> list[bytes]:
+    """The values of all payment events."""
+    return [record.value async for record in records_of(stage.settings, stage.feed.payments, stage.count)]

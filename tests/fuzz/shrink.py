@@ -7,15 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TypeVar
 
 from tests.fuzz.script import Step
 from tests.fuzz.trial import failure
+from tests.least import least
 
-__all__ = ["least", "shrunk"]
+__all__ = ["shrunk"]
 
 RUNS_MAX = 300
-T = TypeVar("T")
 
 
 def shrunk(steps: Sequence[Step]) -> list[Step]:
@@ -56,20 +55,3 @@ def _with_fewer(steps: list[Step], place: int, step: Step, fails: Callable[[Sequ
 
     shorter = saying(least(value or b"", lambda some: fails(others(saying(some)))))
     return shorter if fails(others(shorter)) else step
-
-
-def least(parts: Sequence[T], fails: Callable[[Sequence[T]], bool]) -> Sequence[T]:
-    """Delta debugging: leave out one of `pieces` runs at a time, and cut finer where none can be spared."""
-    pieces = 2
-    while parts and pieces <= 2 * len(parts):
-        size = max(1, -(-len(parts) // pieces))
-        for start in range(0, len(parts), size):
-            rest = [*parts[:start], *parts[start + size :]]
-            if fails(rest):
-                parts, pieces = rest, max(2, pieces - 1)
-                break
-        else:
-            if size == 1:
-                break
-            pieces *= 2
-    return parts

@@ -14,8 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from aiokafka import AIOKafkaConsumer, ConsumerRecord
-from aiokafka.structs import TopicPartition
 from kafka.admin import ConfigResource
 
 from detector.contracts.scope import parse_scope
@@ -30,6 +28,7 @@ from streams.topics import create_topics
 from streams.trial import trial_settings, trial_variables
 from tests.benchmarks.latency.delays import Deciding, Outage, kept, page
 from tests.benchmarks.throughput.__main__ import OUT, machine
+from tests.topic import records_of
 
 RATE, FOR_S, QUICK_S = 10_000.0, 300.0, 60.0
 PARTITIONS = 8
@@ -88,7 +87,7 @@ async def measured(rate: float, for_s: float, workers: int) -> dict[str, Any]:
         outages = [outage async for outage in started_outages(settings)]
         _tell(f"{len(outages)} outages started; reading {run['sent']:,} events again")
         deciding = Deciding(outages)
-        async for record in read_again(settings, settings.feeds[0].payments, PARTITIONS):
+        async for record in records_of(settings, settings.feeds[0].payments, PARTITIONS):
             event = _decoder.decode(record.value)
             deciding.see(event.occurred_at, record.timestamp, {"bank": event.bank, "method": event.method})
     return kept({**run, "workers": workers, "partitions": PARTITIONS}, deciding.delays())
@@ -118,10 +117,11 @@ def dying(for_s: float) -> list[Fault]:
     """One bank after the other, each once, the last in time to be found."""
     count = min(BANKS - FIRST_BANK, max(0, int((for_s - CALM_S - DOWN_S) / APART_S)))
     names = even_shops(1.0, 1, banks=BANKS).bank_names[FIRST_BANK:]
+    starts_ms = [round((CALM_S + number * APART_S) * 1000) for number in range(count)]
+    down_ms = round(DOWN_S * 1000)
     return [
-        Fault(parse_scope(f"bank:{names[number]}"), FaultKind.ALL_RED, from_ms, from_ms + round(DOWN_S * 1000))
-        for number in range(count)
-        if (from_ms := round((CALM_S + number * APART_S) * 1000))
+        Fault(parse_scope(f"bank:{name}"), FaultKind.ALL_RED, from_ms, from_ms + down_ms)
+        for name, from_ms in zip(names, starts_ms, strict=False)
     ]
 
 
@@ -135,28 +135,11 @@ def stamp_when_appended(settings: Settings) -> None:
 
 async def started_outages(settings: Settings) -> AsyncIterator[Outage]:
     """The outages that started, as they stand on their topic."""
-    async for record in read_again(settings, settings.topics.outages, 1, isolation_level="read_committed"):
+    async for record in records_of(settings, settings.topics.outages, 1, isolation_level="read_committed"):
         event = json.loads(record.value)
         if event["type"] == "pastille.outage.started.v1":
             scope = parse_scope(event["subject"])
             yield Outage(scope.values, event["data"]["detected_at"], record.timestamp)
-
-
-async def read_again(
-    settings: Settings, topic: str, partitions: int, **options: Any
-) -> AsyncIterator[ConsumerRecord[Any, Any]]:
-    """Every record of a topic that is there now, as they come."""
-    at = [TopicPartition(topic, number) for number in range(partitions)]
-    async with AIOKafkaConsumer(
-        **settings.aiokafka(), enable_auto_commit=False, auto_offset_reset="earliest", **options
-    ) as consumer:
-        consumer.assign(at)
-        ends = await consumer.end_offsets(at)
-        await consumer.seek_to_beginning(*at)
-        while any([await consumer.position(one) < ends[one] for one in at]):
-            for records in (await consumer.getmany(timeout_ms=500)).values():
-                for record in records:
-                    yield record
 
 
 async def _look(workers: list[WorkerProcess]) -> list[Seen]:
