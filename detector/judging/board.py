@@ -21,11 +21,12 @@ from detector.judging import fold as folding
 from detector.judging import ring, streak
 from detector.judging.late import more_ages
 from detector.judging.nodes import Nodes
-from detector.judging.recent import Sum, pane_sum, recent_sum, totals, window_sums
+from detector.judging.recent import Sum, pane_sum, recent_sum, totals
 from detector.judging.ring import DUE, END, NEWS
 from detector.judging.signals import Signals
 from detector.judging.state import OtherVersion
 from detector.judging.tree import Tree
+from detector.judging.windows import SPANS_MS, make_windows, more_leaves, slide, sums_of_nodes
 
 _ROWS = 4096
 _Arrays = TypeVar("_Arrays", ring.Leaves, ring.Marks, streak.Verdicts, folding.Fold)
@@ -40,6 +41,7 @@ class Board:
         self.ring_panes = _ring_panes(policy)
         self.voters, self.merchants = policy.voters_max, policy.merchants_max
         self.rows = ring.make_rows(1, self.ring_panes + 2, _ROWS, self.voters, self.merchants)
+        self.windows = make_windows(1)
         self.leaves = ring.make_leaves(1)
         self.marks = ring.Marks(np.zeros(1, np.uint8), *(np.full(1, END, np.int64) for _ in range(4)))
         self.tree = self._tree()
@@ -57,9 +59,7 @@ class Board:
     def moment(self) -> streak.Moment:
         """The boundary, for the loops."""
         policy = self.policy
-        return streak.Moment(
-            self.boundary_ms, self.oldest, policy.pane_ms, policy.open_ms, policy.ring_ms, self.now
-        )
+        return streak.Moment(self.boundary_ms, self.oldest, policy.pane_ms, policy.open_ms, policy.ring_ms, self.now)
 
     def pane_of(self, at_ms: int) -> int:
         """The pane a time lies in."""
@@ -82,7 +82,7 @@ class Board:
         if self.rows.free[3] < len(cells.late_ages):
             self.rows = more_ages(self.rows, max(len(self.rows.ages), len(cells.late_ages)))
         ring.put_cells(
-            self.rows, self.leaves, self.marks, self.signals.flow, self.tree.leaf_nodes, source,
+            self.rows, self.leaves, self.marks, self.signals.flow, self.windows, self.tree.leaf_nodes, source,
             max(first, self.oldest), self.policy.pane_ms, *self._news, numbers, cells.pane, cells.counts, cells.votes,
             cells.late, cells.late_start, cells.lengths, cells.hashes, _or_zeros(cells.technical, len(cells)),
             _or_zeros(cells.orders, len(cells)), cells.late_ages,
@@ -92,8 +92,8 @@ class Board:
         """Before a snapshot: forget what a source said of the panes from `first` on."""
         newest = int(self.marks.newest[0])
         ring.clear_source(
-            self.rows, self.leaves, self.marks, self.signals.flow, self.tree.leaf_nodes, source, first, newest,
-            self.oldest, self.policy.pane_ms, *self._news,
+            self.rows, self.leaves, self.marks, self.signals.flow, self.windows, self.tree.leaf_nodes, source, first,
+            newest, self.oldest, self.policy.pane_ms, *self._news,
         )  # fmt: skip
 
     @property
@@ -121,6 +121,7 @@ class Board:
         """Judge's time is `boundary_ms`; `leaving(pane)`, where given, is called before a pane leaves the ring."""
         self.boundary_ms = boundary_ms
         oldest = boundary_ms // self.policy.pane_ms - self.ring_panes
+        slide(self.rows, self.windows, boundary_ms, self.policy.pane_ms, max(oldest, self.oldest))
         if oldest <= self.oldest:
             return
         until = min(oldest, int(self.marks.newest[0]) + 1)
@@ -182,9 +183,7 @@ class Board:
 
     def evaluate(self) -> int:
         """Find the verdicts that can have changed; how many nodes are in breach."""
-        return streak.evaluate_nodes(
-            self.rows, self.leaves, self.marks, self.fold, self.tree, self.found, self.moment
-        )
+        return streak.evaluate_nodes(self.rows, self.leaves, self.marks, self.fold, self.tree, self.found, self.moment)
 
     def settle(self) -> None:
         """The boundary is judged: nothing is news any more."""
@@ -219,9 +218,7 @@ class Board:
 
     def cells(self, node: int) -> frozenset[int]:
         """The leaves of the bad voters of a node's streak."""
-        found = streak.bad_leaves(
-            self.rows, self.leaves, self.marks, self.fold, self.tree, node, self.moment
-        )
+        found = streak.bad_leaves(self.rows, self.leaves, self.marks, self.fold, self.tree, node, self.moment)
         return frozenset(found.tolist())
 
     def folded(self, node: int) -> tuple[int, int]:
@@ -233,9 +230,7 @@ class Board:
         """What an outage that began in a pane shows lately, see `recent_sum`."""
         rule = self.policy.resolve
         newest = int(self.marks.newest[node])
-        return recent_sum(
-            self.rows, self.tree, node, began, newest, self.moment, rule.window_ms, rule.decided, voters
-        )
+        return recent_sum(self.rows, self.tree, node, began, newest, self.moment, rule.window_ms, rule.decided, voters)
 
     def pane_sum(self, node: int, pane: int, voters: UInt64s) -> Sum:
         """One pane of a node."""
@@ -253,11 +248,10 @@ class Board:
             rate = float(streak.rate_before(self.rows, self.tree, node, first, self.moment))
         return rate if rate >= 0 else None
 
-    def windows(self, spans_ms: tuple[int, ...]) -> Int64s:
-        """Payments by node, window and count; `spans_ms` the longest first. Shape [node, window, 6]."""
-        end = -(-self.boundary_ms // self.policy.pane_ms)
-        begins = np.array([max(self.oldest, end - span // self.policy.pane_ms) for span in spans_ms], np.int64)
-        return window_sums(self.rows, self.tree, begins, end, len(self.nodes.scopes))
+    def payments_in(self, spans_ms: tuple[int, ...]) -> Int64s:
+        """Payments by node, window and count; `spans_ms` are some of `SPANS_MS`. Shape [node, window, 6]."""
+        sums = sums_of_nodes(self.windows, self.tree, len(self.nodes.scopes))
+        return sums[:, [SPANS_MS.index(span_ms) for span_ms in spans_ms]]
 
     # ── room and rules ──
 
@@ -296,6 +290,7 @@ class Board:
         leaves, nodes = max(1, len(self.nodes.leaves)), len(self.nodes.scopes)
         if leaves > len(self.rows.head):
             self.rows = ring.more_rows(self.rows, max(leaves, 2 * len(self.rows.head)), 0)
+        self.windows = more_leaves(self.windows, leaves)
         self.leaves = _lengthen(self.leaves, leaves, ring.make_leaves(leaves))
         empty = ring.Marks(np.zeros(nodes, np.uint8), *(np.full(nodes, END, np.int64) for _ in range(4)))
         self.marks = _lengthen(self.marks, nodes, empty)
@@ -338,6 +333,7 @@ class Board:
         self.leaves.last_approved[:] = END
         self._judge_all()
         self.boundary_ms, self.oldest, self.closed = state["boundary_ms"], state["oldest"], state["closed"]
+        slide(self.rows, self.windows, self.boundary_ms, self.policy.pane_ms, self.oldest)
         self.now = np.frombuffer(state["now"], np.int64).copy()
         self._away = dict(state["away"])
         if state["signals"] is not None:
@@ -371,5 +367,3 @@ def _moved_holds(old: folding.Fold, before: Tree, after: Tree) -> np.ndarray[Any
             if old.holds[i]:
                 holds[folding.member_of(after, node, int(before.members[i]))] = old.holds[i]
     return holds
-
-

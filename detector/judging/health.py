@@ -33,7 +33,7 @@ class Health:
         """One a scope, as it stands at the board's boundary."""
         if self.board.boundary_ms < 0:
             return []
-        counts = self.board.windows((RATE_WINDOW_MS,))[:, 0, :].tolist()
+        counts = self.board.payments_in((RATE_WINDOW_MS,))[:, 0, :].tolist()
         self.report.offers.look_again()
         down = _Down(self.lifecycle.open.values(), self.report.offers)
         return [self._record(node, scope, counts[node], down) for node, scope in enumerate(self.board.nodes.scopes)]

@@ -25,9 +25,7 @@ from detector.judging.outage import Change, Outage, ordinal_of
 from detector.judging.report import Report
 from detector.judging.sources import NOT_YET, Progress, Sources, State
 from detector.judging.state import VERSION, OtherVersion
-
-WINDOWS_MS = (3_600_000, 900_000, 300_000, 60_000)
-"""The sliding windows, the longest first."""
+from detector.judging.windows import SPANS_MS
 
 
 class Judge:
@@ -279,9 +277,9 @@ class Judge:
         """For each scope and window (ms): payments by pending, approved, declined, error, cancelled, cancelled late."""
         if self.time_ms == NOT_YET:
             return []
-        sums = self.board.windows(WINDOWS_MS)
+        sums = self.board.payments_in(SPANS_MS)
         return [
-            (scope, {window: sums[node, place].tolist() for place, window in enumerate(WINDOWS_MS)})
+            (scope, {window: sums[node, place].tolist() for place, window in enumerate(SPANS_MS)})
             for node, scope in enumerate(self.board.nodes.scopes)
         ]
 

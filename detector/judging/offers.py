@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
+
 from detector.contracts.scope import Scope
 from detector.counting.columns import APPROVED, DECLINED, ERROR
 from detector.judging.board import Board
@@ -37,6 +39,7 @@ class Offers:
     def __init__(self, board: Board, maintenances: Maintenances) -> None:
         self._board = board
         self._maintenances = maintenances
+        self._known: list[Offer | None] = []
         self._seen: list[Offer] | None = None
         self._up: dict[frozenset[frozenset[tuple[str, str]]], list[Offer]] = {}
 
@@ -58,16 +61,27 @@ class Offers:
 
     def _all(self) -> list[Offer]:
         if self._seen is None:
-            found = sorted((_PLACES[scope.dimension], -rate, scope.key, scope) for scope, rate in self._rates()
-                           if scope.dimension in _PLACES and self._maintenances.covering(scope) is None)  # fmt: skip
-            self._seen = [Offer(place, scope.value("bank"), key, scope.above) for place, _, key, scope in found]
+            found = [(offer.place, -rate, offer.key, offer) for offer, rate in self._rates()]
+            self._seen = [offer for *_, offer in sorted(found, key=lambda one: one[:3])]
         return self._seen
 
-    def _rates(self) -> Iterable[tuple[Scope, float]]:
-        """Approval rates of the last minutes, of scopes that are seen to work."""
-        counts = self._board.windows((WINDOW_MS,))[:, 0, :]
+    def _rates(self) -> Iterable[tuple[Offer, float]]:
+        """Approval rates of the last minutes, of scopes that are seen to work and may be offered."""
+        counts = self._board.payments_in((WINDOW_MS,))[:, 0, :]
         approved = counts[:, APPROVED]
         decided = approved + counts[:, DECLINED] + counts[:, ERROR]
         works = (decided >= DECIDED_MIN) & (approved >= RATE_MIN * decided)
-        for node in works.nonzero()[0].tolist():
-            yield self._board.nodes.scopes[node], float(approved[node] / decided[node])
+        scopes, offers = self._board.nodes.scopes, self._offers()
+        rates = approved / np.maximum(decided, 1)
+        for node, rate in zip(works.nonzero()[0].tolist(), rates[works].tolist(), strict=True):
+            offer = offers[node]
+            if offer is not None and self._maintenances.covering(scopes[node]) is None:
+                yield offer, rate
+
+    def _offers(self) -> list[Offer | None]:
+        """Of each node, what it is as an offer; None where it is none. Nodes come, and never change."""
+        for scope in self._board.nodes.scopes[len(self._known) :]:
+            place = _PLACES.get(scope.dimension)
+            offer = None if place is None else Offer(place, scope.value("bank"), scope.key, scope.above)
+            self._known.append(offer)
+        return self._known

@@ -108,24 +108,3 @@ def totals(rows: Rows, tree: Tree, node: int, begin: int, newest: int, moment: M
                     out[9] += rows.orders[row, WAITING_RECOVERED]
                 row = rows.next[row]
     return out
-
-
-@allocating
-def window_sums(rows: Rows, tree: Tree, begins: Int64s, end: int, nodes: int) -> Int64s:
-    """Payments by node, window and status, late answers in the pane they came; window w is the panes
-    `begins[w]` up to before `end`, the first window the longest. Shape [node, window, 6]."""
-    out = np.zeros((nodes, len(begins), 6), np.int64)
-    for leaf in range(len(tree.leaf_nodes)):
-        for pane in range(begins[0], end):
-            row = rows.head[leaf, pane % rows.head.shape[1]]
-            while row != END:
-                for window in range(len(begins)):
-                    if pane < begins[window]:
-                        break
-                    for node in tree.leaf_nodes[leaf]:
-                        if node >= 0:
-                            out[node, window] += rows.counts[row]
-                            for status in range(APPROVED, ERROR + 1):
-                                out[node, window, status] += rows.late[row, status]
-                row = rows.next[row]
-    return out

@@ -19,6 +19,7 @@ from detector.counting.columns import Int32s, Int64s, UInt8s, UInt64s
 from detector.judging.flow import Flow, note_change
 from detector.judging.late import copy_ages, drop_ages, drop_late, make_pool, tell_late
 from detector.judging.later import begin_long
+from detector.judging.windows import Windows, tell_windows
 
 END = -1
 """No row, no pane."""
@@ -203,9 +204,9 @@ def approved_in(rows: Rows, leaf: int, pane: int) -> bool:
 
 
 @allocating
-def put_cells(rows: Rows, leaves: Leaves, marks: Marks, flow: Flow, leaf_nodes: Int32s, source: int, oldest: int,
-              pane_ms: int, boundary_ms: int, closing_ms: int, leaf: Int32s, pane: Int64s, counts: Int32s,
-              votes: Int32s, late: Int32s, late_start: Int64s, lengths: UInt8s, hashes: UInt64s,
+def put_cells(rows: Rows, leaves: Leaves, marks: Marks, flow: Flow, windows: Windows, leaf_nodes: Int32s,
+              source: int, oldest: int, pane_ms: int, boundary_ms: int, closing_ms: int, leaf: Int32s, pane: Int64s,
+              counts: Int32s, votes: Int32s, late: Int32s, late_start: Int64s, lengths: UInt8s, hashes: UInt64s,
               technical: Int32s, orders: Int32s, ages: UInt8s) -> None:  # fmt: skip
     """A source's absolute values replace what it said of these cells before; panes older than `oldest` are gone."""
     begins, aged = np.zeros(6, np.int64), 0
@@ -222,10 +223,12 @@ def put_cells(rows: Rows, leaves: Leaves, marks: Marks, flow: Flow, leaf_nodes: 
             known = leaves.first[leaf[i]]
             leaves.first[leaf[i]] = pane[i] if known == END else min(known, pane[i])
         before = rows.counts[row, APPROVED]
+        tell_windows(rows, windows, leaf[i], pane[i], row, -1)
         more = technical[i] - rows.technical[row]
         tell_flow(rows, flow, leaf[i], pane[i], row, votes[i], more, pane_ms, boundary_ms, closing_ms)
         tell_late(rows, flow, leaf[i], row, late[i], ages, first_age, boundary_ms != END)
         rows.counts[row] = counts[i]
+        tell_windows(rows, windows, leaf[i], pane[i], row, 1)
         rows.votes[row] = votes[i]
         rows.technical[row] = technical[i]
         rows.orders[row] = orders[i]
@@ -268,8 +271,9 @@ def note_nodes(marks: Marks, nodes: Int32s, pane: int, late_pane: int) -> None:
 
 
 @compiled
-def clear_source(rows: Rows, leaves: Leaves, marks: Marks, flow: Flow, leaf_nodes: Int32s, source: int, first: int,
-                 last: int, oldest: int, pane_ms: int, boundary_ms: int, closing_ms: int) -> None:  # fmt: skip
+def clear_source(rows: Rows, leaves: Leaves, marks: Marks, flow: Flow, windows: Windows, leaf_nodes: Int32s,
+                 source: int, first: int, last: int, oldest: int, pane_ms: int, boundary_ms: int,
+                 closing_ms: int) -> None:  # fmt: skip
     """Before a snapshot: the source has said nothing of the panes `first` to `last`."""
     for leaf in range(len(leaf_nodes)):
         for pane in range(max(first, oldest), last + 1):
@@ -277,6 +281,7 @@ def clear_source(rows: Rows, leaves: Leaves, marks: Marks, flow: Flow, leaf_node
             if row == END:
                 continue
             before = rows.counts[row, APPROVED]
+            tell_windows(rows, windows, leaf, pane, row, -1)
             tell_flow(rows, flow, leaf, pane, row, flow.nothing, -rows.technical[row], pane_ms, boundary_ms, closing_ms)
             drop_late(rows, flow, leaf, row, boundary_ms != END)
             rows.counts[row] = 0

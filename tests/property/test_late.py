@@ -27,6 +27,7 @@ from detector.judging.ring import (
     put_cells,
     reshaped,
 )
+from detector.judging.windows import make_windows
 
 LEAVES, PANE_MS, OPEN_MS = 2, 5_000, 60_000
 NODES = np.zeros((LEAVES, 1), np.int32)
@@ -72,7 +73,7 @@ def put(rows: Rows, leaves: Leaves, marks: Marks, flow: object, source: int, bou
         rows = more_ages(rows, max(len(rows.ages), len(ages)))
     zeros = np.zeros((size, 6), np.int32)
     put_cells(
-        rows, leaves, marks, flow, NODES, source, 0, PANE_MS, boundary_ms, OPEN_MS,
+        rows, leaves, marks, flow, make_windows(LEAVES), NODES, source, 0, PANE_MS, boundary_ms, OPEN_MS,
         np.array([leaf for _, leaf, _ in cells], np.int32), np.array([pane for _, _, pane in cells], np.int64),
         zeros, zeros, np.array([late for late, _ in cells.values()], np.int32), np.full(size, -1, np.int64),
         np.zeros((size, 5), np.uint8), np.zeros(0, np.uint64), np.zeros(size, np.int32),
@@ -108,7 +109,10 @@ def test_what_is_said_anew_replaces_what_was_said(seed: int) -> None:
         boundary_ms, before = (pane + 1) * PANE_MS, total(said)
         for source in (1, 2, 3):
             if chance.random() < 0.1:
-                clear_source(rows, leaves, marks, flow, NODES, source, pane - 3, pane, 0, PANE_MS, boundary_ms, OPEN_MS)
+                clear_source(
+                    rows, leaves, marks, flow, make_windows(LEAVES), NODES, source, pane - 3, pane, 0, PANE_MS,
+                    boundary_ms, OPEN_MS,
+                )  # fmt: skip
                 said |= {key: (np.zeros(5, np.int32), []) for key in said if key[0] == source and key[2] >= pane - 3}
             keys = [(source, leaf, at) for leaf in range(LEAVES) for at in range(max(1, pane - 6), pane + 1)]
             cells = {key: say(chance, *key[1:]) for key in chance.sample(keys, chance.randrange(min(5, len(keys))))}

@@ -53,7 +53,7 @@ def judge() -> Judge:
 def plainly(judge: Judge, scope: Scope, down: list[Scope]) -> list[str]:
     """Every scope looked at by itself."""
     board = judge.board
-    counts = board.windows((WINDOW_MS,))[:, 0, :]
+    counts = board.payments_in((WINDOW_MS,))[:, 0, :]
     found = []
     for node, other in enumerate(board.nodes.scopes):
         approved, decided = int(counts[node, 1]), int(counts[node, 1:4].sum())
@@ -75,10 +75,10 @@ def test_as_a_plain_look_says(judge: Judge, seed: int) -> None:
 
 
 def test_one_look_however_much_is_down(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The health of all scopes sums the panes up twice, with a dozen outages and some forty scopes in them."""
+    """The health of all scopes adds the leaves up twice, with a dozen outages and some forty scopes in them."""
     looks: list[tuple[int, ...]] = []
-    windows = Board.windows
-    monkeypatch.setattr(Board, "windows", lambda self, spans: looks.append(spans) or windows(self, spans))
+    payments_in = Board.payments_in
+    monkeypatch.setattr(Board, "payments_in", lambda self, spans: looks.append(spans) or payments_in(self, spans))
     records = judge.health()
     assert len(judge.open_outages()) == DOWN
     assert len([record for record in records if record.outage_id]) > 3 * DOWN
