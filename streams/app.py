@@ -26,7 +26,7 @@ from streams.health import HealthServer
 from streams.intake.ingest import Intake
 from streams.intake.placing import Placing, place
 from streams.logs import Log
-from streams.metrics import new_registry
+from streams.metrics import WorkerMetrics
 from streams.settings import Settings
 from streams.topics import needed_topics, require_topics
 from streams.unanswered import oldest
@@ -142,7 +142,7 @@ class Worker:
         app = build_app(self._settings, os.devnull)
         app.on_first_start = _make_no_folder  # type: ignore[method-assign]  # of this one app
         self.verdict = Verdict(app, self._settings, self._policy, self.wall_ms, is_deaf=lambda: self.lookout.is_deaf)
-        self._http = HealthServer(new_registry(self), self.problems)
+        self._http = HealthServer(WorkerMetrics(self).page, self.problems)
         await self._http.start(self._settings.http_host, self._settings.http_port)
         self._say_where()
         await self.intake.start()

@@ -1,30 +1,33 @@
 """The worker's HTTP: `/metrics`, `/health/live`, `/health/ready`. Loopback unless the settings say otherwise.
 
-Knows HTTP; what ready means is asked of the worker. It changes nothing and shows no secret.
+Knows HTTP; what ready means is asked of the worker. It changes nothing and shows no secret. One scrape is answered at a
+time: however many ask, they take no more threads than one.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from prometheus_client.registry import CollectorRegistry
 
 from streams.errors import UserError
+from streams.exposition import CONTENT_TYPE
 
 __all__ = ["HealthServer"]
 
 STOP_S = 2.0
 Problems = Callable[[], dict[str, str]]
+Page = Callable[[], Awaitable[bytes]]
 
 
 class HealthServer:
-    """Serves metrics and health. `problems` names what keeps the worker from being ready; empty when it is."""
+    """Serves metrics, `page`, and health. `problems` names what keeps the worker from being ready; empty when it is."""
 
-    def __init__(self, registry: CollectorRegistry, problems: Problems) -> None:
-        self._registry, self._problems = registry, problems
+    def __init__(self, page: Page, problems: Problems) -> None:
+        self._page, self._problems = page, problems
+        self._scraped = asyncio.Lock()
         self._runner: web.AppRunner | None = None
         self.port = 0
 
@@ -55,7 +58,8 @@ class HealthServer:
             await self._runner.cleanup()
 
     async def _metrics(self, _request: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        async with self._scraped:
+            return web.Response(body=await self._page(), headers={"Content-Type": CONTENT_TYPE})
 
     async def _live(self, _request: web.Request) -> web.Response:
         return web.Response(text=json.dumps({"live": True}), content_type="application/json")

@@ -1,31 +1,28 @@
-"""What a worker says on `/metrics`: one typed list of names, and a collector that reads Judge and Counters when asked.
+"""What a worker says on `/metrics`: one typed list of names, and a page that reads Judge and Counters when asked.
 
-The list is also the documentation (`docs/METRICS.md` is made from it and tested against it). Knows the words of
-Prometheus; keeps no value of its own.
+The list is also the documentation (`docs/METRICS.md` is made from it and tested against it). Counting is asked on the
+event loop, where it lives; the Judge, and the writing of thousands of lines, are beside it: a scrape must hold up no
+tally. Knows the words of Prometheus; keeps no value of its own.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter as Count
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal, Protocol, TypeAlias
-
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
-from prometheus_client.registry import Collector, CollectorRegistry
+from functools import lru_cache
+from typing import Final, Literal, Protocol
 
 from detector.contracts.scope import Scope
 from detector.counting.columns import STATUSES
 from streams.degraded.lookout import Lookout
+from streams.exposition import Labels, Samples, family
 from streams.intake.ingest import Intake
 from streams.verdict.agent import Verdict
 from streams.verdict.tenure import Facts
 
-__all__ = ["METRICS", "Metric", "WorkerCollector", "markdown", "new_registry"]
-
-Labels: TypeAlias = tuple[str, ...]
-Samples: TypeAlias = list[tuple[Labels, float]]
-Family: TypeAlias = GaugeMetricFamily | CounterMetricFamily
+__all__ = ["METRICS", "Metric", "WorkerMetrics", "markdown"]
 
 SCOPE: Final = ("dimension", "bank", "method")
 WINDOWS: Final[Mapping[int, str]] = {60_000: "1m", 300_000: "5m", 900_000: "15m", 3_600_000: "1h"}
@@ -39,12 +36,6 @@ class Metric:
     kind: Literal["gauge", "counter"]
     labels: Labels
     help: str
-
-    def family(self) -> Family:
-        """An empty family to add samples to."""
-        if self.kind == "gauge":
-            return GaugeMetricFamily(self.name, self.help, labels=self.labels)
-        return CounterMetricFamily(self.name.removesuffix("_total"), self.help, labels=self.labels)
 
 
 METRICS: Final = (
@@ -102,11 +93,11 @@ METRICS: Final = (
 )  # fmt: skip
 """Every metric of a worker, in the order of the documentation."""
 
-_BY_NAME = {metric.name: metric for metric in METRICS}
+SCOPES_KEPT: Final = 1 << 16
 
 
 class Sources(Protocol):
-    """What the collector asks the worker."""
+    """What the page asks the worker."""
 
     intake: Intake
     verdict: Verdict
@@ -116,20 +107,18 @@ class Sources(Protocol):
         """Epoch ms now."""
 
 
-class WorkerCollector(Collector):
+class WorkerMetrics:
     """Reads the worker's parts at scrape time."""
 
     def __init__(self, worker: Sources) -> None:
         self._worker = worker
 
-    def collect(self) -> Iterator[Family]:
+    async def page(self) -> bytes:
         """Every metric of the list, in its order; the judging ones only where this worker judges."""
-        samples = {**self._counting(), **self._placing(), **self._queues(), **self._judging(), **self._around()}
-        for metric in METRICS:
-            family = metric.family()
-            for labels, value in samples.get(metric.name, ()):
-                family.add_metric(list(labels), value)
-            yield family
+        tenure = self._worker.verdict.tenure
+        facts = None if tenure is None else await asyncio.to_thread(tenure.facts)
+        samples = {**self._counting(), **self._placing(), **self._queues(), **self._judging(facts), **self._around()}
+        return await asyncio.to_thread(_written, samples, facts)
 
     def _counting(self) -> dict[str, Samples]:
         totals = self._worker.intake.totals()
@@ -170,14 +159,12 @@ class WorkerCollector(Collector):
         ledgers = {str(source): lane.counter.stats.payments for source, lane in list(intake.lanes.items())}
         return {"pastille_queue_records": _words(queued), "pastille_ledger_payments": _words(ledgers)}
 
-    def _judging(self) -> dict[str, Samples]:
+    def _judging(self, facts: Facts | None) -> dict[str, Samples]:
         tenure = self._worker.verdict.tenure
         started = _samples(self._worker.verdict.started)
-        if tenure is None:
+        if tenure is None or facts is None:
             return {"pastille_judge_active": [((), 0)], "pastille_outages_total": started}
-        facts = tenure.facts()
         return {
-            **_ratios(facts),
             "pastille_judge_active": [((), 1)],
             "pastille_judge_seconds_total": [((), tenure.judged_s)],
             "pastille_outages_total": started,
@@ -192,11 +179,10 @@ class WorkerCollector(Collector):
         }
 
 
-def new_registry(worker: Sources) -> CollectorRegistry:
-    """A registry with the worker's collector alone."""
-    registry = CollectorRegistry()
-    registry.register(WorkerCollector(worker))
-    return registry
+def _written(samples: Mapping[str, Samples], facts: Facts | None) -> bytes:
+    """The page. Rates are of every scope and window, so they are worked out here, too."""
+    every = samples if facts is None or not samples["pastille_judge_active"][0][1] else {**samples, **_ratios(facts)}
+    return "".join([family(m.name, m.kind, m.labels, m.help, every.get(m.name, ())) for m in METRICS]).encode()
 
 
 def markdown() -> str:
@@ -230,7 +216,8 @@ def _ratios(facts: Facts) -> dict[str, Samples]:
     for scope, windows in facts.rates:
         for window_ms, counts in windows.items():
             labels = (*_scope_labels(scope), WINDOWS[window_ms])
-            sums[labels] = [a + b for a, b in zip(sums.get(labels, [0] * 6), counts, strict=True)]
+            known = sums.get(labels)
+            sums[labels] = counts if known is None else [a + b for a, b in zip(known, counts, strict=True)]
     approval: Samples = []
     pending: Samples = []
     for labels, (waiting, approved, declined, error, *_cancelled) in sums.items():
@@ -242,6 +229,7 @@ def _ratios(facts: Facts) -> dict[str, Samples]:
     return {"pastille_approval_ratio": approval, "pastille_pending_ratio": pending}
 
 
+@lru_cache(SCOPES_KEPT)
 def _scope_labels(scope: Scope) -> Labels:
     return (scope.dimension, scope.value("bank") or "", scope.value("method") or "")
 

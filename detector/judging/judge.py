@@ -277,10 +277,10 @@ class Judge:
         """For each scope and window (ms): payments by pending, approved, declined, error, cancelled, cancelled late."""
         if self.time_ms == NOT_YET:
             return []
-        sums = self.board.payments_in(SPANS_MS)
+        sums = self.board.payments_in(SPANS_MS).tolist()
         return [
-            (scope, {window: sums[node, place].tolist() for place, window in enumerate(SPANS_MS)})
-            for node, scope in enumerate(self.board.nodes.scopes)
+            (scope, dict(zip(SPANS_MS, by_window, strict=True)))
+            for scope, by_window in zip(self.board.nodes.scopes, sums, strict=True)
         ]
 
     def open_outages(self) -> list[Outage]:

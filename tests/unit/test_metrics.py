@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter as Count
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +10,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from detector.contracts.policy import Policy
@@ -19,7 +19,7 @@ from detector.judging.outage import Outage
 from streams.degraded.board import Board, Reason
 from streams.degraded.readers import Reading
 from streams.intake.lane import Totals
-from streams.metrics import METRICS, markdown, new_registry
+from streams.metrics import METRICS, WorkerMetrics, markdown
 from streams.verdict.tenure import Facts
 
 PROMISED = {
@@ -59,9 +59,11 @@ class FakeIntake:
     """An intake that counted a little."""
 
     lanes: dict[Source, Any] = field(
-        default_factory=lambda: {Source("default", 0): SimpleNamespace(
-            boundary_ms=NOW_MS - 4_000, counter=SimpleNamespace(stats=SimpleNamespace(payments=12))
-        )}
+        default_factory=lambda: {
+            Source("default", 0): SimpleNamespace(
+                boundary_ms=NOW_MS - 4_000, counter=SimpleNamespace(stats=SimpleNamespace(payments=12))
+            )
+        }
     )
     bad: dict[str, int] = field(default_factory=lambda: {"not_json": 2})
     corrupt: dict[str, int] = field(default_factory=lambda: {"payments": 1})
@@ -83,8 +85,8 @@ class FakeIntake:
 def scraped(facts: Facts | None) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
     """The samples of a worker with these facts of its Judge; None: it does not judge."""
     judge = SimpleNamespace(policy=Policy(children_max=2))
-    tenure = None if facts is None else SimpleNamespace(
-        facts=lambda: facts, judge=judge, judged_s=1.5, waiting=lambda: 4
+    tenure = (
+        None if facts is None else SimpleNamespace(facts=lambda: facts, judge=judge, judged_s=1.5, waiting=lambda: 4)
     )
     verdict = SimpleNamespace(tenure=tenure, started=Count({("all_red", "policy"): 1}), refused_maintenances=2,
                               refused_lessons=3)  # fmt: skip
@@ -93,7 +95,7 @@ def scraped(facts: Facts | None) -> dict[tuple[str, frozenset[tuple[str, str]]],
     readers = SimpleNamespace(readings=(Reading("pager", False, 320.0),))
     lookout = SimpleNamespace(board=board, readers=readers)
     worker: Any = SimpleNamespace(intake=FakeIntake(), verdict=verdict, lookout=lookout, wall_ms=lambda: NOW_MS)
-    text = generate_latest(new_registry(worker)).decode()
+    text = asyncio.run(WorkerMetrics(worker).page()).decode()
     return {(s.name, frozenset(s.labels.items())): s.value
             for family in text_string_to_metric_families(text) for s in family.samples}  # fmt: skip
 
