@@ -40,7 +40,7 @@ help: supported
 	  '  make kafka     the embedded Kafka alone (ARGS="--brokers 3 --tls")' \
 	  '  make bench     how many events a second, beside bare clients and other stream processors (half an hour; ARGS="--quick")' \
 	  '  make bench-latency   how long an outage event takes, by the broker'"'"'s times (six minutes; ARGS="--quick")' \
-	  '  make bench-scale   how cost grows with the rate, workers and partitions (ARGS="--quick")' \
+	  '  make bench-scale   how cost grows with the rate, workers, feeds and leaves (twenty minutes; ARGS="--quick")' \
 	  '  make bench-parts   decoding, counting, localising and replay alone, with their figures' \
 	  '  make bench-detection   how soon and how falsely, beside the exact limit and peers (an hour; ARGS="--quick")' \
 	  '  make clean     remove the environment and every cache in this folder' '' \
