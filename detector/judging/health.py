@@ -28,6 +28,7 @@ class Health:
     def __init__(self, board: Board, lifecycle: Lifecycle, report: Report) -> None:
         self.board, self.lifecycle, self.report = board, lifecycle, report
         self.since: dict[str, tuple[str, int]] = {}
+        self._fields: dict[Scope, ScopeFields] = {}
 
     def records(self) -> list[HealthRecord]:
         """One a scope, as it stands at the board's boundary."""
@@ -43,7 +44,7 @@ class Health:
         status, reason = self._status(node, outage, sum(counts))
         decided = sum(counts[1:4])
         return HealthRecord(
-            key=scope.key, scope=ScopeFields.of(scope), status=status,
+            key=scope.key, scope=self._fields_of(scope), status=status,
             approval_rate=counts[1] / decided if decided else None, payments=sum(counts),
             since=self._since(scope.key, status), outage_id=outage.outage_id if outage else None,
             alternatives=down.alternatives(outage) if outage else [], reason=reason,
@@ -59,6 +60,11 @@ class Health:
         if node in self.lifecycle.waiting:
             return "suspected", WAITS
         return ("healthy" if payments else "unknown"), None
+
+    def _fields_of(self, scope: Scope) -> ScopeFields:
+        if scope not in self._fields:  # as many as the board has scopes, which are bounded
+            self._fields[scope] = ScopeFields.of(scope)
+        return self._fields[scope]
 
     def _since(self, key: str, status: str) -> int:
         known = self.since.get(key)

@@ -33,7 +33,7 @@ def is_below(lower: Scope, lower_cells: Cells, upper: Scope, upper_cells: Cells)
 
 def is_below_by_name(lower: Scope, upper: Scope) -> bool:
     """Does the lower fix all that the upper fixes, and more?"""
-    return set(upper.values) < set(lower.values)
+    return len(upper.values) < len(lower.values) and set(upper.values) < set(lower.values)
 
 
 def may_be_named(scope: Scope, cells: Cells, leaves: Sequence[Leaf], bank_at: int | None) -> bool:
