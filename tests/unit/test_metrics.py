@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import Counter as Count
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,6 +20,7 @@ from detector.counting.tally import Source
 from detector.judging.outage import Outage
 from streams.degraded.board import Board, Reason
 from streams.degraded.readers import Reading
+from streams.health import HealthServer
 from streams.intake.lane import Totals
 from streams.metrics import METRICS, WorkerMetrics, markdown
 from streams.verdict.tenure import Facts
@@ -82,12 +85,15 @@ class FakeIntake:
         return 11
 
 
-def scraped(facts: Facts | None) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
-    """The samples of a worker with these facts of its Judge; None: it does not judge."""
+def asked(facts: Facts | None, tell: Callable[[], None] = lambda: None) -> bytes:
+    """The page of a worker with these facts of its Judge; None: it does not judge. `tell` is called in asking it."""
+
+    def say() -> Facts | None:
+        tell()
+        return facts
+
     judge = SimpleNamespace(policy=Policy(children_max=2))
-    tenure = (
-        None if facts is None else SimpleNamespace(facts=lambda: facts, judge=judge, judged_s=1.5, waiting=lambda: 4)
-    )
+    tenure = None if facts is None else SimpleNamespace(facts=say, judge=judge, judged_s=1.5, waiting=lambda: 4)
     verdict = SimpleNamespace(tenure=tenure, started=Count({("all_red", "policy"): 1}), refused_maintenances=2,
                               refused_lessons=3)  # fmt: skip
     board = Board()
@@ -95,7 +101,12 @@ def scraped(facts: Facts | None) -> dict[tuple[str, frozenset[tuple[str, str]]],
     readers = SimpleNamespace(readings=(Reading("pager", False, 320.0),))
     lookout = SimpleNamespace(board=board, readers=readers)
     worker: Any = SimpleNamespace(intake=FakeIntake(), verdict=verdict, lookout=lookout, wall_ms=lambda: NOW_MS)
-    text = asyncio.run(WorkerMetrics(worker).page()).decode()
+    return asyncio.run(WorkerMetrics(worker).page())
+
+
+def scraped(facts: Facts | None) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+    """The samples of that page."""
+    text = asked(facts).decode()
     return {(s.name, frozenset(s.labels.items())): s.value
             for family in text_string_to_metric_families(text) for s in family.samples}  # fmt: skip
 
@@ -207,3 +218,29 @@ def test_queues_and_the_time_of_judging_are_told() -> None:
     assert found["pastille_ledger_payments", labels(source="default/0")] == 12
     assert found["pastille_judge_seconds_total", labels()] == 1.5
     assert ("pastille_judge_seconds_total", labels()) not in scraped(None)
+
+
+def test_a_scrape_holds_up_no_event() -> None:
+    """The Judge is asked beside the event loop, which counts and sends tallies meanwhile."""
+    asked_in: list[threading.Thread] = []
+    assert b"pastille_judge_active 1.0" in asked(judged(), lambda: asked_in.append(threading.current_thread()))
+    assert asked_in
+    assert threading.main_thread() not in asked_in
+
+
+def test_one_scrape_is_answered_at_a_time() -> None:
+    """However many ask, one page is made at a time, and everybody gets one."""
+    at_once: list[int] = [0]
+
+    async def page() -> bytes:
+        at_once.append(at_once[-1] + 1)
+        await asyncio.sleep(0)
+        at_once.append(at_once[-1] - 1)
+        return b"page"
+
+    async def ask() -> list[bytes | None]:
+        server: Any = HealthServer(page, dict)
+        return [answer.body for answer in await asyncio.gather(*(server._metrics(None) for _ in range(5)))]
+
+    assert asyncio.run(ask()) == [b"page"] * 5
+    assert max(at_once) == 1
