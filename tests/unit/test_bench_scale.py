@@ -18,7 +18,7 @@ from tests.benchmarks.scale.ticks import POLICY, Tick, Told
 from tests.benchmarks.scale.workers import Work
 
 CIRCLE = "{http://www.w3.org/2000/svg}circle"
-RUN = {"machine": "a machine", "when": "2026-01-01", "took_s": 600.0}
+RUN = {"machine": "a machine", "when": "2026-01-01", "took_s": 600.0, "quick": False}
 LEDGERS = [Ledger(100, 1_000, 120_000, 9_000.0), Ledger(300, 3_000, 380_000, 10_000.0)]
 WORKS = [Work(count, 8, 1_000_000, 2.0 / count, 2.5, 300.0) for count in (1, 2)]
 TICKS = [Tick(500, 8, 1_000, 2.0, 3.0, 50.0), Tick(TICK_LEAVES, TICK_SOURCES, 1_000, 9.0, TICK_MAX_MS, 500.0)]
@@ -95,3 +95,10 @@ def test_what_is_told_is_what_a_judge_counts() -> None:
     minute = sum(judge.rates()[0][1][60_000])
     assert 54_000 < minute < 66_000
     assert len(judge.board.nodes.leaves) == 200
+
+
+def test_a_quick_run_says_so() -> None:
+    """Its figures are not those of a whole one."""
+    whole = found()
+    assert "quick run" not in page(whole)
+    assert "quick run" in page({**whole, "run": {**RUN, "quick": True}})

@@ -83,7 +83,7 @@ def page(found: Mapping[str, Any]) -> str:
     return "\n".join([
         HEAD, *_goals(found["goals"]), "", "![How cost grows](scale.svg)", LEDGERS, *_ledgers(found["ledgers"]),
         WORKS, *_works(found["works"]), FEEDS, *_feeds(found["feeds"]), TICKS, *_ticks(found["ticks"]), "",
-        f"{run['machine']}. {run['when']}. {run['took_s'] / 60:.0f} minutes.", "",
+        f"{run['machine']}. {run['when']}. {run['took_s'] / 60:.0f} minutes.{QUICK if run['quick'] else ''}", "",
     ])  # fmt: skip
 
 
@@ -133,6 +133,7 @@ HEAD = """# Scale: measured
 
 | what | goal | measured | met |
 |---|---|---|---|"""
+QUICK = " A quick run: fewer of everything, rates too low for the second goal, and rings of a quarter of an hour."
 LEDGERS = """
 ## A source's ledger
 
