@@ -74,7 +74,7 @@ def _ask_again(settings: Settings) -> None:
     from aiokafka.errors import KafkaError as OtherKafkaError
 
     async def ask() -> None:
-        client = AIOKafkaClient(**settings.aiokafka(), request_timeout_ms=ASK_AGAIN_MS)
+        client = AIOKafkaClient(**settings.aiokafka() | {"request_timeout_ms": ASK_AGAIN_MS})
         with suppress(OtherKafkaError):
             await client.bootstrap()
         await client.close()

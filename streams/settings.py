@@ -23,6 +23,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
 from streams.errors import UserError
+from streams.patience import METADATA_MS, REQUEST_MS
 
 __all__ = ["Feed", "Settings", "TopicNames", "load_settings"]
 
@@ -196,7 +197,8 @@ class Settings(BaseSettings):
 
     def aiokafka(self) -> dict[str, Any]:
         """Arguments that every client of aiokafka takes."""
-        return {"bootstrap_servers": self.broker.split(","), **self._client_security()}
+        waits = {"request_timeout_ms": REQUEST_MS, "metadata_max_age_ms": METADATA_MS}
+        return {"bootstrap_servers": self.broker.split(","), **waits, **self._client_security()}
 
     def faust_broker(self) -> str:
         """The broker URL of a Faust app."""

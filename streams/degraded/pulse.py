@@ -57,7 +57,7 @@ class Pulse:
     async def _asked(self) -> bool:
         """Fresh metadata of our topics; whether a broker gave them."""
         if self._client is None:
-            client = AIOKafkaClient(**self._settings.aiokafka(), request_timeout_ms=int(ANSWER_S * 1000))
+            client = AIOKafkaClient(**self._settings.aiokafka() | {"request_timeout_ms": int(ANSWER_S * 1000)})
             try:
                 await client.bootstrap()
             except BaseException:

@@ -19,14 +19,13 @@ from aiokafka.structs import OffsetAndMetadata
 from streams.intake.raw import take_bytes
 from streams.intake.recovery import Committed, Note, parse_note
 from streams.loopclock import loop_s
+from streams.patience import HEARTBEAT_S, SESSION_S
 from streams.settings import Settings
 
 __all__ = ["Reader", "TopicPartition"]
 
 log = logging.getLogger(__name__)
 
-SESSION_MS = 10_000
-HEARTBEAT_MS = 3_000
 NOT_PLACED = -1
 PARTITION_BYTES = 1 << 20
 FETCH_BYTES = 1 << 25
@@ -60,8 +59,8 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             isolation_level="read_committed",
-            session_timeout_ms=SESSION_MS,
-            heartbeat_interval_ms=HEARTBEAT_MS,
+            session_timeout_ms=int(SESSION_S * 1000),
+            heartbeat_interval_ms=int(HEARTBEAT_S * 1000),
             max_partition_fetch_bytes=PARTITION_BYTES,
             fetch_max_bytes=FETCH_BYTES,
         )
@@ -147,7 +146,6 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships
         # With read_committed an open transaction holds back what comes after it: that is the end for now.
         end = state.highwater if state.lso is None or state.lso < 0 else min(state.highwater, state.lso)
         return max(0, int(end) - int(state.position))
-
 
     def _is_fresh(self, at: TopicPartition, answered_ms: int | None) -> bool:
         """Whether a fetch was answered lately. The client notes when by the wall clock, which may jump: what counts is

@@ -21,6 +21,7 @@ from detector.counting.tally import Marker
 from detector.judging.judge import Judge
 from streams.cancelled import lost_is_an_error
 from streams.loopclock import loop_s
+from streams.patience import HEARTBEAT_S, METADATA_MS, REQUEST_MS, SESSION_S
 from streams.settings import Settings
 from streams.tallylog import TallyLog
 from streams.topics import changelog_topic
@@ -37,8 +38,6 @@ __all__ = ["Verdict", "build_app"]
 
 log = logging.getLogger(__name__)
 
-SESSION_S = 10.0
-HEARTBEAT_S = 3.0
 SNAPSHOT_S = 60.0
 WATCH_S = 1.0
 FROZEN_SHOWN = 10
@@ -56,6 +55,9 @@ def build_app(settings: Settings, datadir: str) -> faust.App:
         broker_session_timeout=SESSION_S,
         broker_heartbeat_interval=HEARTBEAT_S,
         broker_rebalance_timeout=SESSION_S,
+        broker_request_timeout=REQUEST_MS / 1000,
+        consumer_metadata_max_age_ms=METADATA_MS,
+        producer_metadata_max_age_ms=METADATA_MS,
         consumer_auto_offset_reset="earliest",
         consumer_max_fetch_size=FETCH_BYTES,
         producer_max_request_size=2 * CHUNK_BYTES_MAX,

@@ -65,20 +65,34 @@ class Ground:
         return [worker for worker in self.stage.workers if worker.process.poll() is None]
 
     def wait_until_near(self) -> float:
-        """Until a boundary that is no older than a few seconds is judged; how many seconds it took."""
-        began_s = time.monotonic()
-        wait_for(self._is_near, self.stage, "judging near the clock", AGAIN_S)
+        """Until a boundary after now is judged that is no older than a few seconds; how many seconds it took.
+
+        What was judged until now says nothing: for some seconds the boundary is young, though nobody moves it.
+        """
+        began_s, now_ms = time.monotonic(), _now_ms()
+        wait_for(lambda: self._is_near(now_ms), self.stage, "judging near the clock", AGAIN_S, LOOK_S)
         return time.monotonic() - began_s
 
-    def _is_near(self) -> bool:
+    def _is_near(self, since_ms: int) -> bool:
         """Whether it is so; a worker that gave up by itself is started again, as whoever runs it would."""
         for _ in range(WORKERS - len(self.living())):
             self.restarts += 1
             self.hire()
         try:
-            return judged_ms(self.stage) > _now_ms() - NEAR_MS
+            return judged_ms(self.stage) > max(since_ms, _now_ms() - NEAR_MS)
         except OSError:  # it ended while it was asked
             return False
+
+    def rebuilt(self) -> dict[int, float]:
+        """Events that each living worker has read again since it started, by its process id."""
+        found: dict[int, float] = {}
+        for worker in self.living():
+            with contextlib.suppress(OSError, AssertionError):  # it ends while it is asked
+                found[worker.process.pid] = sum(
+                    value for (name, labels), value in worker.metrics().items()
+                    if name == "pastille_events_total" and ("result", "rebuilt") in labels
+                )  # fmt: skip
+        return found
 
     # Workers
 

@@ -59,7 +59,7 @@ class Shop(threading.Thread):
         asyncio.run(self._send())
 
     async def _send(self) -> None:
-        async with AIOKafkaProducer(**self.stage.settings.aiokafka(), request_timeout_ms=30_000) as producer:
+        async with AIOKafkaProducer(**self.stage.settings.aiokafka() | {"request_timeout_ms": 30_000}) as producer:
             next_s = time.monotonic()
             while not self._ended.is_set():
                 await self._slice(producer)

@@ -125,10 +125,10 @@ def test_the_range_assignor_keeps_an_index_together() -> None:
 
 
 def test_the_app_is_bridled(app: faust.App) -> None:
-    """No topic declared, no leader topic, no web server, a session of 10 s: as the worker needs it."""
+    """No topic declared, no leader topic, no web server, a session of 6 s: as the worker needs it."""
     conf = app.conf
     assert (conf.topic_allow_declare, conf.topic_disable_leader, conf.web_enabled) == (False, True, False)
-    assert (conf.broker_session_timeout, conf.broker_heartbeat_interval) == (10.0, 3.0)
+    assert (conf.broker_session_timeout, conf.broker_heartbeat_interval) == (6.0, 2.0)
     assert str(conf.store) == "memory:"
     assert app.conf.id == f"{load_settings().app_id}-judge"
 

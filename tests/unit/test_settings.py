@@ -9,6 +9,8 @@ from streams.errors import UserError
 from streams.settings import Feed, Settings, load_settings
 
 PASSWORD = "correct horse battery"
+PATIENCE = {"request_timeout_ms": 10_000, "metadata_max_age_ms": 5_000}
+"""What clients of aiokafka are told beside the connection: none waits for ever for a broker that stands still."""
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +29,7 @@ def test_defaults_connect_to_this_machine_without_security() -> None:
     settings = load_settings()
     expected = {"bootstrap_servers": ["127.0.0.1:9092"], "security_protocol": "PLAINTEXT"}
     assert settings.kafka_python() == expected
-    assert settings.aiokafka() == expected
+    assert settings.aiokafka() == expected | PATIENCE
     assert settings.faust_broker() == "kafka://127.0.0.1:9092"
     assert settings.faust_credentials() is None
     assert settings.feeds == (Feed(name="default", payments="payments", orders="orders"),)
@@ -107,7 +109,7 @@ def test_the_password_reaches_every_client() -> None:
         "sasl_plain_password": PASSWORD,
     }
     assert settings.kafka_python() == expected
-    assert settings.aiokafka() == expected
+    assert settings.aiokafka() == expected | PATIENCE
     faust = settings.faust_credentials()
     assert (faust.username, faust.password, faust.mechanism.value) == ("shop", PASSWORD, "SCRAM-SHA-256")
     assert faust.protocol.value == "SASL_PLAINTEXT"
