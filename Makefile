@@ -32,7 +32,7 @@ help: supported
 	  '  make demo      simulated shops, a real Kafka, a bank that dies: watch it be found (ARGS="--seconds 150 --json")' \
 	  '  make test      every test, on the same real Kafka' '' \
 	  '  make sim       workers on a simulated Kafka, killed and torn (SEEDS=10000 FIRST=1, or MUTANT=no-terms)' \
-	  '  make faults    workers and brokers killed, frozen, filled up on a real Kafka of three (KILLS=100)' \
+	  '  make faults    workers and brokers killed, frozen, cut off, filled up on a real Kafka of three (KILLS=100)' \
 	  '  make fuzz      spoilt records the whole way to dead letters (RECORDS=1000000 SEED=1, or GUIDED=1 MINUTES=10)' \
 	  '  make soak      a worker at a steady rate: does anything grow? (MINUTES=60 RATE=2000)' \
 	  '  make check     ruff, mypy strict, import contracts' \

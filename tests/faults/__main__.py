@@ -76,6 +76,7 @@ def _run(wanted: argparse.Namespace, took: Took) -> list[str]:
         problems += doubled(events)
         for worker in ground.living():
             worker.end()
+        ground.end()
     restarts, given_up = ground.restarts, shop.given_up
     _tell(f"{len(events)} outage events; {restarts} workers gave up by themselves; {given_up} events no broker took")
     return problems
@@ -88,6 +89,7 @@ def _done(ground: Ground, shop: Shop, kills: int, only: str, took: Took) -> list
     problems: list[str] = []
     for number, name in enumerate(plan):
         shop.dead = f"bank-{number % BANKS}" if number % SICK_EVERY == 0 else None
+        ground.prepare(name)
         before = ground.rebuilt()
         with Watch(ground.stage) as watch:
             if wrong := tried(ground.deeds[name]):

@@ -20,6 +20,7 @@ from kafka.errors import KafkaError
 from streams.admin import admin_client
 from streams.embedded import EmbeddedKafka
 from streams.errors import UserError
+from tests.faults.line import Line
 from tests.integration.workers import Stage, WorkerProcess, judged_ms, wait_for
 
 PREFERRED = 0
@@ -31,6 +32,7 @@ STORM_S = 3.0
 FULL_BYTES = 64 * 1024
 """No file of a full broker grows past this: writing says so, as it would on a full disk."""
 WORKERS = 2
+OK = 200
 LOOK_S = 0.3
 NEAR_MS = 5_000
 AGAIN_S = 240.0
@@ -43,10 +45,12 @@ class Ground:
         self.kafka, self.stage, self._options = kafka, stage, options
         self.deeds: dict[str, Callable[[], None]] = {
             "worker killed": self.kill_judge, "other worker killed": self.kill_other,
-            "worker frozen": self.freeze_worker, "workers come and go": self.storm,
-            "leaders moved": self.move_leaders, "broker killed": self.kill_broker, "broker frozen": self.freeze_broker,
-            "broker's disk full": self.fill_broker,
+            "worker frozen": self.freeze_worker, "worker's network cut": self.cut_network,
+            "workers come and go": self.storm, "leaders moved": self.move_leaders, "broker killed": self.kill_broker,
+            "broker frozen": self.freeze_broker, "broker's disk full": self.fill_broker,
         }  # fmt: skip
+        self._before: dict[str, Callable[[], None]] = {"worker's network cut": self._seat_behind_line}
+        self._line: Line | None = None
         self._broker = 0
         self.restarts = 0
 
@@ -59,6 +63,16 @@ class Ground:
     def hire(self) -> WorkerProcess:
         """Start a worker."""
         return self.stage.worker(*self._options)
+
+    def prepare(self, name: str) -> None:
+        """What must be so before a deed, and is no part of it."""
+        if name in self._before:
+            self._before[name]()
+
+    def end(self) -> None:
+        """Leave nothing behind but the workers."""
+        if self._line is not None:
+            self._line.close()
 
     def living(self) -> list[WorkerProcess]:
         """The workers that run."""
@@ -110,6 +124,25 @@ class Ground:
         worker.process.send_signal(signal.SIGSTOP)
         time.sleep(FROZEN_S)
         worker.process.send_signal(signal.SIGCONT)
+
+    def cut_network(self) -> None:
+        """The one that judges reaches no broker for a minute, and no connection ends; then all that waited arrives."""
+        assert self._line is not None, "the worker behind it was hired before"
+        self._line.cut()
+        time.sleep(FROZEN_S)
+        self._line.mend()
+
+    def _seat_behind_line(self) -> None:
+        """One worker reaches the brokers through a line that can be cut, and it has the Judge."""
+        self._line = Line(int(server.split(":")[1]) for server in self.kafka.bootstrap.split(","))
+        plain = self.living()
+        behind = self.stage.worker(*self._options, program=self._line.program)
+        wait_for(lambda: behind.get("/health/ready")[0] == OK, self.stage, "ready behind the line", AGAIN_S)
+        for worker in plain:
+            worker.end()
+        self.hire()
+        wait_for(lambda: behind.metric("pastille_judge_active") == 1, self.stage, "judging behind the line", AGAIN_S)
+        self.wait_until_near()
 
     def storm(self) -> None:
         """A third worker comes and goes, sooner than the groups can settle."""

@@ -90,9 +90,11 @@ class Stage:
         """The one feed."""
         return self.settings.feeds[0]
 
-    def worker(self, *arguments: str, clock: Path | None = None) -> WorkerProcess:
-        """Start a worker; returns at once. Its clock is off by as many seconds as the file `clock` says."""
-        command = WORKER if clock is None else [WORKER[0], "-c", CLOCKED, str(clock), *WORKER[3:]]
+    def worker(self, *arguments: str, clock: Path | None = None, program: Sequence[str] = WORKER[:3]) -> WorkerProcess:
+        """Start a worker; returns at once. Its clock is off by as many seconds as the file `clock` says; `program` is
+        what runs it, where that is not the plain command."""
+        start = program if clock is None else [WORKER[0], "-c", CLOCKED, str(clock)]
+        command = [*start, *WORKER[3:]]
         started = WorkerProcess([*command, *arguments], {**os.environ, **self.settings_environment})
         self.workers.append(started)
         return started
