@@ -23,6 +23,8 @@ from tests.faults.shop import BANKS, Shop
 from tests.integration.workers import Stage, WorkerProcess, wait_for
 
 KILLS, RATE, PARTITIONS = 100, 2_000.0, 8
+HISTORY_MINUTES = 30.0
+"""What a worker that takes over reads again: 3 horizons. With less, the first kills would be cheaper than the last."""
 BETWEEN_S = 5.0
 SICK_EVERY = 3
 KILLED_S_MAX = 15.0
@@ -64,7 +66,10 @@ def _run(wanted: argparse.Namespace, took: Took) -> list[str]:
         file = Path(folder) / "policy.toml"
         file.write_text(POLICY)
         ground = Ground(kafka, stage, ["--policy", str(file)])
-        with Shop(stage, wanted.rate, wanted.seed) as shop:
+        shop = Shop(stage, wanted.rate, wanted.seed)
+        _tell(f"{wanted.history:g} minutes of the past are sold")
+        shop.fill(wanted.history)
+        with shop:
             ground.begin()
             problems = _done(ground, shop, wanted.kills, wanted.only, took)
             shop.dead = None
@@ -128,6 +133,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make faults", description="real faults on a real Kafka")
     parser.add_argument("--kills", type=int, default=KILLS, help="of workers, half of them of the judging one")
     parser.add_argument("--rate", type=float, default=RATE, help="events a second")
+    parser.add_argument("--history", type=float, default=HISTORY_MINUTES, help="minutes of traffic there are before")
     parser.add_argument("--only", default="", help="the beginnings of deeds' names, with commas between")
     parser.add_argument("--seed", type=int, default=1)
     return parser.parse_args()

@@ -10,6 +10,7 @@ import asyncio
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
+from sys import intern
 from typing import Any
 
 from detector.contracts.policy import Policy
@@ -35,18 +36,15 @@ def lost(stage: Stage, policy: Policy) -> list[str]:
 
 def counted(values: Iterable[bytes], policy: Policy) -> Counter[Cell]:
     """Payments by leaf, pane of their start, and newest status: a pending that came late changes nothing."""
-    newest: dict[str, tuple[int, dict[str, Any]]] = {}
+    newest: dict[str, tuple[int, Cell]] = {}
     for value in values:
         event = json.loads(value)
         rank = STATUSES.index(event["status"]) > 0
         known = newest.get(event["payment_id"])
         if known is None or rank > known[0]:
-            newest[event["payment_id"]] = rank, event
-    found: Counter[Cell] = Counter()
-    for _, event in newest.values():
-        leaf = tuple(event[dimension] for dimension in policy.dimensions)
-        found[leaf, event["started_at"] // policy.pane_ms, event["status"]] += 1
-    return found
+            leaf = tuple(intern(event[dimension]) for dimension in policy.dimensions)
+            newest[event["payment_id"]] = rank, (leaf, event["started_at"] // policy.pane_ms, intern(event["status"]))
+    return Counter(cell for _, cell in newest.values())
 
 
 def told(stage: Stage, policy: Policy) -> Counter[Cell]:
