@@ -13,7 +13,17 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
-from aiokafka.errors import IllegalGenerationError, RebalanceInProgressError, UnknownMemberIdError
+from aiokafka.errors import (
+    GroupCoordinatorNotAvailableError,
+    GroupLoadInProgressError,
+    IllegalGenerationError,
+    KafkaConnectionError,
+    NodeNotReadyError,
+    NotCoordinatorForGroupError,
+    RebalanceInProgressError,
+    RequestTimedOutError,
+    UnknownMemberIdError,
+)
 from aiokafka.structs import OffsetAndMetadata
 
 from streams.intake.raw import take_bytes
@@ -33,7 +43,13 @@ FETCH_BYTES = 1 << 25
 larger record batch comes alone."""
 CONFIRMED_S = 5.0
 """An end that no broker has confirmed for so long is not known any more: what came since may wait unseen."""
+UNCOMMITTED_S_MAX = 30.0
+"""So long a commit may be missed: less is a coordinator that moves from one broker to another."""
 _STALE = (IllegalGenerationError, RebalanceInProgressError, UnknownMemberIdError)
+_AWAY = (
+    GroupCoordinatorNotAvailableError, GroupLoadInProgressError, KafkaConnectionError, NodeNotReadyError,
+    NotCoordinatorForGroupError, RequestTimedOutError,
+)  # fmt: skip
 
 
 class Reader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships no types
@@ -48,6 +64,7 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships
         self._wants_bytes = settings.fetch_as == "bytes"
         self._rounds = 0
         self._generation = NOT_PLACED
+        self._uncommitted_s: float | None = None
         self._answered: dict[TopicPartition, tuple[int | None, float]] = {}
         self.round = NOT_PLACED
         self.assigned: frozenset[TopicPartition] = frozenset()
@@ -103,10 +120,13 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships
         return {tp: Committed(found.offset, parse_note(found.metadata)) for tp, found in offsets.items()}
 
     async def commit(self, commits: Mapping[TopicPartition, tuple[int, Note]], round_: int) -> bool:
-        """Commit offsets with their notes in one request; False where the assignment `round_` is over.
+        """Commit offsets with their notes in one request; False where the assignment `round_` is over, or the group's
+        coordinator is away for now. Raises KafkaError where it stays away.
 
-        aiokafka's own `commit` sends again after an error, perhaps with a newer generation, and so may undo what the
-        next owner committed; one try with the generation checked in the same step cannot.
+        A commit that is missed costs no more than reading from the one before; a session that ends for it costs reading
+        all of it, and the group a member. aiokafka's own `commit` sends again after an error, perhaps with a newer
+        generation, and so may undo what the next owner committed; one try with the generation checked in the same step
+        cannot.
         """
         coordinator = self._consumer._coordinator
         await coordinator.ensure_coordinator_known()
@@ -117,6 +137,13 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships
             await coordinator._do_commit_offsets(None, offsets)
         except _STALE:
             return False
+        except _AWAY:
+            now_s = loop_s()
+            self._uncommitted_s = now_s if self._uncommitted_s is None else self._uncommitted_s
+            if now_s - self._uncommitted_s >= UNCOMMITTED_S_MAX:
+                raise
+            return False
+        self._uncommitted_s = None
         return True
 
     async def beginnings(self, at: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
