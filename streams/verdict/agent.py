@@ -294,7 +294,9 @@ class Verdict:
         tenure = await begin_tenure(self._settings, self._policy, self._table, self._wall_ms)
         self.tenure = tenure
         self._setback.is_over()
-        self._snapshot_s = loop_s()
+        # Due a minute after the last one, whoever wrote it: counted from here, tenures that are short would keep none,
+        # and leave each more of the log to judge again than the one before.
+        self._snapshot_s = loop_s() - min(SNAPSHOT_S, tenure.unkept_ms / 1000)
         if tenure.judge.policy.version != self._policy.version:
             await self._log.send([Marker("policy", text=self._policy.canonical())])
         return tenure

@@ -54,7 +54,8 @@ class Facts:
 
 class Tenure:
     """A Judge at work. `next` is the offset of the tallies log it takes next; `epoch` numbers the owners; `judged_s` is
-    the CPU seconds that judging took."""
+    the CPU seconds that judging took; `unkept_ms` is how much of the log it judged to begin, since the last snapshot.
+    """
 
     def __init__(self, judge: Judge, outbox: Outbox, epoch: int, next_: int, wall_ms: Callable[[], int]) -> None:
         self.judge = judge
@@ -62,6 +63,7 @@ class Tenure:
         self.next = next_
         self.time_ms = 0
         self.judged_s = 0.0
+        self.unkept_ms = 0
         self._outbox = outbox
         self._wall_ms = wall_ms
         self._health_ms = 0
@@ -181,8 +183,10 @@ async def _rebuilt(
         tenure = Tenure(judge, outbox, epoch, kept.offset, wall_ms)
         await _refill(reader, judge, first, kept.offset)
         judge.adopt(outbox.written.newest.values())
+    kept_ms = 0 if kept is None or judge is None else kept.time_ms
     async for batch in reader.between(tenure.next, await reader.end()):
         await tenure.take(batch)
+    tenure.unkept_ms = max(0, tenure.time_ms - kept_ms)
     log.info("verdict: judging from offset %d, epoch %d, log read from %d", tenure.next, tenure.epoch, first)
     return tenure
 

@@ -121,9 +121,14 @@ class Ground:
     def freeze_worker(self) -> None:
         """SIGSTOP for a minute: it wakes up as somebody whose partitions others have."""
         worker = self._one(lambda worker: worker.metric("pastille_judge_active") == 1)
-        worker.process.send_signal(signal.SIGSTOP)
-        time.sleep(FROZEN_S)
-        worker.process.send_signal(signal.SIGCONT)
+        self.stage.workers.remove(worker)  # whoever asks it how far it is would wait, and learn nothing of the others
+        time.sleep(2 * LOOK_S)
+        try:
+            worker.process.send_signal(signal.SIGSTOP)
+            time.sleep(FROZEN_S)
+        finally:
+            worker.process.send_signal(signal.SIGCONT)
+            self.stage.workers.append(worker)
 
     def cut_network(self) -> None:
         """The one that judges reaches no broker for a minute, and no connection ends; then all that waited arrives."""
