@@ -17,8 +17,8 @@ default (`group.min.session.timeout.ms`). A worker compiles before it joins and 
 heartbeats go on meanwhile."""
 HEARTBEAT_S: Final = 2.0
 """Two may be lost of the three in a session."""
-REQUEST_MS: Final = 10_000
+REQUEST_MS: Final = 7_000
 """Longer than any answer takes that Kafka holds back on purpose: to join a group takes up to a session, a fetch half
-a second."""
+a second. Not much longer: a group's new coordinator gives its members one session to find it."""
 METADATA_MS: Final = 5_000
 """Where the leaders are is asked anew so often: who waits for an answer of an old one would learn it from that."""

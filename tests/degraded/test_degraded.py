@@ -32,7 +32,7 @@ from tests.integration.workers import Stage, WorkerProcess, judged_ms, wait_for
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(400)]
 
 AWAY_S = 65.0
-"""Longer than any request may take (10 s), a member may be silent (6 s) or a transaction may last (60 s)."""
+"""Longer than any request may take (7 s), a member may be silent (6 s) or a transaction may last (60 s)."""
 LIBRARIES = (" aiokafka", " faust", " kafka", " mode", " asyncio")
 LINES_MAX = 40
 CPU_SHARE_MAX = 0.5

@@ -9,7 +9,7 @@ from streams.errors import UserError
 from streams.settings import Feed, Settings, load_settings
 
 PASSWORD = "correct horse battery"
-PATIENCE = {"request_timeout_ms": 10_000, "metadata_max_age_ms": 5_000}
+PATIENCE = {"request_timeout_ms": 7_000, "metadata_max_age_ms": 5_000}
 """What clients of aiokafka are told beside the connection: none waits for ever for a broker that stands still."""
 
 
