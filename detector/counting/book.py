@@ -28,6 +28,8 @@ OUT_COUNTS = 22
 MINUTE_MS = 60_000
 HOLD_SECONDS = 4096
 """Places of the ring of held events; events further apart than this share one."""
+SUMMED_PANES = 4
+"""How many of the newest panes keep what their answered rows come to."""
 SPARE = 256
 """Places that a pool keeps free: more than any one event can take."""
 
@@ -47,8 +49,11 @@ ROW = _record(
     ("group_next", "i4"), ("group_previous", "i4"),
 )  # fmt: skip
 CELL = _record(
-    ("pane", "i8"), ("leaf", "i4"), ("rows", "i4"), ("lates", "i4"), ("next", "i4"), ("dirty", "u1"), ("overdue", "u1")
-)
+    ("pane", "i8"), ("leaf", "i4"), ("lates", "i4"), ("next", "i4"),
+    ("waiting", "i4"), ("rows", "i4"),  # the chains of its pending rows, and of all others, the newest first
+    ("summed", "i4"),  # the first of the rows that its sum holds already, NONE: it holds none, see `sums`
+    ("dirty", "u1"), ("overdue", "u1"),
+)  # fmt: skip
 ORDER = _record(("order", "u8"), ("touched", "i8"), ("rows", "i4"), ("events", "i4"), ("count", "i4"), ("next", "i4"))
 ORDER_EVENT = _record(
     ("record", "u8"), ("merchant", "u8"), ("shopper", "u8"), ("occurred", "i8"),
@@ -151,6 +156,10 @@ class Book(NamedTuple):
     out_leaves: Int32s  # the leaves of the cut, as they are numbered in it
     leaf_mark: Int32s  # leaf_mark[leaf]: its number in the cut, NONE outside
     smallest: UInt64s  # scratch: smallest[kind, n]
+    sum_panes: Int64s  # sum_panes[place, leaf]: whose sum it is, see `sums`
+    sum_counts: Int32s  # sum_counts[place, leaf]: as a row of out_counts
+    sum_lengths: UInt8s  # sum_lengths[place, leaf, kind]
+    sum_hashes: UInt64s  # sum_hashes[place, leaf, kind, n]
     late_bins: Int32s  # scratch: late_bins[approved refused, bin]
     told: Int64s  # what `Told` names, of the last cut
     picked: Int32s  # scratch: places of a table, those that count most
@@ -186,7 +195,7 @@ def new_book(policy: Policy, names: Names) -> Book:
         out_cells=np.zeros((256, 3), np.int64), out_counts=np.zeros((256, OUT_COUNTS), np.int32),
         out_lengths=np.zeros((256, 5), np.uint8), out_hashes=np.zeros(256 * 5 * widest, np.uint64),
         out_ages=np.zeros(1024, np.uint8), out_leaves=np.zeros(16, np.int32), leaf_mark=np.full(16, NONE, np.int32),
-        smallest=np.zeros((5, widest), np.uint64), late_bins=np.zeros((2, BINS), np.int32),
+        smallest=np.zeros((5, widest), np.uint64), **_sums(16, widest), late_bins=np.zeros((2, BINS), np.int32),
         told=np.zeros(len(Told._fields), np.int64),
         picked=np.zeros(limit, np.int32), ranks=np.zeros(limit, np.uint64),
         numbered=np.zeros(1 << (4 * limit).bit_length(), NUMBERED),
@@ -200,6 +209,17 @@ def new_book(policy: Policy, names: Names) -> Book:
     for name in ("row_free", "cell_free", "order_free", "order_event_free", "late_free", "hold_free"):
         book.state[name] = NONE
     return book
+
+
+def _sums(leaves: int, widest: int) -> dict[str, npt.NDArray[Any]]:
+    """Sums of no pane. The last place is for panes older than those that keep theirs."""
+    places = SUMMED_PANES + 1
+    return {
+        "sum_panes": np.full((places, leaves), NONE, np.int64),
+        "sum_counts": np.zeros((places, leaves, OUT_COUNTS), np.int32),
+        "sum_lengths": np.zeros((places, leaves, 3), np.uint8),
+        "sum_hashes": np.zeros((places, leaves, 3, widest), np.uint64),
+    }
 
 
 HOLD_MAX = 1 << 20
@@ -242,7 +262,7 @@ def names_grown(book: Book, names: Names, hashes: Sequence[int]) -> Book:
         wide[:, : book.cell_at.shape[1]] = book.cell_at
         book = book._replace(
             cell_at=wide, totals=longer(book.totals, size), out_leaves=longer(book.out_leaves, size),
-            leaf_mark=longer(book.leaf_mark, size, NONE),
+            leaf_mark=longer(book.leaf_mark, size, NONE), **_sums(size, book.smallest.shape[1]),
         )  # fmt: skip
     if len(hashes) > len(book.code_hash):
         book = book._replace(code_hash=np.zeros(1 << (len(hashes) - 1).bit_length(), np.uint64))

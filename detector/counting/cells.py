@@ -10,7 +10,7 @@ from typing import Any
 
 from detector.compiled import compiled, inlined
 from detector.counting.book import CLOSED, FREE, MINUTE_MS, SPARE, Book
-from detector.counting.columns import NONE
+from detector.counting.columns import NONE, PENDING
 from detector.counting.details import count_row
 from detector.counting.index import remove
 
@@ -22,7 +22,8 @@ def cell_for(book: Book, pane: int, leaf: int) -> int:
     if panes[leaf + 1] == NONE:
         at = _new_cell(book)
         cell = book.cells[at]
-        cell.pane, cell.leaf, cell.rows, cell.lates, cell.dirty, cell.overdue = pane, leaf, NONE, NONE, 0, 0
+        cell.pane, cell.leaf, cell.lates, cell.dirty, cell.overdue = pane, leaf, NONE, 0, 0
+        cell.waiting = cell.rows = cell.summed = NONE
         cell.next = panes[0]
         panes[0] = panes[leaf + 1] = at
     return int(panes[leaf + 1])
@@ -63,28 +64,55 @@ def put_in_cell(book: Book, at: int) -> None:
             to_wheel(book, at)
         return
     row.cell = cell_for(book, pane, row.leaf)
-    cell = book.cells[row.cell]
-    row.next, row.previous = cell.rows, NONE
-    if cell.rows != NONE:
-        book.rows[cell.rows].previous = at
-    cell.rows = at
-    mark(book, row.cell)
+    link(book, at)
     count_row(book, at, 1)
 
 
 @compiled
 def take_from_cell(book: Book, at: int) -> None:
     """Unchain the row from its open cell."""
-    row = book.rows[at]
     count_row(book, at, -1)
+    unlink(book, at)
+    book.rows[at].cell = FREE
+
+
+@compiled
+def link(book: Book, at: int) -> None:
+    """Chain the row in its cell, first among those that wait or those that do not."""
+    row = book.rows[at]
+    cell = book.cells[row.cell]
+    if row.status == PENDING:
+        first, cell.waiting = cell.waiting, at
+    else:
+        first, cell.rows = cell.rows, at
+    row.next, row.previous = first, NONE
+    if first != NONE:
+        book.rows[first].previous = at
     mark(book, row.cell)
+
+
+@compiled
+def unlink(book: Book, at: int) -> None:
+    """Unchain the row in its cell, its status still being what it was when it was chained."""
+    row = book.rows[at]
+    cell = book.cells[row.cell]
     if row.previous != NONE:
         book.rows[row.previous].next = row.next
+    elif row.status == PENDING:
+        cell.waiting = row.next
     else:
-        book.cells[row.cell].rows = row.next
+        cell.rows = row.next
     if row.next != NONE:
         book.rows[row.next].previous = row.previous
-    row.cell = FREE
+    mark_row(book, row)
+
+
+@inlined
+def mark_row(book: Book, row: Any) -> None:
+    """The row's cell is to be told, and what the row said before is no longer true: its sum begins anew."""
+    mark(book, row.cell)
+    if row.status != PENDING:
+        book.cells[row.cell].summed = NONE
 
 
 @compiled
@@ -148,7 +176,8 @@ def _close_pane(book: Book, pane: int) -> None:
     at = panes[0]
     while at != NONE:
         cell = book.cells[at]
-        _close_rows(book, cell)
+        _close_rows(book, cell.waiting)
+        _close_rows(book, cell.rows)
         _forget_lates(book, cell)
         panes[cell.leaf + 1] = NONE
         following = cell.next
@@ -159,8 +188,7 @@ def _close_pane(book: Book, pane: int) -> None:
 
 
 @compiled
-def _close_rows(book: Book, cell: Any) -> None:
-    at = cell.rows
+def _close_rows(book: Book, at: int) -> None:
     while at != NONE:
         row = book.rows[at]
         following = row.next

@@ -1,26 +1,25 @@
 """What is told at a boundary: absolute values of the cells that changed, or of every cell of the open panes.
 
-Reads the chains of a cell's rows and late answers into the `out_*` tables of the book; what becomes of them there is
-the Counter's business. Does not know why a cell changed.
+Brings the sum of a cell's answered rows, its pending rows and its late answers into the `out_*` tables of the book;
+what becomes of them there is the Counter's business. Does not know why a cell changed.
 """
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any
 
 from detector.compiled import compiled, inlined
-from detector.counting.book import Book
+from detector.counting.book import OUT_COUNTS, Book
 from detector.counting.cells import mark
-from detector.counting.columns import APPROVED, CANCELLED, DECLINED, ERROR, NONE, PENDING, UInt8s, UInt64s
-from detector.counting.details import is_technical, note_overdue
-from detector.counting.impact import FINE, count_order, fate
+from detector.counting.columns import APPROVED, DECLINED, ERROR, NONE, PENDING, Int32s, UInt8s, UInt64s
+from detector.counting.details import note_overdue
+from detector.counting.impact import FINE, WAITS, count_order, fate
+from detector.counting.sums import BAD, GOOD, LATE, ORDERS, SHOPS, VOTES, keep_smallest, sum_answered
 from detector.counting.top import tell_details
 
 BAD_VOTERS, PENDING_VOTERS, BAD_MERCHANTS, PENDING_MERCHANTS, APPROVED_VOTERS = range(5)
-CANCELLED_LATE = 5
-VOTES, LATE, TECHNICAL, ORDERS = 6, 12, 17, 18
-"""Where votes, late answers, the technical among the votes, and orders begin in a row of `out_counts`."""
-APPROVED_VOTERS_MAX = 2
+ANSWERS = (BAD_VOTERS, BAD_MERCHANTS, APPROVED_VOTERS)
+"""The kind of hashes that each of a sum's is told as."""
 
 
 @compiled
@@ -28,7 +27,7 @@ def mark_all(book: Book) -> None:
     """Mark every cell of the open panes that holds something."""
     for at in range(book.state[0].cells):
         cell = book.cells[at]
-        if cell.pane != NONE and (cell.rows != NONE or cell.lates != NONE):
+        if cell.pane != NONE and (cell.rows != NONE or cell.waiting != NONE or cell.lates != NONE):
             mark(book, at)
 
 
@@ -111,62 +110,46 @@ def _tell_cell(book: Book, n: int, at: int) -> None:
         state.cut_leaves += 1
     book.out_cells[n, 0], book.out_cells[n, 1] = book.leaf_mark[cell.leaf], cell.pane
     book.out_cells[n, 2] = NONE
-    book.out_counts[n, :] = 0
-    book.out_lengths[n, :] = 0
-    _sum_rows(book, n, cell.rows, book.answer_ms[cell.leaf])
+    place = sum_answered(book, cell)
+    counts, lengths = book.out_counts[n], book.out_lengths[n]
+    for column in range(OUT_COUNTS):
+        counts[column] = book.sum_counts[place, cell.leaf, column]
+    for answer in range(3):
+        lengths[ANSWERS[answer]] = book.sum_lengths[place, cell.leaf, answer]
+    lengths[PENDING_VOTERS] = lengths[PENDING_MERCHANTS] = 0
+    _add_waiting(book, cell, counts, lengths)
     if cell.lates != NONE:
         _sum_lates(book, n, cell.lates)
-    for kind in range(5):
-        for place in range(book.out_lengths[n, kind]):
-            book.out_hashes[state.cut_hashes] = book.smallest[kind, place]
-            state.cut_hashes += 1
-
-
-@compiled
-def _sum_rows(book: Book, n: int, at: int, answer_ms: int) -> None:
-    voters, merchants = book.rule[0].voters, book.rule[0].merchants
-    counts, lengths, rows, smallest = book.out_counts[n], book.out_lengths[n], book.rows, book.smallest
-    while at != NONE:
-        row = rows[at]
-        status = row.status
-        what = fate(row, answer_ms)
-        if what != FINE:
-            count_order(book, row, what, counts[ORDERS:])
-            if status == CANCELLED:
-                status = CANCELLED_LATE
-        counts[status] += 1
-        counts[VOTES + status] += row.vote
-        voter = row.shopper if row.shopper != 0 else row.order
-        if status == APPROVED:
-            _keep(smallest[APPROVED_VOTERS], lengths, APPROVED_VOTERS, APPROVED_VOTERS_MAX, voter)
-        elif status == PENDING:
-            _keep(smallest[PENDING_VOTERS], lengths, PENDING_VOTERS, voters, voter)
-            _keep(smallest[PENDING_MERCHANTS], lengths, PENDING_MERCHANTS, merchants, row.merchant)
-        elif status != CANCELLED:
-            _keep(smallest[BAD_VOTERS], lengths, BAD_VOTERS, voters, voter)
-            _keep(smallest[BAD_MERCHANTS], lengths, BAD_MERCHANTS, merchants, row.merchant)
-            if row.vote and is_technical(book, row):
-                counts[TECHNICAL] += 1
-        at = row.next
+    sums = book.sum_hashes[place, cell.leaf]
+    _tell_hashes(state, book.out_hashes, sums[BAD], lengths[BAD_VOTERS])
+    _tell_hashes(state, book.out_hashes, book.smallest[0], lengths[PENDING_VOTERS])
+    _tell_hashes(state, book.out_hashes, sums[SHOPS], lengths[BAD_MERCHANTS])
+    _tell_hashes(state, book.out_hashes, book.smallest[1], lengths[PENDING_MERCHANTS])
+    _tell_hashes(state, book.out_hashes, sums[GOOD], lengths[APPROVED_VOTERS])
 
 
 @inlined
-def _keep(run: UInt64s, lengths: UInt8s, kind: int, limit: int, value: np.uint64) -> None:
-    """Put a value in an ascending run of distinct ones that keeps the smallest."""
-    length = int(lengths[kind])
-    if length == limit and (limit == 0 or value >= run[length - 1]):
-        return
-    place = length
-    while place > 0 and run[place - 1] > value:
-        place -= 1
-    if place > 0 and run[place - 1] == value:
-        return
-    if length < limit:
-        length += 1
-        lengths[kind] = length
-    for shifted in range(length - 1, place, -1):
-        run[shifted] = run[shifted - 1]
-    run[place] = value
+def _tell_hashes(state: Any, told: UInt64s, run: UInt64s, length: int) -> None:
+    for place in range(length):
+        told[state.cut_hashes + place] = run[place]
+    state.cut_hashes += length
+
+
+@compiled
+def _add_waiting(book: Book, cell: Any, counts: Int32s, lengths: UInt8s) -> None:
+    """Add the pending rows of a cell; the hashes of their voters and merchants go to `smallest`."""
+    voters, merchants = book.rule[0].voters, book.rule[0].merchants
+    rows, answer_ms, at = book.rows, book.answer_ms[cell.leaf], cell.waiting
+    while at != NONE:
+        row = rows[at]
+        if fate(row, answer_ms) != FINE:
+            count_order(book, row, WAITS, counts[ORDERS:])
+        counts[PENDING] += 1
+        counts[VOTES + PENDING] += row.vote
+        voter = row.shopper if row.shopper != 0 else row.order
+        keep_smallest(book.smallest[0], lengths, PENDING_VOTERS, voters, voter)
+        keep_smallest(book.smallest[1], lengths, PENDING_MERCHANTS, merchants, row.merchant)
+        at = row.next
 
 
 @compiled
@@ -195,5 +178,3 @@ def _tell_ages(book: Book) -> None:
                 book.out_ages[state.cut_ages] = bin_
                 state.cut_ages += 1
             book.late_bins[answer, bin_] = 0
-
-

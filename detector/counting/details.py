@@ -96,9 +96,8 @@ def note_overdue(book: Book) -> None:
 
 @compiled
 def _count_overdue(book: Book, cell: Any) -> None:
-    at = cell.rows
+    at = cell.waiting
     while at != NONE:
         row = book.rows[at]
-        if row.status == PENDING:
-            book.merchants[merchant_at(book, row)].overdue += 1
+        book.merchants[merchant_at(book, row)].overdue += 1
         at = row.next

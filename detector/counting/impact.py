@@ -19,7 +19,7 @@ import numpy as np
 
 from detector.compiled import compiled, inlined
 from detector.counting.book import Book
-from detector.counting.cells import mark
+from detector.counting.cells import mark_row
 from detector.counting.columns import APPROVED, DECLINED, ERROR, NONE, PENDING, Int32s
 from detector.counting.index import EMPTY, put, remove, tag_of
 
@@ -83,7 +83,7 @@ def _mark_mates(book: Book, at: int) -> None:
         while other != NONE:
             mate = book.rows[other]
             if mate.cell >= 0:
-                mark(book, mate.cell)
+                mark_row(book, mate)
             other = mate.order_next if forward else mate.order_previous
 
 

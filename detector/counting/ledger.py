@@ -15,7 +15,7 @@ import numpy as np
 from detector.compiled import compiled, inlined
 from detector.counting.ages import answer_bin
 from detector.counting.book import CLOSED, SPARE, Book
-from detector.counting.cells import cell_for, mark, new_row, put_in_cell, take_from_cell
+from detector.counting.cells import cell_for, link, mark, new_row, put_in_cell, take_from_cell, unlink
 from detector.counting.columns import APPROVED, CANCELLED, DECLINED, NONE, PAYMENT, PENDING
 from detector.counting.details import count_row
 from detector.counting.hashing import mix
@@ -159,9 +159,10 @@ def _change(book: Book, at: int, event: Any, record: np.uint64) -> None:
             state.too_late += 1
         return
     count_row(book, at, -1)
+    unlink(book, at)
     _win(row, event, record)
+    link(book, at)
     count_row(book, at, 1)
-    mark(book, row.cell)
     tell_mates(book, at)
 
 

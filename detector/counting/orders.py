@@ -14,7 +14,7 @@ import numpy as np
 
 from detector.compiled import compiled
 from detector.counting.book import CLOSED, DEAD, MINUTE_MS, SPARE, Book
-from detector.counting.cells import free_row, mark, new_row, put_in_cell, take_from_cell
+from detector.counting.cells import free_row, link, new_row, put_in_cell, take_from_cell, unlink
 from detector.counting.columns import CANCELLED, NONE, PENDING, PLACED
 from detector.counting.details import count_row
 from detector.counting.hashing import mix, order_payment
@@ -242,9 +242,10 @@ def _show(book: Book, order: Any, placed: Any) -> None:
         row.status, row.occurred = status, occurred
         return
     count_row(book, placed.row, -1)
+    unlink(book, placed.row)
     row.status, row.occurred = status, occurred
+    link(book, placed.row)
     count_row(book, placed.row, 1)
-    mark(book, row.cell)
 
 
 @compiled

@@ -10,7 +10,7 @@ from typing import Any
 
 from detector.compiled import compiled, inlined
 from detector.counting.book import Book
-from detector.counting.cells import mark
+from detector.counting.cells import mark, mark_row
 from detector.counting.columns import NONE
 from detector.counting.details import merchant_at
 from detector.counting.hashing import mix
@@ -103,6 +103,11 @@ def _take_vote(book: Book, group: Any) -> None:
 def _set_vote(book: Book, at: int, vote: int) -> None:
     row = book.rows[at]
     row.vote = vote
-    if row.cell >= 0:
-        book.merchants[merchant_at(book, row)].votes += 2 * vote - 1
-        mark(book, row.cell)
+    if row.cell < 0:
+        return
+    book.merchants[merchant_at(book, row)].votes += 2 * vote - 1
+    cell = book.cells[row.cell]
+    if at == cell.rows and at != cell.summed:
+        mark(book, row.cell)  # not in the sum yet
+    else:
+        mark_row(book, row)

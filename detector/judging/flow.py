@@ -19,7 +19,7 @@ import numpy as np
 from detector.compiled import compiled, inlined
 from detector.counting.ages import BINS, age_bin
 from detector.counting.columns import APPROVED, CANCELLED, DECLINED, ERROR, PENDING, Float32s, Float64s, Int32s, Int64s
-from detector.counting.cut import CANCELLED_LATE
+from detector.counting.sums import CANCELLED_LATE
 
 YES, NO, GONE = range(3)
 """How a vote's waiting ends: approved, refused, cancelled."""
