@@ -316,11 +316,11 @@ def _more_groups(groups: Records, used: Int64s) -> Records:
 
 
 def _counters(table: Records, state: Any, name: str) -> Records:
-    """A table of counters without those that count nothing, and at most 35 % full."""
+    """A table of counters without those that count nothing, and at most half full."""
     if state[name] * 10 < len(table) * 7:
         return table
     live = table[table["payments"] > 0]
-    wider = np.zeros(max(1024, 1 << (len(live) * 3).bit_length()), table.dtype)
+    wider = np.zeros(max(1024, 1 << (len(live) * 2).bit_length()), table.dtype)
     refill(live, wider)
     state[name] = len(live)
     return wider

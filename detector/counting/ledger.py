@@ -23,6 +23,7 @@ from detector.counting.impact import chain, tell_mates, unchain
 from detector.counting.index import find, put, tag_of
 from detector.counting.orders import link_payment, merge_order, settle_order, unlink_payment
 from detector.counting.votes import join_group, leave_group
+from detector.prefetch import prefetch
 
 
 @compiled
@@ -41,6 +42,18 @@ def merge(book: Book, event: Any) -> None:
         _merge_late_answer(book, event)
     else:
         _merge_payment(book, event)
+
+
+@inlined
+def reach(book: Book, event: Any) -> None:
+    """Ask for the memory that merging the event will look at first."""
+    leaf_hash = book.leaf_hash[event.leaf] if event.leaf != NONE else np.uint64(0)
+    prefetch(book.row_slots, tag_of(event.payment) & (len(book.row_slots) - 1))
+    prefetch(book.order_slots, tag_of(event.order) & (len(book.order_slots) - 1))
+    prefetch(book.merchants, tag_of(mix(event.merchant, leaf_hash)) & (len(book.merchants) - 1))
+    groups = book.groups[event_start(event) // book.rule[0].block_ms % len(book.groups)]
+    voter = event.shopper if event.shopper != 0 else event.order
+    prefetch(groups, tag_of(mix(voter, leaf_hash)) & (len(groups) - 1))
 
 
 @inlined

@@ -21,10 +21,12 @@ from detector.counting.book import HOLD_SECONDS, MINUTE_MS, SPARE, TOPICS, Book
 from detector.counting.cells import begin
 from detector.counting.columns import NONE, Int32s, Int64s, UInt8s, UInt64s
 from detector.counting.cut import cut, details_due, mark_all, unmark_all
-from detector.counting.ledger import merge
+from detector.counting.ledger import merge, reach
 from detector.counting.sweep import sweep
 
 BOUNDARY_MS = 1000
+TOGETHER = 8
+"""How many events are merged one after the other, the memory of all of them asked for before."""
 WITNESSES = 20
 LONE_JUMP_MS = 30 * 86_400_000
 """How far time may jump on the word of fewer than 20 witnesses: a bank may rest for days, and none sells in 2099."""
@@ -353,14 +355,22 @@ def _free_second(book: Book, second: int) -> None:
 
 @compiled
 def _release(book: Book) -> None:
-    """Merge the first event that was let go, or hold it again where it shares its place with another time."""
+    """Merge some of the events that were let go, or hold them again where they share their place with another time."""
     state, at = book.state[0], book.state[0].releasing
-    state.releasing = book.hold[at].next
-    if book.hold[at].occurred < state.next_ms:
-        merge(book, book.hold[at])
-        _free_held(book, at)
-    else:
-        _hold(book, at)
+    for _ in range(TOGETHER):
+        if at != NONE:
+            reach(book, book.hold[at])
+            at = book.hold[at].next
+    for _ in range(TOGETHER):
+        at = state.releasing
+        if at == NONE or state.full:
+            return
+        state.releasing = book.hold[at].next
+        if book.hold[at].occurred < state.next_ms:
+            merge(book, book.hold[at])
+            _free_held(book, at)
+        else:
+            _hold(book, at)
 
 
 class OffsetIndex:
