@@ -14,6 +14,7 @@ from detector.counting.columns import NONE, Int32s, UInt64s
 from detector.counting.index import place_of
 
 _COUNT_BITS, _KEY_BITS, _COUNT_MAX = np.uint64(20), np.uint64(44), (1 << 20) - 1
+_0 = np.uint64(0)
 
 
 @compiled
@@ -84,18 +85,20 @@ def _pick(table: Records, counts: Int32s, book: Book) -> int:
     `ranks` and `picked` are a heap with the least of those kept so far on top.
     """
     keys, live, ranks, picked = table["key"], table["payments"], book.ranks, book.picked
-    size = 0
+    size, least = 0, _0
     for place in range(len(table)):
-        if live[place] <= 0:
+        # One question a place, nearly always with the same answer: which places are live cannot be foretold.
+        rank = _rank(counts[place], keys[place]) * np.uint64(live[place] > 0)
+        if rank <= least:
             continue
-        rank = _rank(counts[place], keys[place])
         if size < len(ranks):
             ranks[size], picked[size] = rank, place
             size += 1
             _rise(ranks, picked, size - 1)
-        elif rank > ranks[0]:
+        else:
             ranks[0], picked[0] = rank, place
             _sink(ranks, picked)
+        least = ranks[0] if size == len(ranks) else _0
     return size
 
 
