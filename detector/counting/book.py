@@ -310,8 +310,8 @@ def _more_groups(groups: Records, used: Int64s) -> Records:
     if used.max() * 10 < groups.shape[1] * 7:
         return groups
     wider = np.zeros((len(groups), groups.shape[1] * 2), GROUP)
-    for block, table in enumerate(groups):
-        refill(table, wider[block])
+    for block in used.nonzero()[0].tolist():
+        refill(groups[block], wider[block])
     return wider
 
 

@@ -140,7 +140,9 @@ class Unpacker:
         self._usual_bytes = 0
         self._make_room(PART_BYTES)
 
-    def parts(self, raw: bytes, position: int, aborted: Sequence[tuple[int, int]] = ()) -> Iterator[Records]:
+    def parts(
+        self, raw: bytes | memoryview, position: int, aborted: Sequence[tuple[int, int]] = ()
+    ) -> Iterator[Records]:
         """The records from `position` on that committed, in parts.
 
         `aborted` are producer and first offset of the aborted transactions in the fetch. Raises CorruptBatch at a
@@ -179,7 +181,7 @@ class Unpacker:
     def _make_room(self, size: int) -> None:
         self._work = np.empty(size + SPARE, np.uint8)
 
-    def _decompressed(self, raw: bytes) -> bool:
+    def _decompressed(self, raw: bytes | memoryview) -> bool:
         """Bring the batch's records to the work area; False where what is there must go first."""
         state = self._state
         used, packed = int(state[USED]), memoryview(raw)[int(state[FROM]) : int(state[TO])]
@@ -206,7 +208,7 @@ class Unpacker:
         return Records(Packed(buffer, rows[START], rows[STOP]), rows[OFFSET], rows[MOMENT], rows[BEGIN])
 
 
-def span(raw: bytes, position: int) -> int | None:
+def span(raw: bytes | memoryview, position: int) -> int | None:
     """The offset after the last whole batch of a fetch, `position` where there is none; None where a batch is not of
     the format that is read here."""
     following = skim(np.frombuffer(raw, np.uint8), position)

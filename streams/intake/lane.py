@@ -16,9 +16,9 @@ import numpy as np
 from detector.counting.columns import NONE, Columns, Int64s
 from detector.counting.counter import Counter
 from detector.counting.decoder import Decoder
+from detector.counting.offsets import OffsetIndex
 from detector.counting.rejects import Reason, Reject, Rejects, fault_number
 from detector.counting.tally import Source, Tally
-from detector.counting.watermark import OffsetIndex
 from streams.intake.deadletters import Bad, Flood
 from streams.intake.fetch import Fetched
 from streams.intake.placing import ORDERS, PAYMENTS, KeyCheck

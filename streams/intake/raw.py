@@ -17,6 +17,7 @@ from typing import Any, Final
 from aiokafka import AIOKafkaConsumer
 from aiokafka.consumer import fetcher as client
 
+from detector.records.header import LENGTH_AT, LENGTH_END
 from detector.records.unpack import span
 
 __all__ = ["Raw", "take_bytes", "unexpected"]
@@ -34,7 +35,7 @@ class Raw:
     """The record batches that a fetch from `position` on gave, the last one perhaps cut off; `aborted` has producer
     and first offset of each aborted transaction in it."""
 
-    data: bytes
+    data: bytes | memoryview
     position: int
     aborted: Sequence[tuple[int, int]]
 
@@ -42,11 +43,22 @@ class Raw:
 class _Bytes:
     """In place of `MemoryRecords`."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes | memoryview) -> None:
         self.data = data
-        self.records: Any = client.MemoryRecords(data)
-        self.has_next = self.records.has_next
-        self.size_in_bytes = self.records.size_in_bytes
+
+    def records(self) -> Any:
+        """What the client would have made."""
+        return client.MemoryRecords(bytes(self.data))
+
+    def has_next(self) -> bool:
+        """Whether there is a whole batch."""
+        return len(self.data) >= LENGTH_END and len(self.data) - LENGTH_END >= int.from_bytes(
+            self.data[LENGTH_AT:LENGTH_END], "big", signed=True
+        )
+
+    def size_in_bytes(self) -> int:
+        """How many bytes there are."""
+        return len(self.data)
 
 
 class _Once:
@@ -71,12 +83,14 @@ def _partition_records(
 ) -> Any:
     following = span(records.data, position)
     if following is None:
-        return client.PartitionRecords(tp, records.records, aborted, position, *others)
+        return client.PartitionRecords(tp, records.records(), aborted, position, *others)
     return _Once(Raw(records.data, position, aborted or ()), following)
 
 
 def unexpected() -> str | None:
     """What is not as it was when this was written; None where everything is."""
+    if "_fetcher" not in AIOKafkaConsumer.start.__code__.co_names:
+        return "the consumer has no Fetcher"
     method = getattr(client.Fetcher, METHOD, None)
     if not inspect.iscoroutinefunction(method):
         return f"Fetcher has no {METHOD}"

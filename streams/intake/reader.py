@@ -26,8 +26,9 @@ from aiokafka.errors import (
 )
 from aiokafka.structs import OffsetAndMetadata
 
-from streams.intake.raw import take_bytes
+from streams.intake.raw import take_bytes, unexpected
 from streams.intake.recovery import Committed, Note, parse_note
+from streams.intake.wire import receive_in_place
 from streams.loopclock import loop_s
 from streams.patience import HEARTBEAT_S, SESSION_S
 from streams.settings import Settings
@@ -84,11 +85,15 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships
 
     async def start(self) -> None:
         """Connect and ask to join; the assignment comes while `fetch` is called."""
+        problem = unexpected() if self._wants_bytes else "PASTILLE_FETCH_AS asks for it"
+        copied = problem or receive_in_place(self._consumer)
         await self._consumer.start()
-        problem = take_bytes(self._consumer) if self._wants_bytes else "PASTILLE_FETCH_AS asks for it"
+        problem = problem or take_bytes(self._consumer)
         self.takes_bytes = problem is None
         if problem is not None:
             log.warning("intake: the Kafka client makes a record at a time, which is slow: %s", problem)
+        elif copied is not None:
+            log.warning("intake: the Kafka client copies what it receives, which takes time: %s", copied)
         self._consumer.subscribe(self._topics, listener=self)
 
     async def stop(self) -> None:

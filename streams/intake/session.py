@@ -270,9 +270,7 @@ class Session:
 
     def _new_lane(self, source: Source, begin: Begin) -> Lane:
         layout = self._placing.layout
-        counter = Counter(
-            self._all.policy, self._all.names, source, layout, term=begin.term, noted_ms=begin.noted_ms
-        )
+        counter = Counter(self._all.policy, self._all.names, source, layout, term=begin.term, noted_ms=begin.noted_ms)
         return Lane(counter, self._all.decoder, begin, self._placing.kinds(source.feed))
 
     async def _commit(self) -> None:

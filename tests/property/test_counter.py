@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from detector.counting.columns import Columns
 from detector.counting.counter import Counter
 from detector.counting.names import Names
+from detector.counting.offsets import OffsetIndex
 from detector.counting.tally import Source, Tally, encode
-from detector.counting.watermark import OffsetIndex
 from tests.property import dumb
 from tests.property.dumb import Event, ModelJudge
 from tests.property.histories import LEAVES, POLICY, batches, copied, history, log_times, shuffled

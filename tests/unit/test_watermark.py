@@ -7,8 +7,8 @@ import pytest
 from detector.contracts.policy import Policy
 from detector.counting.counter import Counter
 from detector.counting.names import Names
+from detector.counting.offsets import OffsetIndex
 from detector.counting.tally import Source, Tally
-from detector.counting.watermark import OffsetIndex
 from tests.property import dumb
 from tests.property.dumb import Event
 

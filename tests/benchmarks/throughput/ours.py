@@ -117,7 +117,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--stage", choices=STAGES, required=True)
     name = parser.parse_known_args()[0].stage
-    if name != "drain":
-        warm()
+    warm()
     wanted = job()
     asyncio.run(main(STAGES[name](wanted.topic), wanted))
