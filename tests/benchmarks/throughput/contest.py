@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from tests.benchmarks.throughput.events import CALM, PEAK
+
 Kind = Literal["drain", "ours", "peer", "by hand", "file"]
 BATCH, SMALL = 500, 10
 """Events in a record batch: what a busy producer makes of some tens of kilobytes, and one that waits for nothing."""
@@ -19,7 +21,7 @@ SMALL_SHARE = 5
 class Participant:
     """A program. `share`: it is given this part of the events; `needs`: packages it cannot do without.
 
-    `small`: it reads the topic of small batches, too.
+    `small`: it reads the topic of small batches, too. `rate`: events a second of event time in what it reads.
     """
 
     name: str
@@ -29,6 +31,7 @@ class Participant:
     share: int = 1
     needs: tuple[str, ...] = ()
     small: bool = False
+    rate: int = PEAK
     note: str = ""
 
     @property
@@ -39,6 +42,7 @@ class Participant:
 
 GETMANY, LIBRDKAFKA = "aiokafka getmany", "librdkafka consume"
 DRAIN, SCANNER, PLAIN, COUNTER, WORKER = "our adapter", "our scanner", "our Counter, plain", "our Counter", "our worker"
+CALM_COUNTER, CALM_WORKER = "our Counter, calm", "our worker, calm"
 FAUST, KAFKA_STREAMS, BY_HAND = "Faust agent, dict", "Kafka Streams", "librdkafka, msgspec, dict"
 SCAN, REPLAY = "scan of a file", "replay of a file"
 
@@ -50,6 +54,8 @@ CONTEST = (
     Participant(PLAIN, "ours", "ours", ("--stage", "plain"), note="+ counts, votes, tallies; details not told"),
     Participant(COUNTER, "ours", "ours", ("--stage", "counter"), small=True, note="+ counts, votes, details, tallies"),
     Participant(WORKER, "ours", "worker", small=True, note="+ tallies log, commits, Judge, /metrics"),
+    Participant(CALM_COUNTER, "ours", "ours", ("--stage", "counter"), rate=CALM, note=f"the same at {CALM:,} a second"),
+    Participant(CALM_WORKER, "ours", "worker", ("--rate", str(CALM)), rate=CALM, note=f"the same at {CALM:,} a second"),
     Participant(BY_HAND, "by hand", "peers.librdkafka_dict", needs=("confluent-kafka", "msgspec"), small=True,
                 note="a loop, no framework"),
     Participant("kafka-python, dict", "peer", "peers.kafka_python", share=10, needs=("kafka-python",)),

@@ -15,8 +15,8 @@ METHODS = ("card", "pix", "wallet", "transfer", "boleto")
 STATUSES = ("approved", "approved", "approved", "approved", "approved", "approved", "declined", "error")
 SECOND_SHARE = 0.15
 ANSWER_MS = (200, 4_000)
-RATE = 1_000
-"""Events a second of event time."""
+PEAK, CALM = 10_000, 1_000
+"""Events a second of event time in the one partition: sixty such are the largest peak ever published; a fair day."""
 START_MS = 1_772_000_000_000
 MERCHANTS, SHOPPERS = 200, 200_000
 PIECE = 50_000
@@ -31,12 +31,12 @@ class Event:
     at_ms: int
 
 
-def events(count: int, seed: int = 1) -> Iterator[Event]:
-    """The first `count` of them. The first status of a payment that has two is `pending`."""
+def events(count: int, seed: int = 1, rate: int = PEAK) -> Iterator[Event]:
+    """The first `count` of them, so many a second. The first status of a payment that has two is `pending`."""
     random = np.random.default_rng(seed)
     # A little more than needed: the share is a mean, and what is too much is cut off.
     payments = int(count / (1 + SECOND_SHARE) * 1.002) + 100
-    started = np.sort(random.integers(0, max(1, count * 1_000 // RATE), payments))
+    started = np.sort(random.integers(0, max(1, count * 1_000 // rate), payments))
     second = np.flatnonzero(random.random(payments) < SECOND_SHARE)
     numbers = np.concatenate([np.arange(payments), second])
     waited = np.concatenate([np.zeros(payments, np.int64), random.integers(*ANSWER_MS, len(second))])

@@ -38,10 +38,10 @@ VERSIONS = (
 
 @dataclass(frozen=True)
 class Loaded:
-    """The topics by (share of the events, events a batch), and the file."""
+    """The topics by (share of the events, events a batch, events a second), and the file."""
 
     broker: str
-    topics: dict[tuple[int, int], str]
+    topics: dict[tuple[int, int, int], str]
     file: Path
     events: int
     temporary: Path
@@ -49,19 +49,19 @@ class Loaded:
     def arguments(self, one: Participant, share: int, batch: int) -> list[str]:
         """What the program is told."""
         place = ["--file", str(self.file)] if one.kind == "file" else ["--broker", self.broker]
-        topic = [] if one.kind == "file" else ["--topic", self.topics[share, batch]]
+        topic = [] if one.kind == "file" else ["--topic", self.topics[share, batch, one.rate]]
         return [*one.arguments, *place, *topic, "--events", str(self.events // share)]
 
 
 def loaded(kafka: EmbeddedKafka, count: int, contest: Sequence[Participant], temporary: Path) -> Loaded:
     """Fill the topics, and the file."""
-    shares = {(one.share, BATCH) for one in contest if one.kind != "file"} | {(WARM_UP_SHARE, BATCH)}
-    if any(one.small for one in contest):
-        shares.add((SMALL_SHARE, SMALL))
-    topics: dict[tuple[int, int], str] = {}
-    for share, batch in sorted(shares):
-        topics[share, batch] = kafka.new_topic(f"bench-{share}-{batch}")
-        load(kafka.settings(), topics[share, batch], events(count // share), batch)
+    read = [one for one in contest if one.kind != "file"]
+    wanted = {(share, BATCH, one.rate) for one in read for share in (one.share, WARM_UP_SHARE)}
+    wanted |= {(SMALL_SHARE, SMALL, one.rate) for one in read if one.small}
+    topics: dict[tuple[int, int, int], str] = {}
+    for share, batch, rate in sorted(wanted):
+        topics[share, batch, rate] = kafka.new_topic(f"bench-{share}-{batch}-{rate}")
+        load(kafka.settings(), topics[share, batch, rate], events(count // share, rate=rate), batch)
     file = temporary / "events.jsonl"
     with file.open("wb") as out:
         out.writelines(event.value + b"\n" for event in events(count))

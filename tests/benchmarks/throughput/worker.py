@@ -7,6 +7,7 @@ out of the rate; CPU and memory are the process's as the system tells them. This
 
 from __future__ import annotations
 
+import argparse
 import json
 import tempfile
 import time
@@ -18,7 +19,7 @@ from streams.settings import Feed, Settings, TopicNames, load_settings
 from streams.stress.ground import WorkerProcess
 from streams.topics import create_topics
 from streams.trial import trial_variables
-from tests.benchmarks.throughput.events import RATE, START_MS
+from tests.benchmarks.throughput.events import PEAK, START_MS
 from tests.benchmarks.throughput.meter import Job, cpu_s_of, job, peak_mb
 
 LOOK_S = 0.1
@@ -38,24 +39,24 @@ class Look:
         self.judged_s = max((one.value for one in samples if one.name == "pastille_boundary_seconds"), default=0.0)
 
 
-def main(job: Job) -> None:
+def main(job: Job, rate: int) -> None:
     """Start it, watch it, end it."""
     settings = own_settings(job)
     create_topics(settings, 1)
     folder = Path(tempfile.mkdtemp())
     guard = Guard(folder)  # should this process be killed, the worker goes with it
     try:
-        said = measured(WorkerProcess(guard, folder / "worker.log", environment(settings)), job)
+        said = measured(WorkerProcess(guard, folder / "worker.log", environment(settings)), job, rate)
     finally:
         guard.close()
     print(json.dumps(said), flush=True)
 
 
-def measured(worker: WorkerProcess, job: Job) -> dict[str, Any]:
+def measured(worker: WorkerProcess, job: Job, rate: int) -> dict[str, Any]:
     """Between the two looks."""
     until_s = time.monotonic() + WITHIN_S
     first = look = Look(worker)
-    last_s = START_MS // 1_000 + job.events // RATE - OPEN_S
+    last_s = START_MS // 1_000 + job.events // rate - OPEN_S
     while look.counted < job.events or look.judged_s < last_s:
         assert time.monotonic() < until_s, f"{look.counted} counted, judged up to {look.judged_s}, not {last_s}"
         time.sleep(LOOK_S)
@@ -81,4 +82,6 @@ def environment(settings: Settings) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    main(job())
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rate", type=int, default=PEAK)
+    main(job(), parser.parse_known_args()[0].rate)
