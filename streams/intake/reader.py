@@ -12,7 +12,6 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
-from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import (
     GroupCoordinatorNotAvailableError,
     GroupLoadInProgressError,
@@ -26,6 +25,7 @@ from aiokafka.errors import (
 )
 from aiokafka.structs import OffsetAndMetadata
 
+from streams.intake.assignor import SourceAssignor
 from streams.intake.raw import take_bytes, unexpected
 from streams.intake.recovery import Committed, Note, parse_note
 from streams.intake.wire import receive_in_place
@@ -54,7 +54,7 @@ _AWAY = (
 
 
 class Reader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships no types
-    """A member of the counters' group, with the range assignor: one member holds an index of both topics.
+    """A member of the counters' group, with an assignor of our own: one member holds an index of both topics.
 
     `round` numbers the assignments of this member; it is NOT_PLACED from a revocation until the next assignment.
     `takes_bytes`: a fetch comes as bytes, not as records of the client.
@@ -73,7 +73,7 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships
         self._consumer = AIOKafkaConsumer(
             **settings.aiokafka(),
             group_id=f"{settings.app_id}-counter",
-            partition_assignment_strategy=(RangePartitionAssignor,),
+            partition_assignment_strategy=(SourceAssignor(),),
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             isolation_level="read_committed",

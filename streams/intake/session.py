@@ -255,7 +255,7 @@ class Session:
         for tp in sorted(assigned):
             placed.setdefault(Source(self._placing.topics[tp.topic].feed, tp.partition), []).append(tp)
         for source, tps in placed.items():
-            # What the range assignor does for topics of equal size, and what recovery rests upon.
+            # What the assignor does for topics of equal size, and what recovery rests upon.
             assert len(tps) == len(self._placing.kinds(source.feed)), f"one worker holds both topics of {source}"
             assert source.partition < self._placing.layout[source.feed], f"{source} is newer than this worker"
         return placed

@@ -10,7 +10,6 @@ import pytest
 from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.consumer.subscription_state import SubscriptionState, TopicPartitionState
-from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import IllegalGenerationError, RebalanceInProgressError, UnknownMemberIdError
 from aiokafka.partitioner import murmur2
 from aiokafka.producer import sender
@@ -104,24 +103,6 @@ def test_the_partitioner_is_kafkas() -> None:
     found = {text: murmur2(text) & 0xFFFFFFFF for text in (b"21", b"foobar", b"a-little-bit-long-string")}
     assert found == {b"21": -973932308 & 0xFFFFFFFF, b"foobar": -790332482 & 0xFFFFFFFF,
                      b"a-little-bit-long-string": -985981536 & 0xFFFFFFFF}  # fmt: skip
-
-
-def test_the_range_assignor_keeps_an_index_together() -> None:
-    """Two topics of equal size, any number of members: an index of both is one member's."""
-
-    class Cluster:
-        def partitions_for_topic(self, _topic: str) -> set[int]:
-            return set(range(8))
-
-    for members in (1, 2, 3, 8, 9):
-        subscriptions = {f"m{n}": type("M", (), {"subscription": ["orders", "payments"]})() for n in range(members)}
-        placed = RangePartitionAssignor.assign(Cluster(), subscriptions)
-        owners: dict[int, set[str]] = {}
-        for member, assignment in placed.items():
-            for _topic, indexes in assignment.assignment:
-                for index in indexes:
-                    owners.setdefault(index, set()).add(member)
-        assert {index: len(found) for index, found in owners.items()} == dict.fromkeys(range(8), 1)
 
 
 def test_the_app_is_bridled(app: faust.App) -> None:
