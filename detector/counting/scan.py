@@ -56,6 +56,7 @@ from detector.counting.guard import (
     value_end,
 )  # fmt: skip
 from detector.counting.hashing import hash_text, hash_words, mix
+from detector.counting.layout import BLANK, expect, expected, no_layout
 from detector.counting.names import ABSENT, ASK, LEAF_SEED, UNKNOWN, look_up
 
 PAYMENTS_TOPIC, ORDERS_TOPIC, MIXED = range(3)
@@ -177,24 +178,29 @@ def _read_value(
 @inlined
 def _read_object(
     text: UInt8s, words: UInt64s, at: int, stop: int, row: int, masks: Int64s, hashes: UInt64s, times: Int64s,
-    others: UInt64s, closers: UInt8s, read: int,
+    others: UInt64s, closers: UInt8s, layout: UInt64s, read: int,
 ) -> bool:  # fmt: skip
     """Note every field of the object from `at` to `stop`, of those that have a bit in `read` also the value; False
     where something is not understood."""
-    seen = texts = cards = count = 0
+    seen = texts = cards = count = nth = 0
     at = space_end(text, at, stop)
     if at >= stop or text[at] != OPEN_OBJECT:
         return False
     while True:
-        at = space_end(text, at + 1, stop)  # past the brace or the comma
-        end = plain_end(words, at + 1, stop)
-        if end >= stop or text[at] != QUOTE or text[end] != QUOTE:
-            return False
-        field = field_of(words, at + 1, end)
-        colon = space_end(text, end + 1, stop)
-        value = space_end(text, colon + 1, stop)
-        if value >= stop or text[colon] != COLON:
-            return False
+        at += 2 if text[at + 1] == BLANK else 1  # past the brace or the comma
+        field, value = expected(text, words, at, stop, layout, nth)
+        if field == UNKNOWN_FIELD:
+            at = space_end(text, at, stop)
+            end = plain_end(words, at + 1, stop)
+            if end >= stop or text[at] != QUOTE or text[end] != QUOTE:
+                return False
+            field = field_of(words, at + 1, end)
+            colon = space_end(text, end + 1, stop)
+            value = space_end(text, colon + 1, stop)
+            if value >= stop or text[colon] != COLON:
+                return False
+            expect(words, at, value, layout, nth, field)
+        nth += 1
         if field == UNKNOWN_FIELD:
             if not _is_new(others, count, hash_words(words, at + 1, end)):
                 return False
@@ -231,11 +237,11 @@ def scan_objects(
     `masks[which, event]`; `hashes[field, event]` of texts; `times[0 | 1, event]`, `occurred_at` and `started_at`.
     They come filled with 0, 0 and NONE: what is absent or null stays so.
     """
-    others, closers = np.zeros(_OTHERS_MAX, np.uint64), np.zeros(DEPTH_MAX, np.uint8)
+    others, closers, layout = np.zeros(_OTHERS_MAX, np.uint64), np.zeros(DEPTH_MAX, np.uint8), no_layout()
     read = ORDER_FIELDS if topic == ORDERS_TOPIC else ALL_FIELDS
     for row in range(len(starts)):
         understood = _read_object(
-            text, words, starts[row], stops[row], row, masks, hashes, times, others, closers, read
+            text, words, starts[row], stops[row], row, masks, hashes, times, others, closers, layout, read
         )  # fmt: skip
         fate[row] = TAKEN if understood else ASKED
 

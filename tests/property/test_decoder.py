@@ -62,7 +62,9 @@ def records(draw: st.DrawFn) -> bytes:
     for key in draw(st.lists(st.sampled_from(sorted(GOOD)), max_size=1)):
         plain.pop(key, None)
     ascii_only, indent = draw(st.booleans()), draw(st.sampled_from((None, None, 1)))
-    data = json.dumps(plain, ensure_ascii=ascii_only, indent=indent).encode("utf-8", "surrogatepass")
+    separators = draw(st.sampled_from((None, (",", ":"), (",", ":"), (" ,", ":  "))))
+    text = json.dumps(plain, ensure_ascii=ascii_only, indent=indent, separators=separators)
+    data = text.encode("utf-8", "surrogatepass")
     for _ in range(draw(st.sampled_from((0, 0, 1, 2)))):
         place = draw(st.integers(0, len(data)))
         data = data[:place] + draw(INSERTS) + data[place + draw(st.integers(0, 2)) :]
@@ -157,3 +159,28 @@ def test_times_by_both_readers(moment: tuple[int, ...], clock: tuple[int, ...], 
     except ValueError:
         expected = -1
     assert read == (-1 if clock[2] == 60 else expected), text
+
+
+COMPACT = json.dumps(GOOD, separators=(",", ":")).encode()
+SPACED = json.dumps(GOOD).encode()
+CHANGES = (
+    (b'"bank":', b'"bank" :'), (b'"bank":', b'"bank":\n'), (b"bank", b"banc"), (b'"bank":', b'"order_id":'),
+    (b'"bank":', b'"bank"'), (b'"bank":', b"bank:"), (b',"bank":', b', "bank":'), (b',"bank":', b',\t"bank":'),
+    (b'"bnp"', b""), (b'"bnp"', b"\x00"),
+)  # fmt: skip
+AFTER = [
+    COMPACT, SPACED, json.dumps(dict(reversed(GOOD.items())), separators=(",", ":")).encode(),
+    *(COMPACT.replace(*change) for change in CHANGES), *(COMPACT[:end] for end in range(1, len(COMPACT))),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("before", [COMPACT, SPACED], ids=["compact", "spaced"])
+def test_what_is_expected_changes_nothing(before: bytes) -> None:
+    """An event in the usual layout, then one that is like it up to somewhere: as the reference reads it, whatever
+    stands behind it."""
+    for value in AFTER:
+        for behind in (before, b'"x"}', b":1,", b'":"bnp"}'):
+            fast, slow = Names(DEFAULT), Names(DEFAULT)
+            values = [before, value, behind, before]
+            found = outcome(Decoder(DEFAULT, fast), fast, values, "payments")
+            assert found == outcome(ReferenceDecoder(DEFAULT, slow), slow, values, "payments"), values
