@@ -112,6 +112,7 @@ class Settings(BaseSettings):
     policy: ExistingFile | None = None
     clock: Literal["wall", "events"] = "wall"
     fetch_as: Literal["bytes", "records"] = "bytes"
+    fetch_bytes: int = Field(default=1 << 20, ge=1 << 16, le=1 << 25)
     outage_readers: GroupNames = Field(default=(), max_length=READERS_MAX)
     outage_reader_behind_s: int = Field(default=300, ge=1)
     http_host: str = "127.0.0.1"

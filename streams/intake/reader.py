@@ -38,10 +38,9 @@ __all__ = ["Reader", "TopicPartition"]
 log = logging.getLogger(__name__)
 
 NOT_PLACED = -1
-PARTITION_BYTES = 1 << 20
 FETCH_BYTES = 1 << 25
-"""What a broker may send at once, of a partition and of all: every partition holds one fetch more than is counted. A
-larger record batch comes alone."""
+"""What a broker may send at once. Of a partition it is what the settings say: every one holds one fetch more than is
+counted. A larger record batch comes alone."""
 CONFIRMED_S = 5.0
 """An end that no broker has confirmed for so long is not known any more: what came since may wait unseen."""
 UNCOMMITTED_S_MAX = 30.0
@@ -79,7 +78,7 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships
             isolation_level="read_committed",
             session_timeout_ms=int(SESSION_S * 1000),
             heartbeat_interval_ms=int(HEARTBEAT_S * 1000),
-            max_partition_fetch_bytes=PARTITION_BYTES,
+            max_partition_fetch_bytes=settings.fetch_bytes,
             fetch_max_bytes=FETCH_BYTES,
         )
 

@@ -31,7 +31,7 @@ from streams.intake.reader import NOT_PLACED, Reader, TopicPartition
 from streams.intake.recovery import Begin
 from streams.settings import load_settings
 from streams.tallylog import pack
-from tests.benchmarks.throughput.meter import Job, Meter, finish, job
+from tests.benchmarks.throughput.meter import FETCH_BYTES, Job, Meter, finish, job
 
 FETCH_MS = 200
 JOINED_S = 0.002
@@ -90,7 +90,8 @@ STAGES: dict[str, Callable[[str], Drain]] = {
 async def main(stage: Drain, job: Job) -> None:
     """Join a group, read all events, each batch in a thread beside the loop as the worker does."""
     meter, at = Meter(), TopicPartition(job.topic, 0)
-    reader = Reader(load_settings(broker=job.broker, app_id=job.group), [job.topic])
+    settings = load_settings(broker=job.broker, app_id=job.group, fetch_bytes=FETCH_BYTES)
+    reader = Reader(settings, [job.topic])
     await reader.start()
     while reader.round == NOT_PLACED:
         await asyncio.sleep(JOINED_S)
