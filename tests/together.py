@@ -22,7 +22,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 WAITING = ("tests/integration", "tests/deploy")
-COMPUTING = ("tests/property", "tests/scenarios", "tests/simulation")
+COMPUTING = ("tests/property", "tests/simulation")
 PARTS = (WAITING, ("tests/degraded", "tests/recorded"), COMPUTING)
 REST = "everything else"
 WARM = ("detector.warm",)
