@@ -65,7 +65,7 @@ def _run(wanted: argparse.Namespace, took: Took) -> list[str]:
     with tempfile.TemporaryDirectory() as folder, EmbeddedKafka(3) as kafka, Stage(kafka, PARTITIONS) as stage:
         file = Path(folder) / "policy.toml"
         file.write_text(POLICY)
-        ground = Ground(kafka, stage, ["--policy", str(file)])
+        ground = Ground(kafka, stage, ["--policy", str(file), "--from", "earliest"])
         shop = Shop(stage, wanted.rate, wanted.seed)
         _tell(f"{wanted.history:g} minutes of the past are sold")
         shop.fill(wanted.history)
