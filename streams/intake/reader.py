@@ -107,6 +107,7 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships
     def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """These partitions are this member's now."""
         self._answered.clear()
+        self._uncommitted_s = None
         self._rounds += 1
         self.round = self._rounds
         self.assigned = frozenset(assigned)
@@ -133,15 +134,15 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships
         cannot.
         """
         coordinator = self._consumer._coordinator
-        await coordinator.ensure_coordinator_known()
         if self.round != round_ or coordinator.generation != self._generation:
             return False
         offsets = {tp: OffsetAndMetadata(offset, note.text()) for tp, (offset, note) in commits.items()}
         try:
             await coordinator._do_commit_offsets(None, offsets)
         except _STALE:
+            self._uncommitted_s = None
             return False
-        except _AWAY:
+        except _AWAY:  # or none is known: the client looks for it by itself
             now_s = loop_s()
             self._uncommitted_s = now_s if self._uncommitted_s is None else self._uncommitted_s
             if now_s - self._uncommitted_s >= UNCOMMITTED_S_MAX:

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from aiokafka.errors import IllegalGenerationError, KafkaError, NotCoordinatorForGroupError, RequestTimedOutError
+from aiokafka.consumer.group_coordinator import GroupCoordinator
+from aiokafka.errors import (
+    GroupCoordinatorNotAvailableError,
+    IllegalGenerationError,
+    KafkaError,
+    NotCoordinatorForGroupError,
+    RequestTimedOutError,
+)
 
 from streams.intake import reader as module
 from streams.intake.reader import UNCOMMITTED_S_MAX, Reader
@@ -23,9 +31,6 @@ class _Coordinator:
 
     def __init__(self, *answers: type[KafkaError] | None) -> None:
         self._answers = list(answers)
-
-    async def ensure_coordinator_known(self) -> None:
-        """It is."""
 
     async def _do_commit_offsets(self, _assignment: None, _offsets: Any) -> None:
         answer = self._answers.pop(0)
@@ -64,8 +69,22 @@ def test_a_coordinator_that_moves_costs_commits_not_the_session(monkeypatch: pyt
 
 def test_a_coordinator_that_stays_away_ends_the_session(monkeypatch: pytest.MonkeyPatch) -> None:
     """After half a minute it is Kafka's refusal, which the session's owner says and waits for."""
-    away = (RequestTimedOutError,) * 3
-    assert _commit_each(monkeypatch, UNCOMMITTED_S_MAX / 2, *away) == [False, False, RequestTimedOutError]
+    for away in (RequestTimedOutError, GroupCoordinatorNotAvailableError):
+        assert _commit_each(monkeypatch, UNCOMMITTED_S_MAX / 2, *[away] * 3) == [False, False, away]
+
+
+def test_where_no_coordinator_is_known_a_commit_does_not_wait_for_one() -> None:
+    """The client says so at once, and looks for one where it beats: counting goes on meanwhile."""
+    source = inspect.getsource(GroupCoordinator._send_req)
+    assert "raise Errors.GroupCoordinatorNotAvailableError()" in source
+    assert "ensure_coordinator_known" not in source + inspect.getsource(GroupCoordinator._do_commit_offsets)
+    assert "await self.ensure_coordinator_known()" in inspect.getsource(GroupCoordinator._heartbeat_routine)
+
+
+def test_an_absence_is_counted_within_an_assignment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that was not over when the sources were given away says nothing of the next."""
+    answers = (RequestTimedOutError, IllegalGenerationError, RequestTimedOutError)
+    assert _commit_each(monkeypatch, UNCOMMITTED_S_MAX, *answers) == [False] * 3
 
 
 def test_an_assignment_that_is_over_is_no_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
