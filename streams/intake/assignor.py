@@ -3,14 +3,15 @@
 A source that moves is read again, three horizons of it; with the client's own range assignor a worker that comes may
 move every source, and a worker that died moves those of the living. Here an index of all topics stays together and
 with its owner; what is free goes to who has least; who has too much gives up what it took up last, for that is hardly
-read yet. Members say what they have, oldest first, in the metadata of their request to join; the number of the
-placing they got it from tells an owner from one that slept. Knows no connection, nor what a source says.
+read yet. Members say what they have in the metadata of their request to join, and the number of the placing they got it
+from: it tells an owner from one that slept. (Numbers begin anew where all members do, so one that slept through that is
+believed, and what it claims is read again: that costs time, no counts.) Knows no connection, nor what a source says.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -22,7 +23,6 @@ __all__ = ["SourceAssignor"]
 log = logging.getLogger(__name__)
 
 VERSION: Final = 0
-Topics = frozenset[str]
 
 
 class _Said(msgspec.Struct, array_like=True):
@@ -58,12 +58,11 @@ class SourceAssignor(AbstractPartitionAssignor):  # type: ignore[misc]  # aiokaf
         """Place every index of every topic that a member reads."""
         said = {member: _read(metadata.user_data) for member, metadata in members.items()}
         placed: dict[str, dict[str, list[int]]] = {member: {} for member in members}
-        for topics, readers in _together(members):
-            indexes = _indexes(cluster, topics)
+        for topics, readers in _together(cluster, members):
             load = {member: sum(map(len, placed[member].values())) for member in readers}
             owners = _owners(topics, {member: said[member] for member in readers})
-            for member, mine in _shared(sorted(set().union(*indexes.values())), owners, load).items():
-                placed[member] |= {topic: [at for at in mine if at in there] for topic, there in indexes.items()}
+            for member, mine in _shared(sorted(set().union(*topics.values())), owners, load).items():
+                placed[member] |= {topic: [at for at in mine if at in there] for topic, there in topics.items()}
         number = msgspec.msgpack.encode(_Said(1 + max((one.placing for one in said.values()), default=0)))
         return {
             member: ConsumerProtocolMemberAssignment(VERSION, sorted(mine.items()), number)
@@ -79,28 +78,24 @@ def _read(user_data: bytes | None) -> _Said:
         return _Said()
 
 
-def _together(members: Mapping[str, Any]) -> list[tuple[Topics, list[str]]]:
-    """Topics with the same readers, for their indexes stay together, and these readers."""
+def _together(cluster: Any, members: Mapping[str, Any]) -> list[tuple[dict[str, set[int]], list[str]]]:
+    """The partitions of topics that are read by the same members and have equally many, for their indexes stay
+    together, and these members. So feeds of different sizes are dealt out each by itself."""
     readers: dict[str, set[str]] = {}
     for member, metadata in members.items():
         for topic in metadata.subscription:
             readers.setdefault(topic, set()).add(member)
-    found: dict[frozenset[str], set[str]] = {}
-    for topic, its in readers.items():
-        found.setdefault(frozenset(its), set()).add(topic)
-    return sorted(((frozenset(topics), sorted(its)) for its, topics in found.items()), key=lambda one: sorted(one[0]))
-
-
-def _indexes(cluster: Any, topics: Topics) -> dict[str, set[int]]:
-    """The partitions of each topic."""
-    found = {topic: cluster.partitions_for_topic(topic) for topic in sorted(topics)}
-    for topic, there in found.items():
+    found: dict[tuple[frozenset[str], int], dict[str, set[int]]] = {}
+    for topic, its in sorted(readers.items()):
+        there = cluster.partitions_for_topic(topic)
         if there is None:
             log.warning("intake: nothing is known of topic %s; its sources are placed when it is", topic)
-    return {topic: set(there or ()) for topic, there in found.items()}
+        else:
+            found.setdefault((frozenset(its), len(there)), {})[topic] = set(there)
+    return [(topics, sorted(its)) for (its, _), topics in found.items()]
 
 
-def _owners(topics: Topics, said: Mapping[str, _Said]) -> dict[int, tuple[int, str]]:
+def _owners(topics: Collection[str], said: Mapping[str, _Said]) -> dict[int, tuple[int, str]]:
     """Who has each index, and from which placing on. Of two that say so, one was away when the other got it: whoever
     knows the newer placing has it."""
     best: dict[int, tuple[int, int, str]] = {}

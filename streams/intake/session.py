@@ -83,6 +83,7 @@ class Session:
         self._end_s: dict[Source, float] = {}
         self._idle_s: dict[Source, float] = {}
         self._ended: set[Source] = set()
+        self._torn: list[Source] = []
         self._committed_s = 0.0
         self._behind_s = -BEHIND_REPEAT_S
 
@@ -98,7 +99,7 @@ class Session:
             return
         wanted = [_partition(lane, topic) for lane in self.lanes.values() for topic in lane.wanted()]
         if not wanted:
-            self.problem = None  # more workers than partitions: this one stands by
+            self.problem = self._say()  # None with more workers than partitions: this one stands by
             await asyncio.sleep(WAIT_S)
             return
         fetches = await self._reader.fetch(wanted, FETCH_MS)
@@ -250,13 +251,19 @@ class Session:
                 self._reader.seek(_partition(lane, topic), half.next)
 
     def _placed(self, assigned: Iterable[TopicPartition]) -> dict[Source, list[TopicPartition]]:
-        """The sources of the assignment and their partitions."""
+        """The sources of the assignment and their partitions.
+
+        The assignor keeps both topics of a source together, and recovery rests upon that. Where whoever placed them
+        knew nothing of one of the topics for a moment, the source waits until the group places it again.
+        """
         placed: dict[Source, list[TopicPartition]] = {}
         for tp in sorted(assigned):
             placed.setdefault(Source(self._placing.topics[tp.topic].feed, tp.partition), []).append(tp)
-        for source, tps in placed.items():
-            # What the assignor does for topics of equal size, and what recovery rests upon.
-            assert len(tps) == len(self._placing.kinds(source.feed)), f"one worker holds both topics of {source}"
+        self._torn = [source for source, tps in placed.items() if len(tps) != len(self._placing.kinds(source.feed))]
+        for source in self._torn:
+            log.warning("intake: the group placed one topic of %s and not the other; it is not read meanwhile", source)
+            del placed[source]
+        for source in placed:
             assert source.partition < self._placing.layout[source.feed], f"{source} is newer than this worker"
         return placed
 
@@ -308,6 +315,8 @@ class Session:
         return sum(lag for lag in lags if lag is not None) if None not in lags else None
 
     def _say(self) -> str | None:
+        if self._torn:
+            return f"the group placed one topic and not the other of {', '.join(map(str, self._torn[:8]))}"
         if any(self.lag(source) is None for source in self.lanes):
             return "the lag of a source is not known yet"
         rebuilding = [str(source) for source, lane in self.lanes.items() if lane.counter.rebuilding]

@@ -140,8 +140,8 @@ def test_one_that_slept_is_not_believed() -> None:
 
 
 def test_feeds_are_placed_among_those_who_read_them() -> None:
-    """A topic goes to members that read it; one with fewer partitions lies beside the indexes it has."""
-    group = Group({**TOPICS, "orders": 3})
+    """A topic goes to members that read it, and nobody has more of all than need be."""
+    group = Group()
     group.join("shops")
     group.join("both", "payments", "orders", "pix")
     group.join("pix", "pix")
@@ -150,7 +150,21 @@ def test_feeds_are_placed_among_those_who_read_them() -> None:
     assert group.indexes("pix", "pix") | group.indexes("both", "pix") == set(range(4))
     for name in ("shops", "both"):
         assert len(group.indexes(name)) == 4
-        assert group.indexes(name, "orders") == group.indexes(name) & {0, 1, 2}
+        assert group.indexes(name, "orders") == group.indexes(name)
+
+
+@pytest.mark.parametrize("workers", [2, 3, 4, 5])
+def test_a_small_feed_is_dealt_out_beside_a_large_one(workers: int) -> None:
+    """Feeds of different sizes, read by all: each is shared by itself, so that none sits on few workers."""
+    group = Group({"card": 12, "card orders": 12, "pix": 4, "pix orders": 4})
+    for number in range(workers):
+        group.join(f"m{number}", *group.topics)
+        group.place()
+    for topic, count in group.topics.items():
+        sizes = [len(group.indexes(name, topic)) for name in group.members]
+        assert (sum(sizes), max(sizes) - min(sizes) <= 1) == (count, True)
+    whole = [len(group.held[name]) for name in group.members]
+    assert max(whole) - min(whole) <= 4, "an index of each feed at most"
 
 
 def test_a_topic_nobody_knows_waits() -> None:

@@ -207,3 +207,14 @@ def test_broken_bytes_end_the_session() -> None:
               corrupt)  # fmt: skip
     assert corrupt == {"payments": 1}
     assert one.halves["payments"].next == 7
+
+
+def test_half_a_source_is_not_read(caplog: pytest.LogCaptureFixture) -> None:
+    """A placing that knew nothing of one topic for a moment: the source waits for the next, and readiness says so."""
+    placing = place([FEED], {FEED.payments: 2, str(FEED.orders): 2})
+    session: Any = SimpleNamespace(_placing=placing, lanes={})
+    both = [TopicPartition(topic, 0) for topic in (FEED.payments, str(FEED.orders))]
+    placed = Session._placed(session, [*both, TopicPartition(FEED.payments, 1)])
+    assert placed == {Source(FEED.name, 0): sorted(both)}
+    assert "one topic of default/1 and not the other" in caplog.text
+    assert Session._say(session) == "the group placed one topic and not the other of default/1"
