@@ -1,9 +1,10 @@
 """What the answered rows of a cell come to, kept while it grows, so that a cut need not walk all of them again.
 
 Rows enter a chain at its head, so what is new since the last cut stands before `cell.summed`. Whatever else happens to
-an answered row (it leaves, changes, loses its vote, a mate of its order changes) makes the sum begin anew; so does an
-older pane's, whose place a newer pane has. Pending rows are in no sum: nearly all of them go. What is told is the same
-as if every row were walked every time. Does not know when a cell is told.
+an answered row (it leaves, changes, gets or loses its vote, a mate of its order changes) makes the sum begin anew; but
+for the vote of a row that was put in just now, which is in no sum yet (`votes`). So does an older pane's, whose place a
+newer pane has. Pending rows are in no sum: nearly all of them go. What is told is the same as if every row were walked
+every time. Does not know when a cell is told.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ import numpy as np
 from aiokafka import AIOKafkaConsumer
 from aiokafka import client as clients
 from aiokafka import conn as client
+from aiokafka.protocol.fetch import FetchRequest
 
 __all__ = ["LARGE_BYTES", "Answer", "receive_in_place", "unexpected"]
 
@@ -70,18 +71,24 @@ class _Frames(client.AIOKafkaProtocol, asyncio.BufferedProtocol):  # type: ignor
     def buffer_updated(self, nbytes: int) -> None:
         """So much was received."""
         self._got += nbytes
-        if self._got < len(self._into):
+        if self._got < len(self._into) and self._end is None:
             return
         self._got = 0
+        if self._end is not None:
+            return  # what follows a size that is none means nothing
         if self._into is not self._size:
             self._whole.append(self._into)
             self._into = self._size
             self._wake()
             return
         size = int.from_bytes(self._size, "big", signed=True)
-        if size <= 0:
+        if size > 0:
+            self._into = np.empty(size, np.uint8).data
+        elif size == 0:
+            self._whole.append(memoryview(b""))
+            self._wake()
+        else:
             self._over(ConnectionError(f"an answer of {size} bytes"))
-        self._into = np.empty(max(size, 1), np.uint8).data
 
     def eof_received(self) -> bool | None:
         """The broker sends no more."""
@@ -120,6 +127,8 @@ class _Connection(client.AIOKafkaConnection):  # type: ignore[misc]  # aiokafka 
     async def _read(reference: Any) -> None:
         """As the client's: it holds the connection only while it hands over an answer, so that one may be forgotten."""
         connection = reference()
+        if connection is None:
+            return
         protocol = connection._protocol
         del connection
         while True:
@@ -129,6 +138,11 @@ class _Connection(client.AIOKafkaConnection):  # type: ignore[misc]  # aiokafka 
                 return
             connection._handle_frame(frame)
             del connection, frame
+
+    def _handle_frame(self, frame: bytes | memoryview) -> None:
+        """Only what was fetched goes on as a view: of other answers the client reads large pieces as bytes."""
+        request = self._requests[0][1]
+        _take_apart(self, frame if getattr(request, "API_KEY", None) == FetchRequest.API_KEY else bytes(frame))
 
 
 def _with(method: Any, name: str, value: Any) -> FunctionType:
@@ -165,7 +179,7 @@ def receive_in_place(consumer: AIOKafkaConsumer) -> str | None:
     return problem
 
 
+_take_apart: Any = client.AIOKafkaConnection._handle_frame
 if unexpected() is None:
     _Connection.connect = _with(client.AIOKafkaConnection.connect, "AIOKafkaProtocol", _Frames)
-    _views = SimpleNamespace(BytesIO=_opened)
-    _Connection._handle_frame = _with(client.AIOKafkaConnection._handle_frame, "io", _views)
+    _take_apart = _with(client.AIOKafkaConnection._handle_frame, "io", SimpleNamespace(BytesIO=_opened))

@@ -31,6 +31,7 @@ def test_the_names_are_there() -> None:
     assert "self._handle_frame(resp)" in inspect.getsource(client.AIOKafkaConnection._read)
     assert inspect.getsource(client.AIOKafkaConnection._handle_frame).count("io.") == 1
     assert "= await create_conn(" in inspect.getsource(clients.AIOKafkaClient._get_conn)
+    assert "(correlation_id, request_struct, fut)" in inspect.getsource(client.AIOKafkaConnection.send)
     assert "self._client = AIOKafkaClient(" in inspect.getsource(AIOKafkaConsumer.__init__)
     assert "conn = await self._get_conn(" in inspect.getsource(clients.AIOKafkaClient.ready)
 
@@ -74,7 +75,7 @@ def test_answers_come_whole_and_in_order(seed: int) -> None:
 
     async def read() -> None:
         chance = random.Random(seed)
-        sizes = [chance.choice((1, 5, LARGE_BYTES - 1, LARGE_BYTES, 2 * LARGE_BYTES)) for _ in range(6)]
+        sizes = [chance.choice((0, 1, 5, LARGE_BYTES - 1, LARGE_BYTES, 2 * LARGE_BYTES)) for _ in range(6)]
         answers = [chance.randbytes(size) for size in sizes]
         frames = received(b"".join(len(one).to_bytes(4, "big") + one for one in answers) + b"\0\0", chance)
         frames.eof_received()
@@ -109,12 +110,12 @@ def test_who_waits_is_woken() -> None:
     asyncio.run(read())
 
 
-@pytest.mark.parametrize("size", [0, -1, -(1 << 31)])
+@pytest.mark.parametrize("size", [-1, -(1 << 31)])
 def test_a_size_that_is_none_ends_the_connection(size: int) -> None:
     """It is said, nothing is read past it, and no memory is asked for."""
 
     async def read() -> None:
-        frames = received(size.to_bytes(4, "big", signed=True), random.Random(0))
+        frames = received(size.to_bytes(4, "big", signed=True) + b"more", random.Random(0))
         with pytest.raises(ConnectionError, match=f"an answer of {size} bytes"):
             await frames.frame()
 
