@@ -11,9 +11,9 @@ import json
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from streams.errors import UserError
-from streams.exposition import CONTENT_TYPE
 
 __all__ = ["HealthServer"]
 
@@ -59,7 +59,7 @@ class HealthServer:
 
     async def _metrics(self, _request: web.Request) -> web.Response:
         async with self._scraped:
-            return web.Response(body=await self._page(), headers={"Content-Type": CONTENT_TYPE})
+            return web.Response(body=await self._page(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def _live(self, _request: web.Request) -> web.Response:
         return web.Response(text=json.dumps({"live": True}), content_type="application/json")

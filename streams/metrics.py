@@ -9,20 +9,27 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter as Count
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final, Literal, Protocol
+from typing import Final, Literal, Protocol, TypeAlias
+
+from prometheus_client import generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector, CollectorRegistry
 
 from detector.contracts.scope import Scope
 from detector.counting.columns import STATUSES
 from streams.degraded.lookout import Lookout
-from streams.exposition import Labels, Samples, family
 from streams.intake.ingest import Intake
 from streams.verdict.agent import Verdict
-from streams.verdict.tenure import Facts
+from streams.verdict.tenure import Facts, Tenure
 
 __all__ = ["METRICS", "Metric", "WorkerMetrics", "markdown"]
+
+Labels: TypeAlias = tuple[str, ...]
+Samples: TypeAlias = list[tuple[Labels, float]]
+Family: TypeAlias = GaugeMetricFamily | CounterMetricFamily
 
 SCOPE: Final = ("dimension", "bank", "method")
 WINDOWS: Final[Mapping[int, str]] = {60_000: "1m", 300_000: "5m", 900_000: "15m", 3_600_000: "1h"}
@@ -36,6 +43,17 @@ class Metric:
     kind: Literal["gauge", "counter"]
     labels: Labels
     help: str
+
+    def family(self, samples: Samples) -> Family:
+        """Its samples, as Prometheus's client has them."""
+        made: Family
+        if self.kind == "gauge":
+            made = GaugeMetricFamily(self.name, self.help, labels=self.labels)
+        else:
+            made = CounterMetricFamily(self.name.removesuffix("_total"), self.help, labels=self.labels)
+        for labels, value in samples:
+            made.add_metric(labels, value)
+        return made
 
 
 METRICS: Final = (
@@ -117,7 +135,8 @@ class WorkerMetrics:
         """Every metric of the list, in its order; the judging ones only where this worker judges."""
         tenure = self._worker.verdict.tenure
         facts = None if tenure is None else await asyncio.to_thread(tenure.facts)
-        samples = {**self._counting(), **self._placing(), **self._queues(), **self._judging(facts), **self._around()}
+        counted = {**self._counting(), **self._placing(), **self._queues()}
+        samples = {**counted, **self._judging(tenure, facts), **self._around()}
         return await asyncio.to_thread(_written, samples, facts)
 
     def _counting(self) -> dict[str, Samples]:
@@ -159,8 +178,7 @@ class WorkerMetrics:
         ledgers = {str(source): lane.counter.stats.payments for source, lane in list(intake.lanes.items())}
         return {"pastille_queue_records": _words(queued), "pastille_ledger_payments": _words(ledgers)}
 
-    def _judging(self, facts: Facts | None) -> dict[str, Samples]:
-        tenure = self._worker.verdict.tenure
+    def _judging(self, tenure: Tenure | None, facts: Facts | None) -> dict[str, Samples]:
         started = _samples(self._worker.verdict.started)
         if tenure is None or facts is None:
             return {"pastille_judge_active": [((), 0)], "pastille_outages_total": started}
@@ -181,8 +199,21 @@ class WorkerMetrics:
 
 def _written(samples: Mapping[str, Samples], facts: Facts | None) -> bytes:
     """The page. Rates are of every scope and window, so they are worked out here, too."""
-    every = samples if facts is None or not samples["pastille_judge_active"][0][1] else {**samples, **_ratios(facts)}
-    return "".join([family(m.name, m.kind, m.labels, m.help, every.get(m.name, ())) for m in METRICS]).encode()
+    registry = CollectorRegistry()
+    registry.register(_Page(samples if facts is None else {**samples, **_ratios(facts)}))
+    return generate_latest(registry)
+
+
+class _Page(Collector):
+    """What is told, in the order of the list."""
+
+    def __init__(self, samples: Mapping[str, Samples]) -> None:
+        self._samples = samples
+
+    def collect(self) -> Iterator[Family]:
+        """Every metric, also one without samples."""
+        for metric in METRICS:
+            yield metric.family(self._samples.get(metric.name, []))
 
 
 def markdown() -> str:
