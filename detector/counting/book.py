@@ -60,7 +60,7 @@ ORDER_EVENT = _record(
     ("leaf", "i4"), ("row", "i4"), ("next", "i4"), ("kind", "u1"),
 )  # fmt: skip
 LATE = _record(
-    ("key", "u8"), ("record", "u8"), ("start", "i8"), ("cell", "i4"), ("next", "i4"), ("leaf", "i4"), ("status", "u1"),
+    ("key", "u8"), ("record", "u8"), ("start", "i8"), ("cell", "i4"), ("next", "i4"), ("status", "u1"),
     ("age", "u1"),  # its bin, see `ages`
 )  # fmt: skip
 GROUP = _record(("key", "u8"), ("rows", "i4"), ("vote", "i4"))

@@ -1,7 +1,8 @@
 """The Faust side of the Judge: an agent on the tallies topic, its snapshots in a table, who holds the seat.
 
 Faust decides which worker owns the one partition; a tenure begins with the first record after that and ends with the
-partition, or when a newer Judge fences this one. Does not know how a Judge is put together or what it finds.
+partition, or when a newer Judge fences this one. Where the group deals anew and the partition comes back, a tenure that
+nobody fenced goes on. Does not know how a Judge is put together or what it finds.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import asyncio
 import logging
 from collections import Counter as Count
 from collections.abc import Callable
+from enum import Enum, auto
 from typing import Any, cast
 
 import faust
@@ -71,6 +73,14 @@ def build_app(settings: Settings, datadir: str) -> faust.App:
     )
 
 
+class Seat(Enum):
+    """What the group said last: another worker judges, it deals anew, this one judges."""
+
+    LOST = auto()
+    IN_DOUBT = auto()
+    OURS = auto()
+
+
 class Verdict:
     """The seat of the Judge in this worker. `tenure` is None while another worker judges.
 
@@ -89,14 +99,14 @@ class Verdict:
         self.started: Count[tuple[str, ...]] = Count()
         self.refused_maintenances = 0
         self.refused_lessons = 0
-        self.holds_seat = False
         self.recovered = False
         self._settings, self._policy, self._wall_ms, self._is_deaf = settings, policy, wall_ms, is_deaf
         self._log = TallyLog(settings)
         self._log_is_open = False
         self._setback = Setback()
         self._lock = asyncio.Lock()
-        self._over = False
+        self._seat = Seat.LOST
+        self._may_be_fenced = False
         self._watch = Watch(0.0)
         self._announcements: Announcements | None = None
         self._snapshot_s = 0.0
@@ -125,7 +135,7 @@ class Verdict:
 
     async def stop(self) -> None:
         """Leave the seat, then Faust's group."""
-        self._over = True
+        self._seat = Seat.LOST
         await self.app.stop()
         async with self._lock:
             await self._vacate()
@@ -147,19 +157,20 @@ class Verdict:
     async def _look(self) -> None:
         async with self._lock:
             await self._keep_seat()
-        if self.tenure is not None and self._settings.clock == "wall":
+        if self.tenure is None or self._may_be_fenced:
+            return
+        if self._settings.clock == "wall":
             await self._say(self.tenure)
         async with self._lock:
             await self._announce()
 
     async def _keep_seat(self) -> None:
         """Leave a seat that was lost; take one that is ours, also where no record comes to ask for it."""
-        if self._over and not self.holds_seat:
+        if self._seat is Seat.LOST:
             await self._vacate()
         table_is_whole = self.app.tables.actives_ready and not self.app.rebalancing
-        may_begin = table_is_whole and not self._setback.holds_back(loop_s())
-        if self.holds_seat and may_begin and (self._over or self.tenure is None):
-            await self._begin()
+        if self.holds_seat and table_is_whole and not self._setback.holds_back(loop_s()):
+            await self._seated()
 
     async def _say(self, tenure: Tenure) -> None:
         now_s, judge = loop_s(), tenure.judge
@@ -200,6 +211,11 @@ class Verdict:
     # What others ask
 
     @property
+    def holds_seat(self) -> bool:
+        """Whether judging is this worker's turn."""
+        return self._seat is Seat.OURS
+
+    @property
     def problem(self) -> str | None:
         """Why it does not judge though it is its turn; None where all is well."""
         if not self.holds_seat or self.tenure is not None:
@@ -218,11 +234,23 @@ class Verdict:
 
     async def _revoked(self, _app: Any, *signalled: Any, **_: Any) -> None:
         if self._at in signalled[0]:
-            self._over, self.holds_seat = True, False
+            self._seat, self._may_be_fenced = Seat.IN_DOUBT, True
 
     async def _assigned(self, _app: Any, *signalled: Any, **_: Any) -> None:
-        self.holds_seat = self._at in signalled[0]
-        self._over = True  # whoever judged meanwhile, a tenure begins anew
+        self._seat, self._may_be_fenced = Seat.OURS if self._at in signalled[0] else Seat.LOST, True
+
+    async def _seated(self) -> Tenure:
+        """The tenure that was, where nobody else has begun one since; else a new one."""
+        tenure = self.tenure
+        if tenure is None:
+            return await self._begin()
+        if self._may_be_fenced:
+            self._may_be_fenced = False
+            if not await tenure.is_ours():
+                return await self._begin()
+            self._watch = Watch(loop_s())  # who was not heard while the group dealt was not silent
+            log.info("verdict: the seat is ours again, judging goes on at offset %d", tenure.next)
+        return tenure
 
     async def _vacate(self) -> None:
         tenure, self.tenure = self.tenure, None
@@ -257,8 +285,8 @@ class Verdict:
                 taken = not self.holds_seat  # who judges now has it from the log
 
     async def _try(self, event: faust.EventT[bytes]) -> bool:
-        """Whether a record was taken."""
-        if self._setback.holds_back(loop_s()):
+        """Whether a record was taken. One in hand when the seat was lost is not: to begin would fence who judges."""
+        if self._seat is Seat.LOST or self._setback.holds_back(loop_s()):
             return False
         try:
             with lost_is_an_error():
@@ -270,9 +298,9 @@ class Verdict:
 
     async def _take(self, event: faust.EventT[bytes]) -> None:
         message = event.message
-        tenure = self.tenure
-        if tenure is None or self._over:
-            tenure = await self._begin()
+        tenure = await self._seated()
+        if message.offset > tenure.next:
+            tenure = await self._begin()  # somebody took what is between, and is gone
         logged = Logged(message.offset, int(message.timestamp * 1000), decoded(message.value, message.offset))
         for change in await tenure.take([logged]):
             if change.type == "started":
@@ -286,7 +314,7 @@ class Verdict:
 
     async def _begin(self) -> Tenure:
         await self._vacate()
-        self._over = False
+        self._may_be_fenced = False
         self._watch = Watch(loop_s())
         await self._open_log()
         self._announcements = Announcements(self._settings)

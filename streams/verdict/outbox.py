@@ -133,6 +133,20 @@ class Outbox:
         await self._send([(self._settings.topics.health, key, told.text) for key, told in news.items()])
         self._told.update(news)
 
+    async def is_ours(self) -> bool:
+        """Whether nobody has fenced this outbox: some record of the health topic is written as it stands there.
+
+        False too where there is none yet to write. Raises KafkaError.
+        """
+        if not self._told:
+            return False
+        key, told = next(iter(self._told.items()))
+        try:
+            await self._send([(self._settings.topics.health, key, told.text)])
+        except Fenced:
+            return False
+        return True
+
     async def _send(self, records: Sequence[tuple[str, str, bytes]]) -> None:
         """Topic, key and value of each."""
         if not records:

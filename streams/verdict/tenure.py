@@ -110,6 +110,10 @@ class Tenure:
         state = msgspec.msgpack.encode(self.judge.export())
         return Snapshot(self.epoch, self.next, self.time_ms, self.judge.time_ms, state)
 
+    async def is_ours(self) -> bool:
+        """Whether no tenure has begun since, here or elsewhere. Raises KafkaError."""
+        return await self._outbox.is_ours()
+
     @property
     def writing_since_s(self) -> float | None:
         """When the transaction began that Kafka has not answered yet; None where there is none."""

@@ -1,4 +1,5 @@
-"""The judging worker is killed in an open outage at 2,000 events a second: the other one goes on where it was."""
+"""The judging worker is killed in an open outage at 2,000 events a second: the other one goes on where it was, and
+keeps its seat when one more comes."""
 
 from __future__ import annotations
 
@@ -87,7 +88,8 @@ class Shop(threading.Thread):
 def test_a_killed_judge_is_followed_in_the_open_outage(
     kafka: EmbeddedKafka, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Same outage_id, the next sequence, no second `started`; the seconds until it judges again are printed."""
+    """Same outage_id, the next sequence, no second `started`; the seconds until it judges again are printed. Another
+    worker comes: the group deals anew, and the Judge is not put together again."""
     policy = tmp_path / "policy.toml"
     policy.write_text(POLICY)
     with Stage(kafka, PARTITIONS) as stage, Shop(stage) as shop:
@@ -110,6 +112,11 @@ def test_a_killed_judge_is_followed_in_the_open_outage(
         assert [event["data"]["sequence"] for event in events] == list(range(1, len(events) + 1))
         assert {event["subject"] for event in stage.outages()} == {f"bank:{DEAD}"}
         assert other.metric("pastille_judge_active") == 1
+        stage.worker()
+        wait_for(lambda: "the seat is ours again, judging goes on" in other.logged(), stage, "the seat dealt again")
+        dealt_ms = _now_ms()
+        wait_for(lambda: judged_ms(stage) > dealt_ms, stage, "judging after that")
+        assert other.logged().count("verdict: judging from offset") == 1
 
 
 def _is_resolved(events: list[dict[str, Any]]) -> bool:

@@ -377,5 +377,6 @@ def _close(loop: SimulatedLoop) -> None:
     tasks = asyncio.all_tasks(loop)
     for task in tasks:
         task.cancel()
-    loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+    if tasks:  # to gather nothing would need a loop of one's own
+        loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
     loop.close()

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import Any
 
 import msgspec
 import pytest
+from aiokafka.errors import ProducerFenced
 
 from detector.contracts.policy import EvidenceRules, Policy
 from detector.judging.judge import Judge
+from streams.settings import Settings
 from streams.verdict import tenure
-from streams.verdict.outbox import Written
+from streams.verdict.outbox import Outbox, Written
 from streams.verdict.snapshot import Snapshot
 from streams.verdict.tallyreader import Logged
 from tests.unit.test_judge import tally
 
+SETTINGS = Settings(broker="localhost:9092")
 LIVE = Policy(evidence=EvidenceRules("live"))
 LOG = [tally(at_s, approved=1) for at_s in range(5, 60, 5)]
 HALF = 6
@@ -99,3 +103,42 @@ def test_who_is_to_be_woken_is_said_before_how_everything_is() -> None:
     records: list[Any] = ["started", "updated"]
     asyncio.run(at_work.take([Logged(0, 0, records)]))
     assert said == ["started", "updated", "asked", "health of 2 scopes"]
+
+
+class FakeProducer:
+    """Takes transactions until it is fenced."""
+
+    def __init__(self) -> None:
+        self.is_fenced = False
+        self.sent: list[tuple[str, bytes, bytes]] = []
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[None]:
+        yield
+        if self.is_fenced:
+            raise ProducerFenced
+
+    async def send(self, topic: str, value: bytes, key: bytes, partition: int) -> None:
+        assert partition == 0
+        self.sent.append((topic, key, value))
+
+
+def test_whose_a_tenure_is_is_asked_of_kafka() -> None:
+    """With a record as it stands on the health topic, until another has begun; one that wrote nothing begins anew."""
+
+    async def run() -> None:
+        outbox, producer = Outbox(SETTINGS, lambda: 0), FakeProducer()
+        outbox._producer = producer
+        assert not await outbox.is_ours()
+        assert producer.sent == []
+        judge = Judge(LIVE)
+        for record in LOG:
+            judge.take(record)
+        await outbox.write_health(judge.health())
+        written = list(producer.sent)
+        assert await outbox.is_ours()
+        assert producer.sent[len(written) :] == written[:1]
+        producer.is_fenced = True
+        assert not await outbox.is_ours()
+
+    asyncio.run(run())

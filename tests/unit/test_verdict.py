@@ -51,6 +51,14 @@ def test_a_crash_half_way_leaves_the_older_one(written: int) -> None:
     assert newest(held) == SECOND
 
 
+def test_a_snapshot_may_be_written_again() -> None:
+    """Where nothing came since, both slots hold it; a crash half way through the next leaves one of them."""
+    held = table(SECOND, SECOND)
+    third = list(pack(replace(FIRST, offset=300), slot_after(held)))
+    assert newest(held | dict(third[:1])) == SECOND
+    assert newest(held | dict(third)) == newest(dict(third))
+
+
 def test_bytes_that_changed_are_not_believed() -> None:
     """One wrong byte in a chunk: the snapshot is not whole."""
     held = table(FIRST)

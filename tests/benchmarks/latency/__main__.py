@@ -58,6 +58,7 @@ def main() -> int:
     found = asyncio.run(measured(wanted.rate, for_s, wanted.workers))
     folder = wanted.out or (OUT if is_whole else None)
     if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
         (folder / "latency.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
         (folder / "latency.md").write_text(page(found), encoding="utf-8")
     print(page(found))
