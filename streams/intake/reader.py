@@ -159,8 +159,8 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships
     async def since(self, at: Iterable[TopicPartition], time_ms: int) -> dict[TopicPartition, int]:
         """The first offset written at or after a time; the end where there is none."""
         tps = list(at)
+        ends = await self._consumer.end_offsets(tps)  # before: what is written between the two is read
         found = await self._consumer.offsets_for_times(dict.fromkeys(tps, time_ms))
-        ends = await self._consumer.end_offsets(tps)
         return {tp: ends[tp] if found.get(tp) is None else found[tp].offset for tp in tps}
 
     def seek(self, at: TopicPartition, offset: int) -> None:

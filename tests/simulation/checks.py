@@ -23,10 +23,14 @@ from detector.judging.sources import State
 from streams.intake.session import IN_FLIGHT_MAX
 from tests.property import dumb
 from tests.property.dumb import Event, ModelJudge
+from tests.simulation.shops import START_MS
 from tests.simulation.world import World
 
 SLACK_MS = 20_000
 """How long an event may stand in the log before it is counted: while a leader is away, or a fetch is slow."""
+AGAIN_MS = 40_000
+"""So long before the end, what a wider outage covered can be found again when that is over."""
+EVERY = "every bank"
 BEHIND_MS_MAX = 15_000
 """How far the Judge may be behind at the end."""
 WAITING_MAX = 400
@@ -82,7 +86,9 @@ def panes(world: World) -> Iterator[str]:
             if cell not in spoiled and whole.get(cell) != found.get(cell):
                 yield f"panes: {source} {cell}: events say {_brief(whole, cell)}, tallies {_brief(found, cell)}"
         for cell, said in whole.items():
-            expected[cell] = None if cell in spoiled else _joined(expected[cell], said)
+            expected[cell] = _joined(expected[cell], said)
+        for cell in spoiled:
+            expected[cell] = None
     if judge is not None:
         yield from _board(judge, expected)
 
@@ -246,13 +252,15 @@ def lives(world: World) -> Iterator[str]:
 
 
 def found(world: World) -> Iterator[str]:
-    """A bank that is down when all is calm has an open outage over it."""
+    """A bank that is down when all is calm has an open outage over it, or had a wider one lately."""
     open_ = {}
     for event in written(world):
         open_[event.data.outage_id] = event
-    scopes = [event.data.scope.to_scope() for event in open_.values() if event.data.ended_at is None]
+    since_ms = START_MS + world.history.shops.span_ms - AGAIN_MS
+    over = [dict(data.scope.to_scope().values).get("bank", EVERY) for data in (event.data for event in open_.values())
+            if data.ended_at is None or (data.ended_at >= since_ms and data.scope.bank is None)]  # fmt: skip
     for bank in world.history.shops.lasting:
-        if not any(dict(scope.values).get("bank", bank) == bank for scope in scopes):
+        if bank not in over and EVERY not in over:
             yield f"found: {bank} is down, and nothing is open"
 
 
