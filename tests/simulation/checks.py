@@ -31,6 +31,9 @@ SLACK_MS = 20_000
 AGAIN_MS = 40_000
 """So long before the end, what a wider outage covered can be found again when that is over."""
 EVERY = "every bank"
+MET, MET_MS = 3, 20_000
+"""So many shoppers, and shops, are enough to see that a bank is down, if they met it so long before the end."""
+RED = ("declined", "error")
 BEHIND_MS_MAX = 15_000
 """How far the Judge may be behind at the end."""
 WAITING_MAX = 400
@@ -252,16 +255,30 @@ def lives(world: World) -> Iterator[str]:
 
 
 def found(world: World) -> Iterator[str]:
-    """A bank that is down when all is calm has an open outage over it, or had a wider one lately."""
+    """A bank that many see down when all is calm has an open outage over it, or had a wider one lately."""
     open_ = {}
     for event in written(world):
         open_[event.data.outage_id] = event
     since_ms = START_MS + world.history.shops.span_ms - AGAIN_MS
     over = [dict(data.scope.to_scope().values).get("bank", EVERY) for data in (event.data for event in open_.values())
             if data.ended_at is None or (data.ended_at >= since_ms and data.scope.bank is None)]  # fmt: skip
-    for bank in world.history.shops.lasting:
+    for bank in _seen_down(world):
         if bank not in over and EVERY not in over:
             yield f"found: {bank} is down, and nothing is open"
+
+
+def _seen_down(world: World) -> list[str]:
+    """The banks that are down at the end, as enough shoppers of enough shops met it."""
+    shops, seen = world.history.shops, []
+    until_ms = START_MS + shops.span_ms - MET_MS
+    for down in shops.downs:
+        met = [sent.event for *_, sent in world.seen.appended if sent.event.kind == "payment" and sent.event.leaf
+               and sent.event.leaf[0] == down.bank and sent.event.status in ("pending", *RED)
+               and START_MS + down.begin_ms <= dumb.start_of(sent.event) < until_ms]  # fmt: skip
+        shoppers, merchants = ({getattr(event, name) for event in met} - {None} for name in ("shopper", "merchant"))
+        if down.bank in shops.lasting and len(shoppers) >= MET and len(merchants) >= MET:
+            seen.append(down.bank)
+    return seen
 
 
 # Everything else
