@@ -211,6 +211,13 @@ class Lane:
             return self._without_news(self.counter.caught_up())
         return Counted(self._published(self.counter.take(_NO_EVENTS)) if reached else [], [], [])
 
+    def unread(self, topic: str) -> None:
+        """There may be something to read of a topic: from now on it holds time back."""
+        half = self.halves[topic]
+        if half.at_end:
+            half.at_end = False
+            self.counter.at_end(half.kind, False)
+
     # Questions
 
     def has_news(self, ends: dict[str, bool]) -> bool:

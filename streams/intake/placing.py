@@ -47,6 +47,10 @@ class Placing:
         """Every source there is."""
         return (Source(feed, index) for feed, partitions in self.layout.items() for index in range(partitions))
 
+    def source(self, topic: str, partition: int) -> Source:
+        """The source that a partition of a topic belongs to."""
+        return Source(self.topics[topic].feed, partition)
+
     def kinds(self, feed: str) -> dict[str, int]:
         """The feed's topics that are read, and what each is."""
         return {topic: at.kind for topic, at in self.topics.items() if at.feed == feed}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter as Count
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -105,6 +105,7 @@ class Session:
         fetches = await self._reader.fetch(wanted, FETCH_MS)
         if self._round != self._reader.round:
             return  # read at positions of another assignment
+        self._doubt_ends(fetches)
         for at, found in fetches.items():
             await self._count(at, found)
         await self._note_ends()
@@ -112,7 +113,7 @@ class Session:
         await self._commit()
 
     async def _count(self, at: TopicPartition, found: Sequence[Any]) -> None:
-        source = Source(self._placing.topics[at.topic].feed, at.partition)
+        source = self._placing.source(*at)
         lane, parts = self.lanes[source], fetched(found, self._all.unpacker)
         before, more = lane.halves[at.topic].next, True
         while more:
@@ -172,6 +173,16 @@ class Session:
         return await asyncio.get_running_loop().run_in_executor(self._all.thread, work, *arguments)
 
     # Ends and idle time
+
+    def _doubt_ends(self, fetches: Mapping[TopicPartition, Any]) -> None:
+        """What was fetched of a topic is still to be counted, and what nobody confirmed lately may be its end no more
+        (this process may have stood still): until then it holds back the time of its source."""
+        for source in {self._placing.source(*at) for at in fetches}:
+            lane = self.lanes[source]
+            for topic in lane.halves if len(lane.halves) > 1 else ():
+                at = _partition(lane, topic)
+                if at in fetches or self._reader.lag(at) != 0:
+                    lane.unread(topic)
 
     async def _note_ends(self) -> None:
         now_s = loop_s()
@@ -258,7 +269,7 @@ class Session:
         """
         placed: dict[Source, list[TopicPartition]] = {}
         for tp in sorted(assigned):
-            placed.setdefault(Source(self._placing.topics[tp.topic].feed, tp.partition), []).append(tp)
+            placed.setdefault(self._placing.source(*tp), []).append(tp)
         self._torn = [source for source, tps in placed.items() if len(tps) != len(self._placing.kinds(source.feed))]
         for source in self._torn:
             log.warning("intake: the group placed one topic of %s and not the other; it is not read meanwhile", source)

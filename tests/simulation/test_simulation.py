@@ -25,6 +25,8 @@ FOUND = {
     519: "the Judge was held against a pane that a payment came too late to leave",
     656: "a bank was missed that three shoppers of one shop had met",
     1086: "a bank was missed that a wider outage had covered just before the end",
+    1133: "a worker that stood still let time pass on the word of an end that was one no more",
+    1198: "a run was held against what the Judge was just about to write",
 }
 """What seeds brought to light, most of them beyond these."""
 

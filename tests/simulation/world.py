@@ -44,6 +44,7 @@ CALM_MS = 40_000
 """So long before the traffic ends everything is as it should be again."""
 QUIET_MS = 25_000
 """So long after the traffic a run ends."""
+LOOK_S = 0.1
 
 EDGE: tuple[tuple[Any, str, Any], ...] = (
     (reader, "AIOKafkaConsumer", Consumer), (tallyreader, "AIOKafkaConsumer", Consumer),
@@ -143,9 +144,15 @@ class World:
         await self._until(self.history.shops.span_ms - CALM_MS)
         self._calm_down()
         await self._until(self.history.shops.span_ms + QUIET_MS)
+        while self._writes() and self.loop.time() * 1000 < self.history.shops.span_ms + 2 * QUIET_MS:
+            await asyncio.sleep(LOOK_S)
         self._take_stock()
         for task in tasks:
             task.cancel()
+
+    def _writes(self) -> bool:
+        """Whether a Judge waits for what it writes: it has judged more than it has said."""
+        return any(worker.verdict is not None and worker.verdict.waiting_since_s for worker in self.seen.workers)
 
     def _take_stock(self) -> None:
         """What is at work at the end."""

@@ -1,0 +1,64 @@
+"""A session between stand-ins for Kafka: when time goes by for a source of two topics."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from detector.contracts.policy import DEFAULT
+from detector.counting.tally import Tally
+from tests.fuzz.events import START_MS as T
+from tests.fuzz.way import Letters, Way, at
+
+AWAY_MS = 60_000
+SECOND_MS = 1_000
+
+
+def event(offset: int, at_ms: int, **said: Any) -> Any:
+    """A record as the client makes it."""
+    known = {"order_id": f"o{offset}", "bank": "bnp", "method": "card", "occurred_at": at_ms}
+    value = json.dumps(known | said).encode()
+    return SimpleNamespace(offset=offset, timestamp=at_ms + 50, value=value, key=b"o", headers=())
+
+
+def paid(offset: int, at_ms: int) -> Any:
+    """A payment."""
+    return event(offset, at_ms, payment_id=f"p{offset}", status="approved")
+
+
+def placed(offset: int, at_ms: int) -> Any:
+    """An order."""
+    return event(offset, at_ms, status="placed")
+
+
+def first_told(way: Way, pane: int) -> int:
+    """The first boundary that tells of a pane, in ms after T."""
+    tallies = (told for told in way.log.told if isinstance(told, Tally))
+    return next(told.boundary_ms for told in tallies if pane in told.cells.pane.tolist()) - T
+
+
+@pytest.mark.parametrize("also", ["fetched", "unconfirmed"])
+def test_what_was_not_counted_yet_holds_time_back(monkeypatch: pytest.MonkeyPatch, also: str) -> None:
+    """Both topics were read to their ends; a minute later there is more of both, and one is counted first: the other's
+    is told at its own boundary, be it fetched as well or only not known to be at its end."""
+
+    async def run() -> None:
+        way = Way(DEFAULT, Letters(DEFAULT))
+        await way.take({"payments": [paid(0, T)], "orders": [placed(0, T)]})
+        assert way.lane.is_at_end
+        later, orders = [paid(1, T + AWAY_MS)], [placed(1, T + 10 * SECOND_MS), placed(2, T + AWAY_MS)]
+        if also == "fetched":
+            await way.take({"payments": later, "orders": orders})
+        else:
+            known = way.reader.lag
+            monkeypatch.setattr(way.reader, "lag", lambda tp: None if tp == at("orders") else known(tp))
+            await way.take({"payments": later})
+            monkeypatch.undo()
+            await way.take({"orders": orders})
+        assert first_told(way, (T + 10 * SECOND_MS) // DEFAULT.pane_ms) == 11 * SECOND_MS
+
+    asyncio.run(run())
