@@ -19,7 +19,7 @@ from detector.counting.hashing import hash_text
 from detector.counting.index import new_slots, refill, rehash
 from detector.counting.names import Names
 from detector.counting.orders import index_orders
-from detector.counting.tally import Cells, Details, Layout, Source, Tally
+from detector.counting.tally import FIRST, Cells, Details, Layout, Source, Tally
 from detector.counting.watermark import CUT, CUT_ROOM, DONE, GROW, jump_to_noted, move_watermark, step
 
 _FIELDS = (
@@ -68,6 +68,7 @@ class Counter:
         self._code_hashes: list[int] = []
         self._merchant_names = _MerchantNames(names)
         self._orders = False
+        self._told_ms = FIRST
         if noted_ms is not None:
             self._state.noted_ms = noted_ms
 
@@ -213,9 +214,10 @@ class Counter:
 
     def _tally(self) -> Tally:
         told = Told(*self._book.told.tolist())
+        after_ms, self._told_ms = self._told_ms, told.boundary_ms
         return Tally(
             self.source, self.layout, self.term, told.boundary_ms, told.newest_start_ms, told.offset,
-            self._cells(told), told.first_pane, self._details(told) if told.details else None,
+            self._cells(told), told.first_pane, self._details(told) if told.details else None, after_ms,
         )  # fmt: skip
 
     def _cells(self, told: Told) -> Cells:

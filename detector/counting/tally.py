@@ -26,6 +26,9 @@ HASHES = ("bad_voters", "pending_voters", "bad_merchants", "pending_merchants", 
 """Kinds of smallest-hash sets of a cell. Bad here: declined, error, cancelled_late.
 Whether a pending is overdue is for the Judge to say."""
 
+FIRST, UNSAID = -1, -2
+"""In `Tally.after_ms`: there is none before it in its term; an older record does not say."""
+
 Layout: TypeAlias = Mapping[str, int]
 """Partitions a feed, for every feed: which sources exist."""
 
@@ -95,7 +98,10 @@ class Details:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """One record of one source at one boundary; also when there is little to say."""
+    """One record of one source at one boundary; also when there is little to say.
+
+    `after_ms`: the boundary of the one before it in its term, which says that none between them was lost.
+    """
 
     source: Source
     layout: Layout
@@ -106,6 +112,7 @@ class Tally:
     cells: Cells
     first_pane: int = -1  # a snapshot: every cell from this pane on that is not here is empty
     details: Details | None = None
+    after_ms: int = UNSAID
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +149,7 @@ class _Wire(msgspec.Struct, array_like=True, omit_defaults=True):
     cells: list[bytes] = []
     details: list[bytes] | None = None
     detail_names: list[list[tuple[str, ...]]] = []
+    after_ms: int = UNSAID
 
 
 _CELLS = (("leaf", np.int32, ()), ("pane", np.int64, ()), ("counts", np.int32, (6,)), ("votes", np.int32, (6,)),
@@ -165,7 +173,7 @@ def encode(record: Tally | Marker) -> bytes:
     details = record.details
     wire = _Wire("tally", record.source.feed, record.source.partition, "", dict(record.layout), record.term,
                  record.boundary_ms, record.newest_start_ms, record.offset, record.first_pane,
-                 list(record.cells.leaves), _bytes(record.cells, _CELLS))
+                 list(record.cells.leaves), _bytes(record.cells, _CELLS), after_ms=record.after_ms)
     if details is not None:
         wire.details = _bytes(details, _DETAILS)
         wire.detail_names = [list(details.leaves), [details.merchants], [details.codes]]
@@ -187,7 +195,7 @@ def decode(data: bytes) -> Tally | Marker:
     cells = Cells(tuple(wire.leaves), **_arrays(wire.cells, _CELLS, 8))
     _check_ages(cells)
     return Tally(source, wire.layout, wire.term, wire.boundary_ms, wire.newest_start_ms, wire.offset, cells,
-                 wire.first_pane, details)
+                 wire.first_pane, details, wire.after_ms)
 
 
 def _check_ages(cells: Cells) -> None:

@@ -23,7 +23,7 @@ from detector.judging.lifecycle import Lifecycle
 from detector.judging.maintenance import Maintenances
 from detector.judging.outage import Change, Outage, ordinal_of
 from detector.judging.report import Report
-from detector.judging.sources import NOT_YET, Progress, Sources, State
+from detector.judging.sources import NOT_YET, Progress, Sources, State, follows
 from detector.judging.state import VERSION, OtherVersion
 from detector.judging.windows import SPANS_MS
 
@@ -203,6 +203,8 @@ class Judge:
         mine = self.sources.by_source.get(record.source)
         at = (record.term, record.boundary_ms)
         if mine is None or not mine.refilled < at <= (mine.term, mine.boundary_ms):
+            return
+        if not follows(record, *mine.refilled):
             return
         if record.term > mine.refilled[0]:
             mine.pass_on(record.boundary_ms)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from detector.counting.tally import Layout, Source, Tally
+from detector.counting.tally import FIRST, UNSAID, Layout, Source, Tally
 
 NOT_YET = -1
 """No boundary, no term."""
@@ -68,6 +68,17 @@ class Progress:
             del self.judged[min(self.judged)]
 
 
+def follows(tally: Tally, term: int, boundary_ms: int) -> bool:
+    """Whether nothing was lost between the newest record of a source and this one, of the same term or a newer.
+
+    A write that the broker did not take may be followed by one that it did, before the writer knows. What it tells are
+    changes: they wait for the next term, which begins with everything.
+    """
+    if term == NOT_YET or tally.after_ms == UNSAID:
+        return True
+    return tally.after_ms == (boundary_ms if tally.term == term else FIRST)
+
+
 class Sources:
     """Every partition index of every feed is live from the first record on, until a marker says otherwise."""
 
@@ -80,13 +91,15 @@ class Sources:
     def accept(self, tally: Tally, time_ms: int) -> bool:
         """Queue a record; whether Judge's time can move by it.
 
-        It cannot where its (term, boundary) is not above the last that was taken, nor where its source, live before
-        and after, was ahead of the others: most records of a log that is caught up with come from such a one.
+        It cannot where its (term, boundary) is not above the last that was taken or does not follow on it, nor where
+        its source, live before and after, was ahead of the others: most records of a log that is caught up with come
+        from such a one.
         """
         if tally.layout != self._layout:
             self._lay_out(tally.layout)
         mine = self._progress(tally.source)
-        if (tally.term, tally.boundary_ms) <= (mine.term, mine.boundary_ms):
+        newest = mine.term, mine.boundary_ms
+        if (tally.term, tally.boundary_ms) <= newest or not follows(tally, *newest):
             return False
         if self._target_ms is not None and not self._is_ahead(mine, tally):
             self._target_ms = None

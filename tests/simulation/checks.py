@@ -17,7 +17,7 @@ import numpy as np
 from aiokafka import TopicPartition
 
 from detector.contracts.models import OutageEvent
-from detector.counting.tally import Source, Tally
+from detector.counting.tally import FIRST, Source, Tally
 from detector.judging.judge import Judge
 from detector.judging.sources import State
 from streams.intake.session import IN_FLIGHT_MAX
@@ -53,7 +53,8 @@ def problems(world: World) -> Iterator[str]:
 
 
 def terms(world: World) -> Iterator[str]:
-    """Boundaries of a term only grow; a new owner begins with a snapshot at the noted boundary, and never below."""
+    """Boundaries of a term only grow; a new owner begins with a snapshot at the noted boundary, and never below. What
+    was written behind a lost record says so, and is no part of it."""
     noted: dict[tuple[Source, int], int] = {}
     for _, at, _, note in world.seen.commits:
         noted.setdefault((Source("default", at.partition), note.term), note.boundary_ms)
@@ -62,6 +63,8 @@ def terms(world: World) -> Iterator[str]:
         if not isinstance(said, Tally):
             continue
         key = said.source, said.term
+        if said.after_ms != last.get(key, FIRST):
+            continue
         if key not in last and noted.get(key, -1) >= 0 and (said.first_pane, said.boundary_ms) < (0, noted[key]):
             yield f"terms: {said.source} term {said.term} begins without a snapshot at its noted boundary"
         if key not in last and noted.get(key, -1) > said.boundary_ms:

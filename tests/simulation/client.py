@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 FETCH_S = (0.3, 2.7)
 """How long a fetch with records takes: long enough that several come at once."""
 RECORDS_MAX = 500
+LANDS = 0.4
+"""Of the records of a write that is answered by an error."""
 
 
 class Cluster:
@@ -262,11 +264,12 @@ class Producer:
         asyncio.get_running_loop().call_later(late_s, lambda: self._process.when_running(lambda: _acknowledge(landed)))
 
     def _refuse(self) -> None:
-        """The answer is an error; whether the first records landed, nobody here will know."""
+        """The answer is an error; whether some of the records landed, perhaps behind one that was given up before it
+        was ever sent, nobody here will know."""
         self._process.refuses, self._is_broken = False, True
         failed, self._waiting = self._waiting, deque()
-        for number, (at, key, value, future) in enumerate(failed):
-            if number < self._process.random.randrange(3):
+        for at, key, value, future in failed:
+            if self._process.random.random() < LANDS:
                 self._cluster.broker.append(at, key, value)
             if not future.done():
                 future.set_exception(NotEnoughReplicasError())

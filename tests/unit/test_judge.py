@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from detector.contracts.policy import Rule
-from detector.counting.tally import Cells, Marker, Source, Tally
+from detector.counting.tally import FIRST, Cells, Marker, Source, Tally
 from detector.judging.judge import Judge
 from detector.judging.outage import Change, outage_id
 from tests.alone import alone
@@ -49,6 +51,46 @@ def die(judge: Judge, until_s: int = 60) -> list[Change]:
     for at_s in range(65, 65 + until_s, 5):
         changes += judge.take(tally(at_s, declined=3))
     return changes
+
+
+def chained(*tallies: Tally) -> list[Tally]:
+    """As a Counter tells them, each after the one before it in its term."""
+    newest: dict[int, int] = {}
+    told = []
+    for one in tallies:
+        told.append(replace(one, after_ms=newest.get(one.term, FIRST)))
+        newest[one.term] = one.boundary_ms
+    return told
+
+
+def test_what_follows_a_lost_record_waits_for_the_next_term() -> None:
+    """The broker took a write behind one it did not take: the Judge goes on where everything is said again, live and
+    when it is put together anew."""
+    log = chained(
+        tally(5, approved=3), tally(10, approved=3), tally(15, approved=3), tally(20, approved=3),
+        tally(15, term=2, first=T0 // 5_000 + 1, approved=3), tally(20, term=2, declined=3),
+    )  # fmt: skip
+    lost = [*log[:1], *log[2:]]
+    reached = []
+    judge = Judge(POLICY)
+    for record in lost:
+        judge.take(record)
+        reached.append((judge.time_ms - T0) // 1_000)
+    assert reached == [5, 5, 5, 15, 20]
+    again = Judge.restore(judge.export())
+    for record in lost:
+        again.refill(record)
+    assert again.board.rows.counts.sum() == judge.board.rows.counts.sum() == 9
+
+
+def test_the_first_of_a_term_may_be_lost_too() -> None:
+    """Nothing of that term is taken; where the log begins late, whatever comes first is."""
+    log = chained(tally(5, approved=3), tally(10, term=2, first=0, approved=3), tally(15, term=2, approved=3))
+    judge, late = Judge(POLICY), Judge(POLICY)
+    for record in (log[0], log[2]):
+        judge.take(record)
+    late.take(log[2])
+    assert (judge.time_ms, late.time_ms) == (T0 + 5_000, T0 + 15_000)
 
 
 def test_time_is_the_minimum_of_all_sources() -> None:

@@ -20,7 +20,7 @@ DETAILS = Details(
     (("bnp", "card"),), ("shop",), np.zeros(1, np.int32), np.zeros(1, np.int32), np.ones((1, 4), np.int32),
     ("91",), np.zeros(1, np.int32), np.zeros(1, np.int32), np.ones(1, np.int32), np.ones(1, np.int32),
 )  # fmt: skip
-TALLY = Tally(Source("main", 0), {"main": 1}, 3, 10_000, 9_999, 5, CELLS, 2, DETAILS)
+TALLY = Tally(Source("main", 0), {"main": 1}, 3, 10_000, 9_999, 5, CELLS, 2, DETAILS, 9_000)
 CELLS_AT, DETAILS_AT = 11, 12
 """Places in the array that a record is on the wire."""
 
