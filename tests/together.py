@@ -1,8 +1,8 @@
 """`python -m tests.together`: the whole suite in pytest processes side by side, as most tests on Kafka only wait.
 
 Each of `PARTS` is the folders of one process, and a last one takes everything else, whichever folders there are. The
-first is seen live, the others are shown when it is done. Options of pytest (`-k worker`) go to all. A plain `pytest`
-runs the same tests in one.
+first is seen live, the others are shown when it is done. What needs no compiled loop begins while they are compiled.
+Options of pytest (`-k worker`) go to all. A plain `pytest` runs the same tests in one.
 
 Knows folders and exit codes, and nothing of what is tested.
 """
@@ -23,11 +23,12 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 WAITING = ("tests/integration", "tests/deploy")
 COMPUTING = ("tests/property", "tests/simulation")
-PARTS = (WAITING, ("tests/degraded", "tests/recorded"), COMPUTING)
+CHECKING = ("tests/tidy",)
+PARTS = (WAITING, ("tests/degraded", "tests/recorded"), COMPUTING, CHECKING)
 REST = "everything else"
 WARM = ("detector.warm",)
-"""Before all: two that compile the same loops take twice the time. And numba's cache on disk is replaced file by file
-but has no lock: of two processes that add another signature of one loop at once, one can get the other's code."""
+"""Before the others: two that compile the same loops take twice the time. And numba's cache on disk is replaced file by
+file but has no lock: of two processes that add another signature of one loop at once, one can get the other's code."""
 SAID = {0: "passed", 2: "interrupted", 5: "found no test"}
 ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -41,7 +42,7 @@ class Together:
         self._begun: list[subprocess.Popen[bytes]] = []
         for end in ENDS:
             if end != signal.SIGHUP or signal.getsignal(end) != signal.SIG_IGN:  # nohup stays nohup
-                signal.signal(end, self._end)
+                signal.signal(end, self.end)
 
     def begin(self, module: str, *arguments: str, output: Any = None) -> subprocess.Popen[bytes]:
         """Start a module in a process group of its own, so that a Ctrl-C reaches it once and from here."""
@@ -51,10 +52,10 @@ class Together:
         )  # fmt: skip
         self._begun.append(process)
         if self.is_ending:
-            self._end()
+            self.end()
         return process
 
-    def _end(self, *_: object) -> None:
+    def end(self, *_: object) -> None:
         """Press Ctrl-C in every group: on it pytest ends its Kafka, which it would not on SIGTERM."""
         self.is_ending = True
         for process in self._begun:
@@ -66,14 +67,18 @@ class Together:
 def run(root: Path, warm: Sequence[str], options: Sequence[str]) -> int:
     """The exit code: 0 where all passed, otherwise 1."""
     together = Together(root)
-    if together.begin(*warm).wait() or together.is_ending:
-        say("no test ran: the loops were not compiled")
-        return 1
     names = [*map(named, PARTS), REST]
     folders = [*PARTS, ("tests", *(f"--ignore={folder}" for part in PARTS for folder in part))]
     with contextlib.ExitStack() as files:
         kept = [None, *(files.enter_context(tempfile.TemporaryFile()) for _ in folders[1:])]
-        begun = [together.begin("pytest", *where, *options, output=file)
+        first = folders.index(CHECKING)
+        checking = together.begin("pytest", *CHECKING, *options, output=kept[first])
+        if together.begin(*warm).wait() or together.is_ending:
+            together.end()
+            checking.wait()
+            say("no test of a loop ran: they were not compiled")
+            return 1
+        begun = [checking if where is CHECKING else together.begin("pytest", *where, *options, output=file)
                  for where, file in zip(folders, kept, strict=True)]  # fmt: skip
         codes = []
         for name, process, file in zip(names, begun, kept, strict=True):
@@ -91,7 +96,7 @@ def run(root: Path, warm: Sequence[str], options: Sequence[str]) -> int:
 def named(folders: Sequence[str]) -> str:
     """The folders of one process in words."""
     *most, last = folders
-    return f"{', '.join(most)} and {last}"
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def said(code: int) -> str:
