@@ -86,6 +86,8 @@ METRICS: Final = (
            "Scopes of which nothing was learned for 24 hours: a new normal (pastille baseline reset), or still down."),
     Metric("pastille_baselines_refused", "gauge", (),
            "Lessons of the topic that do not fit: other dimensions, or scopes past twice leaves_max."),
+    Metric("pastille_tallies_left_out_total", "counter", (),
+           "Tallies that the Judge left out since one before them was lost; their source says everything anew."),
     Metric("pastille_ingest_lag_events", "gauge", ("source",),
            "Records of the source not read yet; the lag that Kafka's tools show includes what is kept for recovery."),
     Metric("pastille_ingest_takes_bytes", "gauge", (),
@@ -192,6 +194,7 @@ class WorkerMetrics:
             "pastille_maintenances_refused": [((), self._worker.verdict.refused_maintenances)],
             "pastille_baseline_frozen_scopes": [((), len(facts.frozen))],
             "pastille_baselines_refused": [((), self._worker.verdict.refused_lessons)],
+            "pastille_tallies_left_out_total": [((), self._worker.verdict.left_out)],
             "pastille_policy_blocked_total": _words(facts.blocked),
             "pastille_boundary_seconds": [((), facts.time_ms / 1000)] if facts.time_ms >= 0 else [],
         }

@@ -19,6 +19,7 @@ class Unanswered:
 
     def __init__(self) -> None:
         self._waiting: deque[tuple[asyncio.Future[Any], float]] = deque()
+        self._refused: asyncio.Future[Any] | None = None
 
     def add(self, write: asyncio.Future[Any]) -> None:
         """A write was handed to the client."""
@@ -31,9 +32,18 @@ class Unanswered:
         self._forget_answered()
         return self._waiting[0][1] if self._waiting else None
 
+    def check(self) -> None:
+        """Raises what the first write came to that was not taken: behind it the client's order has a gap, and Kafka
+        takes nothing more of this producer."""
+        self._forget_answered()
+        if self._refused is not None:
+            self._refused.result()
+
     def _forget_answered(self) -> None:
         while self._waiting and self._waiting[0][0].done():
-            self._waiting.popleft()
+            write, _ = self._waiting.popleft()
+            if self._refused is None and (write.cancelled() or write.exception() is not None):
+                self._refused = write
 
 
 def oldest(*since_s: float | None) -> float | None:

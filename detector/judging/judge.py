@@ -198,14 +198,18 @@ class Judge:
     def refill(self, record: Tally | Marker) -> None:
         """Re-read the hour of log before a snapshot's offset, in order: up to its boundary it fills the ring, judging
         nothing; what lies beyond is queued."""
+        mine = None if record.source is None else self.sources.by_source.get(record.source)
+        if mine is None:
+            return
         if isinstance(record, Marker):
+            mine.was_stuck |= record.kind == "stuck"
             return
-        mine = self.sources.by_source.get(record.source)
         at = (record.term, record.boundary_ms)
-        if mine is None or not mine.refilled < at <= (mine.term, mine.boundary_ms):
+        if not mine.refilled < at <= (mine.term, mine.boundary_ms):
             return
-        if not follows(record, *mine.refilled):
+        if not (mine.was_stuck or follows(record, *mine.refilled)):
             return
+        mine.was_stuck = False
         if record.term > mine.refilled[0]:
             mine.pass_on(record.boundary_ms)
         mine.refilled = at

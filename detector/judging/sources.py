@@ -10,12 +10,12 @@ Knows boundaries and terms; does not know what the records say.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from detector.counting.tally import FIRST, UNSAID, Layout, Source, Tally
+from detector.counting.tally import FIRST, UNSAID, Layout, Marker, Source, Tally
 
 NOT_YET = -1
 """No boundary, no term."""
@@ -53,6 +53,8 @@ class Progress:
     """(term, boundary) of the newest record that was re-read after a restart."""
     refilled_ms: int = NOT_YET
     """The newest boundary of any term among these."""
+    was_stuck: bool = False
+    """Whether a marker said so since then."""
     waiting: deque[Tally] = field(default_factory=deque)
 
     def pass_on(self, boundary_ms: int) -> None:
@@ -72,7 +74,8 @@ def follows(tally: Tally, term: int, boundary_ms: int) -> bool:
     """Whether nothing was lost between the newest record of a source and this one, of the same term or a newer.
 
     A write that the broker did not take may be followed by one that it did, before the writer knows. What it tells are
-    changes: they wait for the next term, which begins with everything.
+    changes: they are left out until the next term begins with everything. A writer that does not know of a gap begins
+    none; its source is stuck before long, and taken again as it is.
     """
     if term == NOT_YET or tally.after_ms == UNSAID:
         return True
@@ -80,9 +83,13 @@ def follows(tally: Tally, term: int, boundary_ms: int) -> bool:
 
 
 class Sources:
-    """Every partition index of every feed is live from the first record on, until a marker says otherwise."""
+    """Every partition index of every feed is live from the first record on, until a marker says otherwise.
+
+    `left_out`: the records that came behind a lost one.
+    """
 
     def __init__(self) -> None:
+        self.left_out = 0
         self.by_source: dict[Source, Progress] = {}
         self._in_order: list[Progress] = []
         self._layout: Layout = {}
@@ -99,7 +106,10 @@ class Sources:
             self._lay_out(tally.layout)
         mine = self._progress(tally.source)
         newest = mine.term, mine.boundary_ms
-        if (tally.term, tally.boundary_ms) <= newest or not follows(tally, *newest):
+        if (tally.term, tally.boundary_ms) <= newest:
+            return False
+        if mine.state is not State.STUCK and not follows(tally, *newest):
+            self.left_out += 1
             return False
         if self._target_ms is not None and not self._is_ahead(mine, tally):
             self._target_ms = None
@@ -159,6 +169,14 @@ class Sources:
                 mine.applied_ms = max(mine.applied_ms, tally.boundary_ms)
                 mine.note_judged(tally)
                 mine.offset = max(mine.offset, tally.offset)
+
+    def moved_by(self, records: Iterable[Tally | Marker]) -> list[Source]:
+        """The sources of which one of these records is the newest that was taken."""
+        return [
+            record.source for record in records
+            if isinstance(record, Tally) and (mine := self.by_source.get(record.source)) is not None
+            and (mine.term, mine.boundary_ms) == (record.term, record.boundary_ms)
+        ]  # fmt: skip
 
     def closed_ms(self) -> int:
         """The boundary that every source which ever spoke has reached."""

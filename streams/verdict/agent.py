@@ -29,7 +29,7 @@ from streams.tallylog import TallyLog
 from streams.topics import changelog_topic
 from streams.unanswered import oldest
 from streams.verdict.announcements import Announcements
-from streams.verdict.clock import Watch
+from streams.verdict.clock import SILENT_S, Watch
 from streams.verdict.outbox import Fenced, TransactionLost
 from streams.verdict.setback import Setback
 from streams.verdict.snapshot import CHUNK_BYTES_MAX, pack, slot_after
@@ -82,7 +82,7 @@ class Seat(Enum):
 
 
 class Verdict:
-    """The seat of the Judge in this worker. `tenure` is None while another worker judges.
+    """The seat of the Judge in this worker.
 
     `failed` is set to the error that made going on impossible; whoever runs the worker must then stop it. What Kafka
     refuses ends the tenure alone: it begins anew after a pause. `is_deaf` says whether Kafka is away, so that silence
@@ -94,15 +94,17 @@ class Verdict:
         is_deaf: Callable[[], bool] = lambda: False,
     ) -> None:  # fmt: skip
         self.app = app
-        self.tenure: Tenure | None = None
+        self._tenure: Tenure | None = None
         self.failed: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
         self.started: Count[tuple[str, ...]] = Count()
         self.refused_maintenances = 0
         self.refused_lessons = 0
+        self.left_out = 0
         self.recovered = False
         self._settings, self._policy, self._wall_ms, self._is_deaf = settings, policy, wall_ms, is_deaf
         self._log = TallyLog(settings)
         self._log_is_open = False
+        self._left_out = 0
         self._setback = Setback()
         self._lock = asyncio.Lock()
         self._seat = Seat.LOST
@@ -155,11 +157,10 @@ class Verdict:
                     await self._set_back(error)
 
     async def _look(self) -> None:
+        self._log.unanswered.check()
         async with self._lock:
             await self._keep_seat()
-        if self.tenure is None or self._may_be_fenced:
-            return
-        if self._settings.clock == "wall":
+        if self.tenure is not None and self._settings.clock == "wall":
             await self._say(self.tenure)
         async with self._lock:
             await self._announce()
@@ -211,6 +212,11 @@ class Verdict:
     # What others ask
 
     @property
+    def tenure(self) -> Tenure | None:
+        """The Judge at work here; None while another worker judges, or it is not certain yet that none does."""
+        return None if self._may_be_fenced else self._tenure
+
+    @property
     def holds_seat(self) -> bool:
         """Whether judging is this worker's turn."""
         return self._seat is Seat.OURS
@@ -227,7 +233,7 @@ class Verdict:
     @property
     def waiting_since_s(self) -> float | None:
         """Since when the oldest write waits for the broker, on the loop's clock; None where none does."""
-        tenure = self.tenure
+        tenure = self._tenure
         return oldest(self._log.unanswered.since_s, None if tenure is None else tenure.writing_since_s)
 
     # The partition comes and goes
@@ -239,21 +245,21 @@ class Verdict:
     async def _assigned(self, _app: Any, *signalled: Any, **_: Any) -> None:
         self._seat, self._may_be_fenced = Seat.OURS if self._at in signalled[0] else Seat.LOST, True
 
-    async def _seated(self) -> Tenure:
-        """The tenure that was, where nobody else has begun one since; else a new one."""
-        tenure = self.tenure
-        if tenure is None:
-            return await self._begin()
-        if self._may_be_fenced:
+    async def _seated(self) -> Tenure | None:
+        """The tenure that was, where nobody else has begun one since; else a new one. None where the seat was lost
+        while Kafka was asked: to begin would fence who judges."""
+        tenure = self._tenure
+        if tenure is not None and self._may_be_fenced:
             self._may_be_fenced = False
             if not await tenure.is_ours():
-                return await self._begin()
+                await self._vacate()
+                return await self._begin() if self.holds_seat else None
             self._watch = Watch(loop_s())  # who was not heard while the group dealt was not silent
             log.info("verdict: the seat is ours again, judging goes on at offset %d", tenure.next)
-        return tenure
+        return tenure or await self._begin()
 
     async def _vacate(self) -> None:
-        tenure, self.tenure = self.tenure, None
+        tenure, self._tenure = self._tenure, None
         announcements, self._announcements = self._announcements, None
         if announcements is not None:
             await announcements.stop()
@@ -282,25 +288,25 @@ class Verdict:
                 taken = await self._try(event)
             if not taken:
                 await asyncio.sleep(WATCH_S)
-                taken = not self.holds_seat  # who judges now has it from the log
+                taken = self._seat is Seat.LOST  # who judges now has it from the log
 
     async def _try(self, event: faust.EventT[bytes]) -> bool:
-        """Whether a record was taken. One in hand when the seat was lost is not: to begin would fence who judges."""
-        if self._seat is Seat.LOST or self._setback.holds_back(loop_s()):
+        """Whether a record was taken. One in hand while the seat is not ours is not, as that could fence who judges."""
+        if not self.holds_seat or self._setback.holds_back(loop_s()):
             return False
         try:
             with lost_is_an_error():
-                await self._take(event)
+                return await self._take(event)
         except KafkaError as error:
             await self._set_back(error)
             return False
-        return True
 
-    async def _take(self, event: faust.EventT[bytes]) -> None:
-        message = event.message
-        tenure = await self._seated()
-        if message.offset > tenure.next:
+    async def _take(self, event: faust.EventT[bytes]) -> bool:
+        message, tenure = event.message, await self._seated()
+        if tenure is not None and message.offset > tenure.next:
             tenure = await self._begin()  # somebody took what is between, and is gone
+        if tenure is None or message.offset > tenure.next:
+            return False
         logged = Logged(message.offset, int(message.timestamp * 1000), decoded(message.value, message.offset))
         for change in await tenure.take([logged]):
             if change.type == "started":
@@ -308,19 +314,29 @@ class Verdict:
             if change.data.children_left_out:
                 scope, rest = change.data.scope.to_scope().key, change.data.children_left_out
                 log.warning("verdict: %s has %d scopes below it more than children_max lets it name", scope, rest)
-        self._watch.taken(logged.records, loop_s())
+        self._watch.taken(tenure.judge.sources.moved_by(logged.records), loop_s())
+        self._note_gaps(tenure.judge.sources.left_out)
         if loop_s() - self._snapshot_s >= SNAPSHOT_S:
             self._write_snapshot(tenure)
+        return True
+
+    def _note_gaps(self, left_out: int) -> None:
+        self.left_out += left_out - self._left_out
+        if left_out and not self._left_out:
+            log.warning("verdict: a tally was lost on its way to the log; %d behind it are left out until their source "
+                        "says everything anew, or for %.0f s", left_out, SILENT_S)  # fmt: skip
+        self._left_out = left_out
 
     async def _begin(self) -> Tenure:
         await self._vacate()
         self._may_be_fenced = False
+        self._left_out = 0
         self._watch = Watch(loop_s())
         await self._open_log()
         self._announcements = Announcements(self._settings)
         await self._announcements.start()
         tenure = await begin_tenure(self._settings, self._policy, self._table, self._wall_ms)
-        self.tenure = tenure
+        self._tenure = tenure
         self._setback.is_over()
         # Due a minute after the last one, whoever wrote it: counted from here, tenures that are short would keep none,
         # and leave each more of the log to judge again than the one before.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from detector.counting.tally import Marker, Source, Tally
+from detector.counting.tally import Marker, Source
 from streams.tallylog import BEHIND_MS
 
 __all__ = ["Watch"]
@@ -18,18 +18,16 @@ REPEAT_S = 5.0
 
 
 class Watch:
-    """Watches the log as it is read; `taken` is told of every record, `silent` and `behind` are asked now and then."""
+    """Watches the log as it is read; `taken` is told who speaks, `silent` and `behind` are asked now and then."""
 
     def __init__(self, started_s: float) -> None:
         self._started_s = started_s
         self._heard_s: dict[Source, float] = {}
         self._said_s: dict[tuple[str, Source | None], float] = {}
 
-    def taken(self, records: Iterable[Tally | Marker], now_s: float) -> None:
-        """Records of the log were taken."""
-        for record in records:
-            if isinstance(record, Tally):
-                self._heard_s[record.source] = now_s
+    def taken(self, sources: Iterable[Source], now_s: float) -> None:
+        """These said something new."""
+        self._heard_s.update(dict.fromkeys(sources, now_s))
 
     def silent(self, live: Iterable[Source], now_s: float) -> Iterator[Marker]:
         """Of the sources that hold Judge's time back, those that said nothing for 30 s."""

@@ -6,6 +6,7 @@ truth; only what is not there yet is written. Does not know why an outage is one
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -154,8 +155,11 @@ class Outbox:
         self.writing_since_s = began_s = loop_s()
         try:
             async with self._producer.transaction():
-                for topic, key, value in records:
+                writes = [
                     await self._producer.send(topic, value, key=key.encode(), partition=0)
+                    for topic, key, value in records
+                ]
+                await asyncio.gather(*writes)  # a commit does not look at what a leader did not take
         except ProducerFenced:
             took_s = loop_s() - began_s
             raise TransactionLost(f"it took {took_s:.0f} s") if took_s >= LOST_S else Fenced from None

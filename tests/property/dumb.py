@@ -20,7 +20,7 @@ from detector.counting.ages import EDGES
 from detector.counting.columns import STATUSES, Columns
 from detector.counting.hashing import hash_text, mix_hashes, order_payment
 from detector.counting.names import Names, leaf_key
-from detector.counting.tally import COUNTS, FIRST, ORDERS, Details, Tally
+from detector.counting.tally import COUNTS, ORDERS, Details, Tally
 
 KINDS = ("payment", "placed", "confirmed", "cancelled")
 FINALITY = {"pending": 0, "cancelled": 1, "error": 2, "declined": 2, "approved": 2}
@@ -344,7 +344,7 @@ class ModelJudge:
         self.panes: Told = {}
 
     def take(self, tally: Tally) -> None:
-        if (tally.term, tally.boundary_ms) <= self.last or not self.follows(tally):
+        if (tally.term, tally.boundary_ms) <= self.last:
             return
         if tally.first_pane >= 0 and tally.term > self.last[0]:
             self.panes = {key: said for key, said in self.panes.items()
@@ -354,11 +354,6 @@ class ModelJudge:
                 self.panes[key] = said
         self.last = (tally.term, tally.boundary_ms)
         self.newest = max(self.newest, tally.boundary_ms)
-
-    def follows(self, tally: Tally) -> bool:
-        """Whether it says that it comes right after the last, or begins a term."""
-        first = self.last == (-1, -1)
-        return first or tally.after_ms == (self.last[1] if tally.term == self.last[0] else FIRST)
 
     def holding(self) -> Told:
         """The cells that hold something."""

@@ -14,7 +14,7 @@ from detector.counting.columns import Columns
 from detector.counting.counter import Counter
 from detector.counting.names import Names
 from detector.counting.offsets import OffsetIndex
-from detector.counting.tally import Source, Tally, encode
+from detector.counting.tally import FIRST, Source, Tally, encode
 from tests.property import dumb
 from tests.property.dumb import Event, ModelJudge
 from tests.property.histories import LEAVES, POLICY, batches, copied, history, log_times, shuffled
@@ -48,14 +48,17 @@ def all_at_once(events: list[Event]) -> list[Tally]:
 @EXAMPLES
 @given(SEEDS)
 def test_every_boundary_says_what_the_dumb_ledger_says(seed: int) -> None:
-    """At every boundary the cells told so far are those of the events read so far that it covers."""
+    """At every boundary the cells told so far are those of the events read so far that it covers, and each tally names
+    the boundary before it."""
     random = Random(seed)
     events = copied(random, shuffled(random, history(seed), random.choice((0, 500, 8_000))), 0.2)
     made, judge = counter(), ModelJudge(POLICY)
     read = batch(events, made)
-    checked = 0
+    checked, told_ms = 0, FIRST
     for n in range(len(events)):
         for tally in made.take(read.rows(n, n + 1)):
+            assert tally.after_ms == told_ms
+            told_ms = tally.boundary_ms
             judge.take(tally)
             assert judge.open_cells() == dumb.cells(events[: n + 1], tally.boundary_ms, POLICY)
             checked += 1

@@ -17,7 +17,7 @@ import numpy as np
 from aiokafka import TopicPartition
 
 from detector.contracts.models import OutageEvent
-from detector.counting.tally import FIRST, Source, Tally
+from detector.counting.tally import FIRST, Marker, Source, Tally
 from detector.judging.judge import Judge
 from detector.judging.sources import State
 from streams.intake.session import IN_FLIGHT_MAX
@@ -49,6 +49,25 @@ def problems(world: World) -> Iterator[str]:
         yield from check(world)
 
 
+def followed(world: World) -> Iterator[tuple[int, Tally | Marker]]:
+    """Offset and record of the tallies log, but for what stands behind a lost one: a reader leaves that out until the
+    source begins a new term, or was said to be stuck."""
+    newest: dict[Source, tuple[int, int]] = {}
+    stuck: set[Source] = set()
+    for _, offset, said in world.seen.tallies:
+        if isinstance(said, Tally):
+            term, boundary_ms = newest.get(said.source, (said.term, said.after_ms))
+            follows = said.after_ms == (boundary_ms if said.term == term else FIRST)
+            if said.term >= term and not follows and said.source not in stuck:
+                continue
+            if (said.term, said.boundary_ms) > (term, boundary_ms):
+                newest[said.source] = said.term, said.boundary_ms
+                stuck.discard(said.source)
+        elif said.kind == "stuck" and said.source is not None:
+            stuck.add(said.source)
+        yield offset, said
+
+
 # Counts: I1 to I3
 
 
@@ -59,12 +78,10 @@ def terms(world: World) -> Iterator[str]:
     for _, at, _, note in world.seen.commits:
         noted.setdefault((Source("default", at.partition), note.term), note.boundary_ms)
     last: dict[tuple[Source, int], int] = {}
-    for _, _, said in world.seen.tallies:
+    for _, said in followed(world):
         if not isinstance(said, Tally):
             continue
         key = said.source, said.term
-        if said.after_ms != last.get(key, FIRST):
-            continue
         if key not in last and noted.get(key, -1) >= 0 and (said.first_pane, said.boundary_ms) < (0, noted[key]):
             yield f"terms: {said.source} term {said.term} begins without a snapshot at its noted boundary"
         if key not in last and noted.get(key, -1) > said.boundary_ms:
@@ -81,7 +98,7 @@ def panes(world: World) -> Iterator[str]:
     for partition in range(world.history.partitions):
         source = Source("default", partition)
         model = ModelJudge(world.policy)
-        for _, _, said in world.seen.tallies:
+        for _, said in followed(world):
             if isinstance(said, Tally) and said.source == source:
                 model.take(said)
         events = events_of(world, partition)
@@ -191,8 +208,7 @@ def outages(world: World) -> Iterator[str]:
         yield "judging: nobody judges at the end"
         return
     straight = Judge(world.policy)
-    changes = [change for _, offset, said in world.seen.tallies if offset < tenure.next
-               for change in straight.take(said)]  # fmt: skip
+    changes = [change for offset, said in followed(world) if offset < tenure.next for change in straight.take(said)]
     expected = [(change.type, change.data) for change in changes]
     found = [(event.type.split(".")[2], event.data) for event in written(world)]
     for number, (wanted, got) in enumerate(zip(expected, found, strict=False)):

@@ -29,6 +29,8 @@ FETCH_S = (0.3, 2.7)
 RECORDS_MAX = 500
 LANDS = 0.4
 """Of the records of a write that is answered by an error."""
+BREAKS = 0.5
+"""Of such writes: nothing more is taken of the producer."""
 
 
 class Cluster:
@@ -264,9 +266,9 @@ class Producer:
         asyncio.get_running_loop().call_later(late_s, lambda: self._process.when_running(lambda: _acknowledge(landed)))
 
     def _refuse(self) -> None:
-        """The answer is an error; whether some of the records landed, perhaps behind one that was given up before it
-        was ever sent, nobody here will know."""
-        self._process.refuses, self._is_broken = False, True
+        """The answer is an error; whether some of the records landed, nobody here will know. Where they were given up
+        before they were ever sent, what comes behind them is taken; else nothing more is."""
+        self._process.refuses, self._is_broken = False, self._process.random.random() < BREAKS
         failed, self._waiting = self._waiting, deque()
         for at, key, value, future in failed:
             if self._process.random.random() < LANDS:

@@ -13,7 +13,7 @@ from typing import Any
 
 from detector.counting.counter import Counter
 from detector.counting.tally import Tally
-from detector.judging import lifecycle
+from detector.judging import judge, lifecycle, sources
 from detector.judging.judge import Judge
 from detector.judging.report import Report
 from detector.judging.sources import Sources, State
@@ -260,6 +260,11 @@ def torn_snapshot() -> tuple[Patch, ...]:
     return ((agent, "pack", pack), (snapshot, "_read", read))
 
 
+def gap_taken() -> tuple[Patch, ...]:
+    """What stands behind a lost tally is taken as if nothing had been there."""
+    return ((sources, "follows", lambda *_: True), (judge, "follows", lambda *_: True))
+
+
 def _now_ms() -> int:
     cluster = CLUSTER.get(None)
     return 0 if cluster is None else cluster.broker.wall_ms()
@@ -276,6 +281,6 @@ MUTANTS: dict[str, Mutant] = {
         "wall-clock": wall_clock, "random-ids": random_ids, "unfenced": unfenced,
         "written-blindly": written_blindly, "no-transaction": no_transaction,
         "uncommitted-is-read": uncommitted_is_read, "snapshot-before-events": snapshot_before_events,
-        "torn-snapshot": torn_snapshot,
+        "torn-snapshot": torn_snapshot, "gap-taken": gap_taken,
     }.items()
 }  # fmt: skip

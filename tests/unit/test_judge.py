@@ -83,6 +83,24 @@ def test_what_follows_a_lost_record_waits_for_the_next_term() -> None:
     assert again.board.rows.counts.sum() == judge.board.rows.counts.sum() == 9
 
 
+def test_a_gap_that_its_writer_does_not_know_of_ends() -> None:
+    """What follows it is no sign of life: the source is stuck, and then taken as it is, live and from the log."""
+    log: list[Tally | Marker] = [*chained(*(tally(at_s, approved=3) for at_s in range(5, 35, 5)))]
+    log[1:2] = []
+    log.insert(3, Marker("stuck", ONE))
+    judge = Judge(POLICY)
+    moved = []
+    for record in log:
+        judge.take(record)
+        moved.append(judge.sources.moved_by([record]) == [ONE])
+    assert moved == [True, False, False, False, True, True]
+    assert (judge.time_ms, judge.sources.left_out) == (T0 + 30_000, 2)
+    again = Judge.restore(judge.export())
+    for record in log:
+        again.refill(record)
+    assert again.board.rows.counts.sum() == judge.board.rows.counts.sum() == 9
+
+
 def test_the_first_of_a_term_may_be_lost_too() -> None:
     """Nothing of that term is taken; where the log begins late, whatever comes first is."""
     log = chained(tally(5, approved=3), tally(10, term=2, first=0, approved=3), tally(15, term=2, approved=3))

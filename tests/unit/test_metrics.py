@@ -41,6 +41,7 @@ PROMISED = {
     "pastille_maintenances_refused": set(),
     "pastille_baseline_frozen_scopes": set(),
     "pastille_baselines_refused": set(),
+    "pastille_tallies_left_out_total": set(),
     "pastille_ingest_lag_events": {"source"},
     "pastille_watermark_age_seconds": {"source"},
     "pastille_boundary_seconds": set(),
@@ -95,7 +96,7 @@ def asked(facts: Facts | None, tell: Callable[[], None] = lambda: None) -> bytes
     judge = SimpleNamespace(policy=Policy(children_max=2))
     tenure = None if facts is None else SimpleNamespace(facts=say, judge=judge, judged_s=1.5, waiting=lambda: 4)
     verdict = SimpleNamespace(tenure=tenure, started=Count({("all_red", "policy"): 1}), refused_maintenances=2,
-                              refused_lessons=3)  # fmt: skip
+                              refused_lessons=3, left_out=7)  # fmt: skip
     board = Board()
     board.say(Reason.BROKER, "no broker answers", 0.0)
     readers = SimpleNamespace(readings=(Reading("pager", False, 320.0),))
@@ -177,6 +178,11 @@ def test_what_is_not_learned_is_told() -> None:
     found = scraped(judged())
     assert found["pastille_baseline_frozen_scopes", labels()] == 2
     assert found["pastille_baselines_refused", labels()] == 3
+
+
+def test_a_gap_in_what_the_judge_is_told_is_told() -> None:
+    """How many tallies came behind one that was lost."""
+    assert scraped(judged())["pastille_tallies_left_out_total", labels()] == 7
 
 
 def test_who_does_not_judge_tells_no_outage() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from aiokafka.errors import ProducerFenced
+from aiokafka.errors import LeaderNotAvailableError, ProducerFenced
 
 from detector.contracts.policy import EvidenceRules, Policy
 from detector.judging.judge import Judge
@@ -110,6 +110,7 @@ class FakeProducer:
 
     def __init__(self) -> None:
         self.is_fenced = False
+        self.has_leader = True
         self.sent: list[tuple[str, bytes, bytes]] = []
 
     @asynccontextmanager
@@ -118,9 +119,15 @@ class FakeProducer:
         if self.is_fenced:
             raise ProducerFenced
 
-    async def send(self, topic: str, value: bytes, key: bytes, partition: int) -> None:
+    async def send(self, topic: str, value: bytes, key: bytes, partition: int) -> asyncio.Future[None]:
         assert partition == 0
         self.sent.append((topic, key, value))
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if self.has_leader:
+            done.set_result(None)
+        else:
+            done.set_exception(LeaderNotAvailableError())
+        return done
 
 
 def test_whose_a_tenure_is_is_asked_of_kafka() -> None:
@@ -139,6 +146,22 @@ def test_whose_a_tenure_is_is_asked_of_kafka() -> None:
         assert await outbox.is_ours()
         assert producer.sent[len(written) :] == written[:1]
         producer.is_fenced = True
+        assert not await outbox.is_ours()
+
+    asyncio.run(run())
+
+
+def test_what_no_leader_took_is_not_written() -> None:
+    """Kafka's client commits a transaction whose records it gave up: the outbox says so, and notes nothing as told."""
+
+    async def run() -> None:
+        outbox, producer = Outbox(SETTINGS, lambda: 0), FakeProducer()
+        outbox._producer, producer.has_leader = producer, False
+        judge = Judge(LIVE)
+        for record in LOG:
+            judge.take(record)
+        with pytest.raises(LeaderNotAvailableError):
+            await outbox.write_health(judge.health())
         assert not await outbox.is_ours()
 
     asyncio.run(run())
