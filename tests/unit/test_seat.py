@@ -1,0 +1,187 @@
+"""Who judges when the group deals anew: a seat that comes back is kept, and nobody begins where it is not theirs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from faust.types import TP
+
+from detector.contracts.policy import Policy
+from streams.settings import Settings
+from streams.verdict import agent
+from streams.verdict.agent import Verdict, build_app
+
+SETTINGS = Settings(broker="localhost:9092")
+SEAT = {TP(SETTINGS.topics.tallies, 0)}
+
+
+class FakeTenure:
+    """A Judge that takes every record; `answer` says whether the seat is still its own."""
+
+    unkept_ms = 0
+
+    def __init__(self, next_: int) -> None:
+        self.next = next_
+        self.asked = 0
+        self.answer: Callable[[], Awaitable[bool]] = self._yes
+        sources = SimpleNamespace(moved_by=lambda _records: [], left_out=0)
+        self.judge = SimpleNamespace(policy=Policy(), sources=sources)
+
+    async def _yes(self) -> bool:
+        return True
+
+    async def is_ours(self) -> bool:
+        self.asked += 1
+        return await self.answer()
+
+    async def take(self, batch: Any) -> list[Any]:
+        self.next = max(self.next, batch[-1].offset + 1)
+        return []
+
+    async def stop(self) -> None:
+        """Nothing to leave."""
+
+
+class Stage:
+    """A verdict whose tenures and clients are stand-ins; `end` is that of the tallies log."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.begun: list[FakeTenure] = []
+        self.end = 0
+        stub = SimpleNamespace(start=_nothing, stop=_nothing)
+        monkeypatch.setattr(agent, "begin_tenure", self._begin)
+        monkeypatch.setattr(agent, "Announcements", lambda _settings: stub)
+        monkeypatch.setattr(agent, "TallyLog", lambda _settings: stub)
+        self.verdict = Verdict(build_app(SETTINGS, str(folder)), SETTINGS, Policy(), lambda: 0)
+        monkeypatch.setattr(self.verdict, "_write_snapshot", lambda _tenure: None)
+
+    async def _begin(self, *_: Any) -> FakeTenure:
+        self.begun.append(FakeTenure(self.end))
+        return self.begun[-1]
+
+    async def deal(self, *, ours: bool) -> None:
+        """The group has dealt."""
+        await self.verdict._assigned(None, SEAT if ours else set())
+
+    async def doubt(self) -> None:
+        """The group deals."""
+        await self.verdict._revoked(None, SEAT)
+
+    async def take(self, offset: int) -> bool:
+        """A record comes; whether it was taken."""
+        message = SimpleNamespace(offset=offset, timestamp=0.0, value=b"")
+        event: Any = SimpleNamespace(message=message)
+        return await self.verdict._try(event)
+
+
+async def _nothing() -> None:
+    pass
+
+
+def played(play: Callable[[Stage], Coroutine[Any, Any, None]], folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A play on a stage, on a loop of its own."""
+
+    async def run() -> None:
+        await play(Stage(folder, monkeypatch))
+
+    asyncio.run(run())
+
+
+def test_a_seat_that_comes_back_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its tenure goes on after one question; meanwhile it judges nothing, and says so."""
+
+    async def play(stage: Stage) -> None:
+        await stage.deal(ours=True)
+        assert await stage.take(0)
+        assert stage.verdict.tenure is stage.verdict._tenure is not None
+        await stage.doubt()
+        assert stage.verdict.tenure is None
+        await stage.deal(ours=True)
+        assert stage.verdict.problem == "judging is this worker's turn, and its Judge is being put together"
+        assert await stage.take(1)
+        assert await stage.take(2)
+        assert stage.verdict.problem is None
+        assert [tenure.asked for tenure in stage.begun] == [1]
+
+    played(play, tmp_path, monkeypatch)
+
+
+def test_a_tenure_begins_anew_where_another_has_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody judged while the seat was away."""
+
+    async def play(stage: Stage) -> None:
+        await stage.deal(ours=True)
+        assert await stage.take(0)
+        stage.begun[0].answer, stage.end = _no, 2
+        await stage.doubt()
+        await stage.deal(ours=True)
+        assert await stage.take(1)
+        assert len(stage.begun) == 2
+
+    played(play, tmp_path, monkeypatch)
+
+
+async def _no() -> bool:
+    return False
+
+
+@pytest.mark.parametrize("has_judged", [True, False])
+def test_nobody_begins_while_the_seat_is_in_doubt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_judged: bool
+) -> None:
+    """A record in hand waits: whoever judges meanwhile would be fenced."""
+
+    async def play(stage: Stage) -> None:
+        await stage.deal(ours=True)
+        if has_judged:
+            assert await stage.take(0)
+            stage.begun[0].answer = _no
+        begun = len(stage.begun)
+        await stage.doubt()
+        assert not await stage.take(1)
+        await stage.deal(ours=False)
+        assert not await stage.take(1)
+        assert len(stage.begun) == begun
+
+    played(play, tmp_path, monkeypatch)
+
+
+def test_a_seat_lost_while_kafka_was_asked_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answer comes when another judges already."""
+
+    async def play(stage: Stage) -> None:
+        await stage.deal(ours=True)
+        assert await stage.take(0)
+
+        async def lost_meanwhile() -> bool:
+            await stage.doubt()
+            await stage.deal(ours=False)
+            return False
+
+        stage.begun[0].answer = lost_meanwhile
+        await stage.deal(ours=True)
+        assert not await stage.take(1)
+        assert len(stage.begun) == 1
+        assert stage.verdict._tenure is None
+
+    played(play, tmp_path, monkeypatch)
+
+
+def test_a_gap_of_offsets_is_read_from_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody took what is between and is gone: a tenure begins anew, and takes nothing before it knows the rest."""
+
+    async def play(stage: Stage) -> None:
+        await stage.deal(ours=True)
+        assert await stage.take(0)
+        stage.end = 4
+        assert not await stage.take(5)
+        stage.end = 5
+        assert await stage.take(5)
+        assert [tenure.next for tenure in stage.begun] == [1, 4, 6]
+
+    played(play, tmp_path, monkeypatch)
