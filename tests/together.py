@@ -22,9 +22,9 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 WAITING = ("tests/integration", "tests/deploy")
-COMPUTING = ("tests/property", "tests/recorded", "tests/simulation")
+COMPUTING = ("tests/property", "tests/simulation")
 CHECKING = ("tests/tidy",)
-PARTS = (WAITING, ("tests/degraded",), COMPUTING, CHECKING)
+PARTS = (WAITING, ("tests/degraded", "tests/recorded"), COMPUTING, CHECKING)
 REST = "everything else"
 WARM = ("detector.warm",)
 """Before the others: two that compile the same loops take twice the time. And numba's cache on disk is replaced file by
