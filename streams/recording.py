@@ -11,7 +11,7 @@ import time
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import BinaryIO, cast
+from typing import Protocol
 
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn
@@ -29,6 +29,13 @@ LINE_BYTES_MAX = 16 << 20
 PROGRESS_S = 0.1
 
 
+class Readable(Protocol):
+    """A file, raw or not, plain or packed."""
+
+    def read(self, size: int, /) -> bytes:
+        """At most so many bytes; none at the end."""
+
+
 def played(files: Sequence[str], replay: Replay) -> Iterator[Sequence[Change]]:
     """What each block of the files changes, and in the end their end. Raises UserError where a file cannot be used."""
     try:
@@ -44,7 +51,7 @@ def played(files: Sequence[str], replay: Replay) -> Iterator[Sequence[Change]]:
 
 
 @contextmanager
-def _opened(file: str) -> Iterator[BinaryIO | gzip.GzipFile]:
+def _opened(file: str) -> Iterator[Readable]:
     if file == "-":
         yield sys.stdin.buffer
     elif file.endswith(".gz"):
@@ -52,10 +59,10 @@ def _opened(file: str) -> Iterator[BinaryIO | gzip.GzipFile]:
             yield packed
     else:
         with open(file, "rb", buffering=0) as plain:
-            yield cast(BinaryIO, plain)
+            yield plain
 
 
-def blocks_of(source: BinaryIO | gzip.GzipFile) -> Iterator[Packed]:
+def blocks_of(source: Readable) -> Iterator[Packed]:
     """The lines of a stream in blocks of a quarter MiB, without their ends. Raises UserError where one never ends."""
     rest = b""
     while block := source.read(BLOCK_BYTES):

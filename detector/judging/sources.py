@@ -54,7 +54,7 @@ class Progress:
     refilled_ms: int = NOT_YET
     """The newest boundary of any term among these."""
     was_stuck: bool = False
-    """Whether a marker said so since then."""
+    """Whether a marker behind that record says that the source is stuck."""
     waiting: deque[Tally] = field(default_factory=deque)
 
     def pass_on(self, boundary_ms: int) -> None:

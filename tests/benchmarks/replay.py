@@ -117,7 +117,7 @@ def play(file: Path, replay: Replay) -> list[str]:
 
 def blocks(file: Path) -> Iterator[Packed]:
     with file.open("rb", buffering=0) as source:
-        yield from blocks_of(source)  # type: ignore[arg-type]  # a raw file reads as well
+        yield from blocks_of(source)
 
 
 def cpu_s(work: Callable[[], Any]) -> float:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 from random import Random
+from typing import Any
 
 from detector.contracts.policy import Policy
 from tests.property.dumb import Event
@@ -38,12 +39,12 @@ def _payment(random: Random, number: int, start: int) -> list[Event]:
     start -= start % random.choice((1, 1000, 5000))
     events: list[Event] = []
 
-    def say(status: str, at: int, **more: object) -> None:
-        fields = {"leaf": leaf, "shopper": shopper, "merchant": merchant, **more}
+    def say(status: str, at: int, **more: Any) -> None:
+        fields: dict[str, Any] = {"leaf": leaf, "shopper": shopper, "merchant": merchant, **more}
         if at - start >= horizon:
             fields["started"] = start
         of = order if random.random() < 0.95 else "order-7"  # a platform that corrects itself
-        events.append(Event("payment", of, at, f"payment-{number}", status, **fields))  # type: ignore[arg-type]
+        events.append(Event("payment", of, at, f"payment-{number}", status, **fields))
 
     for _ in range(random.randint(1, 4)):
         wait = random.choice((0, 1, random.randrange(5_000), random.randrange(horizon), random.randrange(3 * horizon)))

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from detector.contracts.policy import Policy
 from detector.counting.columns import APPROVED, CANCELLED, DECLINED, PENDING
 from detector.judging.evidence import PAGE, SLOW, TECHNICAL, TICKET, alternatives, wait_weights
 from detector.judging.hazard import survival
@@ -192,9 +193,9 @@ def test_where_no_reason_is_technical_the_channel_rests() -> None:
 
 @pytest.mark.parametrize("policy", [ON, SHORT], ids=["open", "closing"])
 @pytest.mark.parametrize("seed", range(3))
-def test_jumping_is_stepping(seed: int, policy: object) -> None:
+def test_jumping_is_stepping(seed: int, policy: Policy) -> None:
     """Over full minutes and a full hour, with votes that wait, one jump leaves what second after second leaves."""
-    one, other = (World(policy, now_ms=World.now_ms + 3_500_000) for _ in range(2))  # type: ignore[arg-type]  # ids
+    one, other = (World(policy, now_ms=World.now_ms + 3_500_000) for _ in range(2))
     for world in (one, other):
         world.teach(seed)
         played(seed, world, 60)

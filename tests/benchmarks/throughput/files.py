@@ -23,7 +23,7 @@ def scan(file: Path) -> int:
     """Scan every line into columns; how many events there were."""
     decoder, seen, counted = Decoder(DEFAULT, Names(DEFAULT)), 0, 0
     with file.open("rb", buffering=0) as source:
-        for lines in blocks_of(source):  # type: ignore[arg-type]  # a raw file reads as well
+        for lines in blocks_of(source):
             offsets = np.arange(seen, seen + len(lines), dtype=np.int64)
             counted += len(decoder.decode(lines, "mixed", None, offsets).columns)
             seen += len(lines)
