@@ -67,7 +67,7 @@ async def _listen(runner: web.AppRunner, port: int) -> int:
 def _policy(html: str) -> str:
     """A Content-Security-Policy that allows what stands in the page itself, and requests to where it came from."""
     allowed = {kind: _digest(text) for kind, text in _INLINE.findall(html)}
-    return (f"default-src 'none'; connect-src 'self'; script-src '{allowed['script']}'; "
+    return (f"default-src 'none'; connect-src 'self'; img-src data:; script-src '{allowed['script']}'; "
             f"style-src '{allowed['style']}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")  # fmt: skip
 
 

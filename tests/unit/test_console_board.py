@@ -87,8 +87,10 @@ def test_the_page_and_its_data_are_served() -> None:
     async def visit() -> None:
         async with serving(board_with(outage(bank="bnp")), 18_080) as port, aiohttp.ClientSession() as session:
             async with session.get(f"http://localhost:{port}/") as page:
-                assert "default-src 'none'" in page.headers["Content-Security-Policy"]
-                assert "http" not in (await page.text()).replace("http-equiv", "")
+                allowed, text = page.headers["Content-Security-Policy"], await page.text()
+                assert "default-src 'none'" in allowed
+                assert ("img-src data:" in allowed) == ('href="data:' in text)  # its icon, which is none
+                assert "http" not in text.replace("http-equiv", "")
             async with session.get(f"http://127.0.0.1:{port}/api/board") as data:
                 assert [line["scope"] for line in (await data.json())["open"]] == ["bank:bnp"]
             async with session.get(f"http://127.0.0.1:{port}/", headers={"Host": "elsewhere.example"}) as refused:
