@@ -15,7 +15,7 @@ import numpy.typing as npt
 from detector.contracts.policy import Policy
 from detector.counting.ages import BINS
 from detector.counting.columns import NONE, Int32s, Int64s, UInt8s, UInt64s
-from detector.counting.index import new_slots, refill, rehash
+from detector.counting.index import is_full, new_slots, refill, rehash
 from detector.counting.names import Names
 
 Records: TypeAlias = npt.NDArray[Any]
@@ -41,12 +41,13 @@ def _record(*columns: tuple[str, str]) -> np.dtype[Any]:
 
 ROW = _record(
     # what a cut looks at, side by side, for it walks many rows
-    ("order", "u8"), ("shopper", "u8"), ("merchant", "u8"), ("next", "i4"),  # of a closed pane's row: in the wheel
-    ("status", "u1"), ("vote", "u1"), ("seen", "u1"), ("half_green", "u1"),
-    ("leaf", "i4"), ("code", "i4"), ("start", "i8"), ("occurred", "i8"), ("order_next", "i4"), ("order_previous", "i4"),
-    ("cell", "i4"), ("previous", "i4"), ("payment", "u8"), ("first", "i8"), ("touched", "i8"),
-    ("record", "u8"),  # the winner's hash
-    ("group_next", "i4"), ("group_previous", "i4"),
+    ("order", "u8"), ("shopper", "u8"),
+    ("start", "u4"), ("after", "u4"),  # of the winner's `occurred_at`; what these say is known by `rows`
+    ("next", "i4"),  # of a closed pane's row: in the wheel
+    ("counters", "i4"), ("order_next", "i4"), ("code", "i4"),
+    ("status", "u1"), ("marks", "u1"), ("touched", "u2"),
+    ("cell", "i4"), ("previous", "i4"), ("first", "u4"), ("group_next", "i4"), ("group_previous", "i4"),
+    ("payment", "u8"),
 )  # fmt: skip
 CELL = _record(
     ("pane", "i8"), ("leaf", "i4"), ("lates", "i4"), ("next", "i4"),
@@ -63,11 +64,10 @@ LATE = _record(
     ("key", "u8"), ("record", "u8"), ("start", "i8"), ("cell", "i4"), ("next", "i4"), ("status", "u1"),
     ("age", "u1"),  # its bin, see `ages`
 )  # fmt: skip
-GROUP = _record(("key", "u8"), ("rows", "i4"), ("vote", "i4"))
 MERCHANT = _record(
-    ("key", "u8"), ("merchant", "u8"), ("leaf", "i4"),
+    ("key", "u8"), ("merchant", "u8"), ("leaf", "i4"), ("rows", "i4"),  # how many rows name it, closed ones too
     ("payments", "i4"), ("votes", "i4"), ("approved", "i4"), ("red", "i4"), ("overdue", "i4"),
-    ("technical", "i4"),
+    ("technical", "i4"), ("next", "i4"),
 )  # fmt: skip
 CODE = _record(("key", "u8"), ("leaf", "i4"), ("code", "i4"), ("payments", "i4"))
 EVENT = _record(
@@ -79,18 +79,20 @@ TOPIC = _record(("newest", "i8"), ("ended", "i8"), ("doubt", "i8"), ("doubt_last
 RULE = _record(*((name, "i8") for name in (
     "pane_ms", "horizon_ms", "open_ms", "lateness_ms", "clock_ahead_ms", "block_ms", "voters", "merchants",
     "details_ms", "hold_max",
+    "rings",  # a mask of bits, in which the blocks that are open at once have different numbers
+    "base_moves_ms",  # how far a boundary may be from the base, see `rows`
 )))  # fmt: skip
 STATE = _record(*((name, "i8") for name in (
     # time: the boundary to be cut next (NONE: none yet), and where things stand
     "next_ms", "watermark_ms", "log_time_ms", "noted_ms", "flush", "newest_start_ms", "offset", "first_pane",
-    "first_block", "swept", "releasing", "details_due_ms", "details_changed", "orders_seen",
+    "first_block", "base_ms", "swept", "releasing", "details_due_ms", "details_changed", "orders_seen",
     # the cut that was made last
     "cut_hashes", "cut_leaves", "cut_ages", "cut_snapshot",
     "detail_leaves", "detail_names", "detail_codes", "detail_merchant_rows", "detail_code_rows",
     # how full the tables are; `full` says that one must grow
     "full", "rows", "row_free", "indexed", "cells", "cell_free", "orders", "order_free", "order_events",
-    "order_event_free", "lates", "late_free", "late_indexed", "order_indexed", "merchants", "codes", "dirty", "held",
-    "hold", "hold_free", "rejects",
+    "order_event_free", "lates", "late_free", "late_indexed", "order_indexed", "merchants", "merchant_free",
+    "merchant_indexed", "codes", "groups", "dirty", "held", "hold", "hold_free", "rejects",
     # what metrics tell
     "events", "rebuilt", "late_answers", "too_late", "clock_ahead", "crowded", "held_over",
 )))  # fmt: skip
@@ -126,14 +128,14 @@ class Book(NamedTuple):
     cells: Records
     cell_at: Int32s  # cell_at[pane % panes, leaf + 1]; [.., 0] is the first cell of the pane's chain
     dirty: Int32s
-    groups: Records  # groups[block % blocks, place]
-    group_used: Int64s  # by block % blocks
+    groups: Int64s  # an index of votes, see `votes`
     orders: Records
     order_slots: Int64s
     order_events: Records
     lates: Records
     late_slots: Int64s
     merchants: Records
+    merchant_slots: Int64s
     codes: Records
     wheel: Int32s  # wheel[0 rows | 1 orders, minute % minutes]: who is to be forgotten in that minute of log time
     hold: Records
@@ -176,16 +178,15 @@ def new_book(policy: Policy, names: Names) -> Book:
     """Empty tables for one source."""
     open_ms = policy.open_ms
     panes = open_ms // policy.pane_ms + 3
-    blocks = (open_ms + policy.pane_ms) // policy.vote_block_ms + 2
     limit = policy.merchants_detail_max
     widest = max(policy.voters_max, policy.merchants_max, 2)
     book = Book(
         rows=np.zeros(1024, ROW), row_slots=new_slots(1024),
         cells=np.zeros(1024, CELL), cell_at=np.full((panes, 17), NONE, np.int32), dirty=np.zeros(1024, np.int32),
-        groups=np.zeros((blocks, 1024), GROUP), group_used=np.zeros(blocks, np.int64),
+        groups=new_slots(1024),
         orders=np.zeros(1024, ORDER), order_slots=new_slots(1024), order_events=np.zeros(1024, ORDER_EVENT),
         lates=np.zeros(1024, LATE), late_slots=new_slots(1024),
-        merchants=np.zeros(1024, MERCHANT), codes=np.zeros(1024, CODE),
+        merchants=np.zeros(1024, MERCHANT), merchant_slots=new_slots(1024), codes=np.zeros(1024, CODE),
         wheel=np.full((2, 2 * policy.horizon_ms // MINUTE_MS + 8), NONE, np.int32),
         hold=np.zeros(1024, EVENT), held_at=np.full((2, HOLD_SECONDS), NONE, np.int32),
         topics=np.zeros(TOPICS, TOPIC), rejects=np.zeros((1024, 2), np.int64),
@@ -206,7 +207,7 @@ def new_book(policy: Policy, names: Names) -> Book:
     book.topics["newest"] = book.topics["doubt"] = book.topics["doubt_last"] = NONE
     for name in ("next_ms", "watermark_ms", "log_time_ms", "noted_ms", "newest_start_ms", "offset", "releasing"):
         book.state[name] = NONE
-    for name in ("row_free", "cell_free", "order_free", "order_event_free", "late_free", "hold_free"):
+    for name in ("row_free", "cell_free", "order_free", "order_event_free", "late_free", "hold_free", "merchant_free"):
         book.state[name] = NONE
     return book
 
@@ -223,6 +224,7 @@ def _sums(leaves: int, widest: int) -> dict[str, npt.NDArray[Any]]:
 
 
 HOLD_MAX = 1 << 20
+BASE_MOVES_MS = 40 * 86_400_000
 
 
 def _rule(policy: Policy) -> Records:
@@ -231,7 +233,10 @@ def _rule(policy: Policy) -> Records:
         rule[name] = getattr(policy, name)
     rule["open_ms"] = policy.open_ms
     rule["block_ms"] = policy.vote_block_ms
+    blocks = (policy.open_ms + policy.pane_ms) // policy.vote_block_ms + 2
+    rule["rings"] = (1 << blocks.bit_length()) - 1
     rule["voters"], rule["merchants"], rule["hold_max"] = policy.voters_max, policy.merchants_max, HOLD_MAX
+    rule["base_moves_ms"] = BASE_MOVES_MS
     return rule
 
 
@@ -244,12 +249,12 @@ def longer(table: npt.NDArray[Any], length: int, fill: int = 0) -> npt.NDArray[A
 
 
 def roomier(pool: npt.NDArray[Any], used: int) -> npt.NDArray[Any]:
-    """The pool, half as long again where fewer than SPARE places are left.
+    """The pool, a sixteenth longer where fewer than SPARE places are left.
 
     In place: the system moves pages instead of copying them. Only the book holds a pool, and hands are made anew.
     """
     if used + SPARE > len(pool):
-        pool.resize((len(pool) * 3 // 2 + SPARE, *pool.shape[1:]), refcheck=False)
+        pool.resize((len(pool) * 17 // 16 + 4 * SPARE, *pool.shape[1:]), refcheck=False)
     return pool
 
 
@@ -275,10 +280,11 @@ def grown(book: Book) -> Book:
     state = book.state[0]
     state.full = 0
     return book._replace(
-        merchants=_counters(book.merchants, state, "merchants"), codes=_counters(book.codes, state, "codes"),
+        merchants=roomier(book.merchants, state.merchants),
+        merchant_slots=_wider(book.merchant_slots, state.merchant_indexed), codes=_fewer(book.codes, state),
         rows=roomier(book.rows, state.rows), row_slots=_wider(book.row_slots, state.indexed),
         cells=roomier(book.cells, state.cells), dirty=roomier(book.dirty, state.cells),
-        groups=_more_groups(book.groups, book.group_used),
+        groups=_wider(book.groups, state.groups),
         orders=roomier(book.orders, state.orders), order_slots=_wider(book.order_slots, state.order_indexed),
         order_events=roomier(book.order_events, state.order_events),
         lates=roomier(book.lates, state.lates), out_ages=roomier(book.out_ages, state.lates),
@@ -299,29 +305,20 @@ def room_for_cut(book: Book, cells: int) -> Book:
 
 
 def _wider(slots: Int64s, used: int) -> Int64s:
-    if used * 10 < len(slots) * 7:
+    """The index, half as long again where it is full."""
+    if not is_full(slots, used):
         return slots
-    wider = new_slots(len(slots) * 2)
+    wider = np.zeros(len(slots) * 3 // 2, np.int64)
     rehash(slots, wider)
     return wider
 
 
-def _more_groups(groups: Records, used: Int64s) -> Records:
-    if used.max() * 10 < groups.shape[1] * 7:
-        return groups
-    wider = np.zeros((len(groups), groups.shape[1] * 2), GROUP)
-    for block in used.nonzero()[0].tolist():
-        refill(groups[block], wider[block])
-    return wider
-
-
-def _counters(table: Records, state: Any, name: str) -> Records:
-    """A table of counters without those that count nothing, and at most half full."""
-    if state[name] * 10 < len(table) * 7:
-        return table
-    live = table[table["payments"] > 0]
-    wider = np.zeros(max(1024, 1 << (len(live) * 2).bit_length()), table.dtype)
+def _fewer(codes: Records, state: Any) -> Records:
+    """The counters of codes without those that count nothing, at most half full, where they are nearly full."""
+    if state.codes * 10 < len(codes) * 7:
+        return codes
+    live = codes[codes["payments"] > 0]
+    wider = np.zeros(max(1024, 1 << (len(live) * 2).bit_length()), codes.dtype)
     refill(live, wider)
-    state[name] = len(live)
+    state.codes = len(live)
     return wider
-

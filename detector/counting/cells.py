@@ -11,8 +11,9 @@ from typing import Any
 from detector.compiled import compiled, inlined
 from detector.counting.book import CLOSED, FREE, MINUTE_MS, SPARE, Book
 from detector.counting.columns import NONE, PENDING
-from detector.counting.details import count_row
-from detector.counting.index import remove
+from detector.counting.details import count_row, leave_counters
+from detector.counting.index import remove, remove_tagged
+from detector.counting.rows import leaf_of, move_base, start_of, touched_ms
 
 
 @inlined
@@ -57,13 +58,13 @@ def mark(book: Book, at: int) -> None:
 def put_in_cell(book: Book, at: int) -> None:
     """Chain the row in the cell its leaf and start name, or in the wheel where that pane has closed."""
     row, state = book.rows[at], book.state[0]
-    pane = row.start // book.rule[0].pane_ms
+    pane = start_of(book, row) // book.rule[0].pane_ms
     if pane < state.first_pane:
         if row.cell != CLOSED:
             row.cell = CLOSED
             to_wheel(book, at)
         return
-    row.cell = cell_for(book, pane, row.leaf)
+    row.cell = cell_for(book, pane, leaf_of(book, row))
     link(book, at)
     count_row(book, at, 1)
 
@@ -119,7 +120,7 @@ def mark_row(book: Book, row: Any) -> None:
 def to_wheel(book: Book, at: int) -> None:
     """Forget the row once 2 H of log time have gone by since it was touched: its minute's bucket will ask."""
     row, state = book.rows[at], book.state[0]
-    due = (row.touched + 2 * book.rule[0].horizon_ms) // MINUTE_MS + 1
+    due = (touched_ms(book, row) + 2 * book.rule[0].horizon_ms) // MINUTE_MS + 1
     bucket = max(due, state.swept + 1) % book.wheel.shape[1]
     row.next = book.wheel[0, bucket]
     book.wheel[0, bucket] = at
@@ -138,8 +139,8 @@ def new_row(book: Book) -> int:
         if state.rows + SPARE > len(book.rows):
             state.full = 1
     row = book.rows[at]
-    row.cell, row.seen, row.vote, row.half_green = FREE, 0, 0, 0
-    row.order_next = row.order_previous = NONE
+    row.cell, row.marks = FREE, 0
+    row.order_next = row.counters = NONE
     return int(at)
 
 
@@ -147,6 +148,7 @@ def new_row(book: Book) -> int:
 def free_row(book: Book, at: int) -> None:
     """Give the row back; it must be in no chain."""
     row = book.rows[at]
+    leave_counters(book, row)
     row.cell = FREE
     row.next = book.state[0].row_free
     book.state[0].row_free = at
@@ -164,9 +166,10 @@ def begin(book: Book, next_ms: int) -> None:
         for pane in range(state.first_pane, min(first_pane, state.first_pane + len(book.cell_at))):
             _close_pane(book, pane)
     first_block = first_pane * rule.pane_ms // rule.block_ms
-    for block in range(state.first_block, min(first_block, state.first_block + len(book.groups))):
-        book.groups[block % len(book.groups)]["key"][:] = 0
-        book.group_used[block % len(book.groups)] = 0
+    for block in range(state.first_block, min(first_block, state.first_block + rule.rings + 1)):
+        if state.groups > 0:
+            state.groups -= remove_tagged(book.groups, rule.rings, block & rule.rings)
+    move_base(book, next_ms)
     state.next_ms, state.first_pane, state.first_block = next_ms, first_pane, first_block
 
 

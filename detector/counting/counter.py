@@ -192,9 +192,7 @@ class Counter:
         payments = int(self._state.indexed) + 1024
         fresh = new_book(self.policy, self.names)
         self._state.order_indexed = 0
-        self._put(
-            self._book._replace(orders=longer(fresh.orders, payments * 2), order_slots=new_slots(payments * 2))
-        )
+        self._put(self._book._replace(orders=longer(fresh.orders, payments * 2), order_slots=new_slots(payments * 2)))
         index_orders(self._hand)
         self._orders = True
 
@@ -276,8 +274,7 @@ def warm_up() -> None:
     counter.caught_up()
     book = counter._book
     rehash(book.row_slots, book.row_slots[:0])
-    for table in (book.groups[0], book.merchants, book.codes):
-        refill(table[:0], table)
+    refill(book.codes[:0], book.codes)
 
 
 def _plain(columns: Columns) -> tuple[Any, ...]:

@@ -14,6 +14,7 @@ from detector.counting.cells import mark
 from detector.counting.columns import APPROVED, DECLINED, ERROR, NONE, PENDING, Int32s, UInt8s, UInt64s
 from detector.counting.details import note_overdue
 from detector.counting.impact import FINE, WAITS, count_order, fate
+from detector.counting.rows import vote_of, voter_of
 from detector.counting.sums import BAD, GOOD, LATE, ORDERS, SHOPS, VOTES, keep_smallest, sum_answered
 from detector.counting.top import tell_details
 
@@ -143,12 +144,12 @@ def _add_waiting(book: Book, cell: Any, counts: Int32s, lengths: UInt8s) -> None
     while at != NONE:
         row = rows[at]
         if fate(row, answer_ms) != FINE:
-            count_order(book, row, WAITS, counts[ORDERS:])
+            count_order(book, at, WAITS, counts[ORDERS:])
         counts[PENDING] += 1
-        counts[VOTES + PENDING] += row.vote
-        voter = row.shopper if row.shopper != 0 else row.order
-        keep_smallest(book.smallest[0], lengths, PENDING_VOTERS, voters, voter)
-        keep_smallest(book.smallest[1], lengths, PENDING_MERCHANTS, merchants, row.merchant)
+        counts[VOTES + PENDING] += vote_of(row)
+        merchant = book.merchants[row.counters].merchant
+        keep_smallest(book.smallest[0], lengths, PENDING_VOTERS, voters, voter_of(row))
+        keep_smallest(book.smallest[1], lengths, PENDING_MERCHANTS, merchants, merchant)
         at = row.next
 
 

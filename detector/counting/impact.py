@@ -15,22 +15,25 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from detector.compiled import compiled, inlined
 from detector.counting.book import Book
 from detector.counting.cells import mark_row
 from detector.counting.columns import APPROVED, DECLINED, ERROR, NONE, PENDING, Int32s
-from detector.counting.index import EMPTY, put, remove, tag_of
+from detector.counting.index import (
+    EMPTY,
+    after,
+    home_of,
+    is_full,
+    place_with,
+    remove_at,
+    row_at,
+    set_slot,
+    tag_at,
+    tag_of,
+)
+from detector.counting.rows import leaf_of, occurred_of, start_of
 
 FINE, HIT, WAITS = range(3)
-_LOW = 0xFFFFFFFF
-
-
-@inlined
-def is_alone(row: Any) -> bool:
-    """Whether it is the only payment of its order."""
-    return bool(row.order_next == NONE and row.order_previous == NONE)
 
 
 @inlined
@@ -42,49 +45,72 @@ def fate(row: Any, answer_ms: int) -> int:
         return FINE
     if row.status == PENDING:
         return WAITS
-    return HIT if row.occurred - row.start >= answer_ms else FINE
+    return HIT if row.after >= answer_ms else FINE
 
 
 @compiled
-def count_order(book: Book, row: Any, what: int, counts: Int32s) -> None:
+def count_order(book: Book, at: int, what: int, counts: Int32s) -> None:
     """Add a payment that is not FINE to ORDERS (`tally`), if its order counts here."""
+    row = book.rows[at]
     recovered = row.status == APPROVED
-    for forward in range(2):
-        at = row.order_next if forward else row.order_previous
-        while at != NONE:
-            mate = book.rows[at]
-            if _is_before(mate, row, book.rule[0].block_ms) and fate(mate, book.answer_ms[mate.leaf]) != FINE:
-                return
-            recovered |= mate.status == APPROVED and mate.occurred >= row.start
-            at = mate.order_next if forward else mate.order_previous
+    other = row.order_next
+    while other != NONE and other != at:
+        mate = book.rows[other]
+        if _is_before(book, mate, row) and fate(mate, book.answer_ms[leaf_of(book, mate)]) != FINE:
+            return
+        recovered |= mate.status == APPROVED and occurred_of(book, mate) >= start_of(book, row)
+        other = mate.order_next
     place = 0 if what == HIT else 2
     counts[place] += 1
     counts[place + 1] += recovered
 
 
 @inlined
-def _is_before(mate: Any, row: Any, block_ms: int) -> bool:
+def _is_before(book: Book, mate: Any, row: Any) -> bool:
     if mate.start > row.start or (mate.start == row.start and mate.payment > row.payment):
         return False
-    return bool(mate.start // block_ms == row.start // block_ms)
+    block_ms = book.rule[0].block_ms
+    return bool(start_of(book, mate) // block_ms == start_of(book, row) // block_ms)
 
 
 @inlined
 def tell_mates(book: Book, at: int) -> None:
     """What a payment says changed: the cells of the others of its order are to be told."""
-    if not is_alone(book.rows[at]):
+    if book.rows[at].order_next != NONE:
         _mark_mates(book, at)
 
 
 @compiled
 def _mark_mates(book: Book, at: int) -> None:
-    for forward in range(2):
-        other = book.rows[at].order_next if forward else book.rows[at].order_previous
-        while other != NONE:
-            mate = book.rows[other]
-            if mate.cell >= 0:
-                mark_row(book, mate)
-            other = mate.order_next if forward else mate.order_previous
+    other = book.rows[at].order_next
+    while other != at:
+        mate = book.rows[other]
+        if mate.cell >= 0:
+            mark_row(book, mate)
+        other = mate.order_next
+
+
+@inlined
+def enter_ring(book: Book, member: int, at: int) -> None:
+    """Put a payment into the ring of the payments of an order, one of which is `member`; a ring of one is NONE."""
+    row, other = book.rows[at], book.rows[member]
+    row.order_next = other.order_next if other.order_next != NONE else member
+    other.order_next = at
+
+
+@compiled
+def leave_ring(book: Book, at: int) -> int:
+    """Take a payment out of its ring; one that is left in it, or NONE."""
+    row = book.rows[at]
+    left = row.order_next
+    row.order_next = NONE
+    if left == NONE:
+        return NONE
+    before = left
+    while book.rows[before].order_next != at:
+        before = book.rows[before].order_next
+    book.rows[before].order_next = left if left != before else NONE
+    return int(left)
 
 
 @inlined
@@ -92,42 +118,31 @@ def chain(book: Book, at: int) -> bool:
     """Chain a payment to the others of its order, where no order was ever told of: then an order is its payments.
     Whether there are others."""
     slots, row, state = book.order_slots, book.rows[at], book.state[0]
-    mask, tag = len(slots) - 1, tag_of(row.order)
-    place = tag & mask
+    tag = tag_of(row.order)
+    place = home_of(slots, tag)
     while slots[place] != EMPTY:
-        first = slots[place] & _LOW
-        if (slots[place] >> 32) & _LOW == tag and book.rows[first].order == row.order:
-            _put_after(book, first, at)
+        member = row_at(slots, place)
+        if tag_at(slots, place) == tag and book.rows[member].order == row.order:
+            enter_ring(book, member, at)
             return True
-        place = (place + 1) & mask
-    slots[place] = (tag << 32) | np.int64(at)
+        place = after(slots, place)
+    set_slot(slots, place, tag, at)
     state.order_indexed += 1
-    if state.order_indexed * 10 >= len(slots) * 7:
+    if is_full(slots, state.order_indexed):
         state.full = 1
     return False
 
 
 @compiled
-def _put_after(book: Book, first: int, at: int) -> None:
-    row, head = book.rows[at], book.rows[first]
-    row.order_previous, row.order_next = first, head.order_next
-    if head.order_next != NONE:
-        book.rows[head.order_next].order_previous = at
-    head.order_next = at
-
-
-@compiled
 def unchain(book: Book, at: int) -> None:
-    """Take a payment out of the chain that `chain` put it in."""
-    row, state = book.rows[at], book.state[0]
-    if row.order_next != NONE:
-        book.rows[row.order_next].order_previous = row.order_previous
-    if row.order_previous != NONE:
-        book.rows[row.order_previous].order_next = row.order_next
+    """Take a payment out of the ring that `chain` put it in."""
+    slots, row, state = book.order_slots, book.rows[at], book.state[0]
+    tag = tag_of(row.order)
+    left, place = leave_ring(book, at), place_with(slots, tag, at)
+    if place == NONE:
+        return
+    if left != NONE:
+        set_slot(slots, place, tag, left)
     else:
-        remove(book.order_slots, row.order, at)
-        if row.order_next != NONE:
-            put(book.order_slots, tag_of(row.order), row.order_next)
-        else:
-            state.order_indexed -= 1
-    row.order_next = row.order_previous = NONE
+        remove_at(slots, place)
+        state.order_indexed -= 1

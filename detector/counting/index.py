@@ -1,7 +1,9 @@
 """Two small open-addressing tables for compiled loops: from a hash to a row, and of records that hold their own key.
 
-A *slot* is 31 bits of the hash beside the row's number, so that looking up, moving and removing touch no other row;
-a removed slot leaves no gap (what follows moves back). Knows nothing of what the rows are.
+A *slot* is 31 bits of the hash beside the row's number and one, so that looking up, moving and removing touch no other
+row; a removed slot leaves no gap (what follows moves back). A free one is 0: the system need not give memory to where
+nothing is. Where a slot belongs grows with its hash, whatever the length of the index, so that a longer one is filled
+from its beginning to its end. Knows nothing of what the rows are.
 """
 
 from __future__ import annotations
@@ -12,15 +14,21 @@ import numpy as np
 import numpy.typing as npt
 
 from detector.compiled import compiled, inlined
-from detector.counting.columns import Int64s, UInt64s
+from detector.counting.columns import NONE, Int64s, UInt64s
 
-EMPTY = -1
-_LOW, _TAG = 0xFFFFFFFF, 0x7FFFFFFF
+EMPTY = 0
+_LOW, _TAG, _TAG_BITS = 0xFFFFFFFF, 0x7FFFFFFF, 31
 
 
 def new_slots(rows: int) -> Int64s:
-    """An empty index with room for so many rows; its length is a power of two."""
-    return np.full(1 << (2 * rows - 1).bit_length(), EMPTY, np.int64)
+    """An empty index with room for so many rows."""
+    return np.zeros(rows * 3 // 2 + 8, np.int64)
+
+
+@inlined
+def is_full(slots: Int64s, used: int) -> bool:
+    """Whether an index that holds so many rows must grow: past three quarters, what is looked for lies far away."""
+    return used * 4 >= len(slots) * 3
 
 
 @inlined
@@ -30,51 +38,124 @@ def tag_of(key: np.uint64) -> int:
 
 
 @inlined
+def home_of(slots: Int64s, tag: int) -> int:
+    """The place where a slot with this tag is looked for first (Lemire 2019: a product instead of a remainder)."""
+    return (tag * len(slots)) >> _TAG_BITS
+
+
+@inlined
+def tag_at(slots: Int64s, place: int) -> int:
+    """The tag of a slot that is taken."""
+    return int((slots[place] >> 32) & _LOW)
+
+
+@inlined
+def row_at(slots: Int64s, place: int) -> int:
+    """The row of a slot that is taken."""
+    return int(slots[place] & _LOW) - 1
+
+
+@inlined
+def after(slots: Int64s, place: int) -> int:
+    """The place that follows."""
+    return place + 1 if place + 1 < len(slots) else 0
+
+
+@inlined
 def find(slots: Int64s, keys: UInt64s, key: np.uint64) -> int:
-    """The row whose entry of `keys` is the key, or EMPTY."""
-    mask, tag = len(slots) - 1, tag_of(key)
-    place = tag & mask
+    """The row whose entry of `keys` is the key, or NONE."""
+    tag = tag_of(key)
+    place = home_of(slots, tag)
     while slots[place] != EMPTY:
-        row = slots[place] & _LOW
-        if (slots[place] >> 32) & _LOW == tag and keys[row] == key:
-            return int(row)
-        place = (place + 1) & mask
-    return EMPTY
+        row = row_at(slots, place)
+        if tag_at(slots, place) == tag and keys[row] == key:
+            return row
+        place = after(slots, place)
+    return NONE
+
+
+@inlined
+def _slot(tag: int, row: int) -> int:
+    return int((np.int64(tag) << 32) | (np.int64(row) + 1))
+
+
+@inlined
+def set_slot(slots: Int64s, place: int, tag: int, row: int) -> None:
+    """Let a place that is free, or has this tag, say this row."""
+    slots[place] = _slot(tag, row)
 
 
 @inlined
 def put(slots: Int64s, tag: int, row: int) -> None:
     """Enter a row that is not there; there must be room."""
-    mask = len(slots) - 1
-    place = tag & mask
+    place = home_of(slots, tag)
     while slots[place] != EMPTY:
-        place = (place + 1) & mask
-    slots[place] = (tag << 32) | np.int64(row)
+        place = after(slots, place)
+    set_slot(slots, place, tag, row)
+
+
+@inlined
+def place_with(slots: Int64s, tag: int, row: int) -> int:
+    """The place of a row, or NONE where it is not there."""
+    place, slot = home_of(slots, tag), _slot(tag, row)
+    while slots[place] != slot:
+        if slots[place] == EMPTY:
+            return NONE
+        place = after(slots, place)
+    return place
+
+
+@inlined
+def place_near(slots: Int64s, tag: int) -> int:
+    """The first row with this tag, or NONE."""
+    place = home_of(slots, tag)
+    while slots[place] != EMPTY:
+        if tag_at(slots, place) == tag:
+            return row_at(slots, place)
+        place = after(slots, place)
+    return NONE
 
 
 @compiled
 def remove(slots: Int64s, key: np.uint64, row: int) -> None:
     """Take out a row that is there."""
-    mask, tag = len(slots) - 1, tag_of(key)
-    hole, slot = tag & mask, (tag << 32) | np.int64(row)
-    while slots[hole] != slot:
-        hole = (hole + 1) & mask
-    place = (hole + 1) & mask
+    remove_at(slots, place_with(slots, tag_of(key), row))
+
+
+@compiled
+def remove_at(slots: Int64s, hole: int) -> None:
+    """Free a place that is taken."""
+    place = after(slots, hole)
     while slots[place] != EMPTY:
-        home = (slots[place] >> 32) & mask
-        if (place - home) & mask >= (place - hole) & mask:
+        away = place - home_of(slots, tag_at(slots, place))
+        gap = place - hole
+        if away + (len(slots) if away < 0 else 0) >= gap + (len(slots) if gap < 0 else 0):
             slots[hole] = slots[place]
             hole = place
-        place = (place + 1) & mask
+        place = after(slots, place)
     slots[hole] = EMPTY
 
 
 @compiled
+def remove_tagged(slots: Int64s, mask: int, number: int) -> int:
+    """Take out every row whose tag says the number in the bits of the mask; how many they were."""
+    removed = 0
+    for place in range(len(slots)):
+        while slots[place] != EMPTY and tag_at(slots, place) & mask == number:
+            remove_at(slots, place)
+            removed += 1
+    return removed
+
+
+@compiled
 def rehash(slots: Int64s, wider: Int64s) -> None:
-    """Enter every row of an index in an empty one."""
-    for slot in slots:
-        if slot != EMPTY:
-            put(wider, (slot >> 32) & _LOW, slot & _LOW)
+    """Enter every row of an index, which is used up, in an empty one."""
+    taken = 0
+    for place in range(len(slots)):  # without a question, as nobody can foretell which places are free
+        slots[taken] = slots[place]
+        taken += slots[place] != EMPTY
+    for place in range(taken):
+        put(wider, tag_at(slots, place), row_at(slots, place))
 
 
 @inlined

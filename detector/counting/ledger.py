@@ -2,7 +2,7 @@
 
 Per payment: `start` = the least (`started_at`, else `occurred_at`) of its events; the winning event gives status,
 leaf, merchant and code: an answer beats `cancelled` beats `pending`, then the later `occurred_at`, then the rank of
-the status, then the hash of the record. Answers H or more after their own start never touch the row.
+the status, then the hash of leaf, merchant and code. Answers H or more after their own start never touch the row.
 Does not know when an event is due (`watermark`) nor how cells are summed (`cut`).
 """
 
@@ -16,12 +16,23 @@ from detector.compiled import compiled, inlined
 from detector.counting.ages import answer_bin
 from detector.counting.book import CLOSED, SPARE, Book
 from detector.counting.cells import cell_for, link, mark, new_row, put_in_cell, take_from_cell, unlink
-from detector.counting.columns import APPROVED, CANCELLED, DECLINED, NONE, PAYMENT, PENDING
-from detector.counting.details import count_row
+from detector.counting.columns import APPROVED, CANCELLED, DECLINED, NONE, PAYMENT, PENDING, Int64s
+from detector.counting.details import count_row, name_counters
 from detector.counting.hashing import mix
 from detector.counting.impact import chain, tell_mates, unchain
-from detector.counting.index import find, put, tag_of
+from detector.counting.index import find, home_of, is_full, place_near, put, tag_of
 from detector.counting.orders import link_payment, merge_order, settle_order, unlink_payment
+from detector.counting.rows import (
+    begin_touched,
+    first_of,
+    leaf_of,
+    occurred_of,
+    set_times,
+    start_of,
+    start_within,
+    touch,
+    voter_of,
+)
 from detector.counting.votes import join_group, leave_group
 from detector.prefetch import prefetch
 
@@ -48,12 +59,30 @@ def merge(book: Book, event: Any) -> None:
 def reach(book: Book, event: Any) -> None:
     """Ask for the memory that merging the event will look at first."""
     leaf_hash = book.leaf_hash[event.leaf] if event.leaf != NONE else np.uint64(0)
-    prefetch(book.row_slots, tag_of(event.payment) & (len(book.row_slots) - 1))
-    prefetch(book.order_slots, tag_of(event.order) & (len(book.order_slots) - 1))
-    prefetch(book.merchants, tag_of(mix(event.merchant, leaf_hash)) & (len(book.merchants) - 1))
-    groups = book.groups[event_start(event) // book.rule[0].block_ms % len(book.groups)]
-    voter = event.shopper if event.shopper != 0 else event.order
-    prefetch(groups, tag_of(mix(voter, leaf_hash)) & (len(groups) - 1))
+    _reach(book.row_slots, event.payment)
+    _reach(book.order_slots, event.order)
+    _reach(book.merchant_slots, mix(event.merchant, leaf_hash))
+    _reach(book.groups, mix(voter_of(event), leaf_hash))
+
+
+@inlined
+def reach_rows(book: Book, event: Any) -> None:
+    """Ask for what the indexes lead to, once they are there."""
+    leaf_hash = book.leaf_hash[event.leaf] if event.leaf != NONE else np.uint64(0)
+    slots = book.merchant_slots
+    at = place_near(slots, tag_of(mix(event.merchant, leaf_hash)))
+    if at != NONE:
+        prefetch(book.merchants, at)
+    at = place_near(book.row_slots, tag_of(event.payment))
+    if at != NONE:
+        prefetch(book.rows, at)
+
+
+@inlined
+def _reach(slots: Int64s, key: np.uint64) -> None:
+    home = home_of(slots, tag_of(key))
+    prefetch(slots, home)
+    prefetch(slots, min(home + 6, len(slots) - 1))
 
 
 @inlined
@@ -65,9 +94,8 @@ def event_start(event: Any) -> int:
 @inlined
 def record_hash(book: Book, event: Any) -> np.uint64:
     """The hash of what a payment event says; free of the numbers that names happen to have."""
-    code = book.code_hash[event.code] if event.code != NONE else np.uint64(0)
     said = mix(mix(event.payment, np.uint64(event.status)), mix(np.uint64(event.occurred), np.uint64(event.started)))
-    return mix(said, mix(mix(book.leaf_hash[event.leaf], event.merchant), code))
+    return mix(said, _said_hash(book, event.leaf, event.merchant, event.code))
 
 
 @compiled
@@ -78,9 +106,9 @@ def _merge_payment(book: Book, event: Any) -> None:
     else:
         _join(book, at, event)
     row, state = book.rows[at], book.state[0]
-    state.newest_start_ms = max(state.newest_start_ms, row.start)
-    if row.seen & (1 << event.status) == 0:
-        row.seen |= 1 << event.status
+    state.newest_start_ms = max(state.newest_start_ms, start_of(book, row))
+    if row.marks & (1 << event.status) == 0:
+        row.marks |= 1 << event.status
         if state.noted_ms == NONE:
             book.totals[event.leaf, event.status] += 1
 
@@ -90,11 +118,13 @@ def _open_row(book: Book, event: Any) -> int:
     at = new_row(book)
     row, state = book.rows[at], book.state[0]
     row.payment, row.order, row.shopper = event.payment, event.order, event.shopper
-    row.start, row.first, row.touched = event_start(event), event.occurred, event.log_time
-    _win(row, event, record_hash(book, event))
+    begin_touched(row, event.log_time)
+    _win(book, row, event)
+    start = start_within(book, event_start(event), event.occurred, event.occurred)
+    set_times(book, row, start, event.occurred, event.occurred)
     put(book.row_slots, tag_of(event.payment), at)
     state.indexed += 1
-    if state.indexed * 10 >= len(book.row_slots) * 7:
+    if is_full(book.row_slots, state.indexed):
         state.full = 1
     put_in_cell(book, at)
     join_group(book, at)
@@ -113,26 +143,29 @@ def _open_row(book: Book, event: Any) -> int:
 def _join(book: Book, at: int, event: Any) -> None:
     """Join an event to the row there is, and move the row to where it now belongs."""
     row = book.rows[at]
-    row.touched = max(row.touched, event.log_time)
-    record = record_hash(book, event)
-    wins = _beats(event, record, row)
-    start, first = min(row.start, event_start(event)), min(row.first, event.occurred)
+    touch(row, event.log_time)
+    wins, leaf = _beats(book, event, row), leaf_of(book, row)
+    occurred = event.occurred if wins else occurred_of(book, row)
+    known_start, known_first = start_of(book, row), first_of(book, row)
+    first = min(known_first, event.occurred)
+    start = start_within(book, min(known_start, event_start(event)), occurred, first)
     order, shopper = _least_known(row.order, event.order), _least_known(row.shopper, event.shopper)
-    moves = start != row.start or order != row.order or shopper != row.shopper or (wins and event.leaf != row.leaf)
+    moves = start != known_start or order != row.order or shopper != row.shopper or (wins and event.leaf != leaf)
     if moves:
-        _move(book, at, event, wins, record, start, order, shopper)
+        _move(book, at, event, wins, start, occurred, first, order, shopper)
     elif wins:
-        _change(book, at, event, record)
-    if book.state[0].orders_seen and (moves or first != row.first):
-        row.first = first
+        _change(book, at, event, first)
+    else:
+        set_times(book, row, start, occurred, first)
+    if book.state[0].orders_seen and (moves or first != known_first):
         settle_order(book, row.order)
-    row.first = first
 
 
 @compiled
 def _move(
-    book: Book, at: int, event: Any, wins: bool, record: np.uint64, start: int, order: np.uint64, shopper: np.uint64
-) -> None:
+    book: Book, at: int, event: Any, wins: bool, start: int, occurred: int, first: int, order: np.uint64,
+    shopper: np.uint64,
+) -> None:  # fmt: skip
     """Take the row out of its chains, change it, and chain it anew."""
     row, state = book.rows[at], book.state[0]
     was_closed = row.cell == CLOSED
@@ -146,9 +179,10 @@ def _move(
         settle_order(book, row.order)
     elif relink:
         unchain(book, at)
-    row.start, row.order, row.shopper = start, order, shopper
+    row.order, row.shopper = order, shopper
     if wins:
-        _win(row, event, record)
+        _win(book, row, event)
+    set_times(book, row, start, occurred, first)
     put_in_cell(book, at)
     join_group(book, at)
     if relink and state.orders_seen:
@@ -162,41 +196,54 @@ def _move(
 
 
 @compiled
-def _change(book: Book, at: int, event: Any, record: np.uint64) -> None:
+def _change(book: Book, at: int, event: Any, first: int) -> None:
     """Give a row that stays in its chains what the winning event says."""
     row, state = book.rows[at], book.state[0]
     if row.cell == CLOSED:
-        _win(row, event, record)
+        _win(book, row, event)
+        set_times(book, row, start_of(book, row), event.occurred, first)
         tell_mates(book, at)
         if state.noted_ms == NONE:
             state.too_late += 1
         return
     count_row(book, at, -1)
     unlink(book, at)
-    _win(row, event, record)
+    _win(book, row, event)
+    set_times(book, row, start_of(book, row), event.occurred, first)
     link(book, at)
     count_row(book, at, 1)
     tell_mates(book, at)
 
 
 @inlined
-def _win(row: Any, event: Any, record: np.uint64) -> None:
-    row.status, row.leaf, row.merchant, row.code = event.status, event.leaf, event.merchant, event.code
-    row.occurred, row.record = event.occurred, record
+def _win(book: Book, row: Any, event: Any) -> None:
+    """Let the row, which is counted nowhere, say what the event says, but for the times."""
+    row.status, row.code = event.status, event.code
+    name_counters(book, row, event.merchant, event.leaf)
 
 
 @inlined
-def _beats(event: Any, record: np.uint64, row: Any) -> bool:
+def _beats(book: Book, event: Any, row: Any) -> bool:
     """Whether the event is the winner over the row's."""
     if event.status != row.status:
         ours, theirs = _finality(event.status), _finality(row.status)
         if ours != theirs:
             return ours > theirs
-    if event.occurred != row.occurred:
-        return bool(event.occurred > row.occurred)
+    occurred = occurred_of(book, row)
+    if event.occurred != occurred:
+        return bool(event.occurred > occurred)
     if event.status != row.status:
         return _rank(event.status) > _rank(row.status)
-    return bool(record > row.record)
+    named = book.merchants[row.counters]
+    said = _said_hash(book, event.leaf, event.merchant, event.code)
+    return bool(said > _said_hash(book, named.leaf, named.merchant, row.code))
+
+
+@inlined
+def _said_hash(book: Book, leaf: int, merchant: np.uint64, code: int) -> np.uint64:
+    """The hash of all in which two events of a payment can differ that say one status of one moment."""
+    code_hash = book.code_hash[code] if code != NONE else np.uint64(0)
+    return mix(mix(book.leaf_hash[leaf], merchant), code_hash)
 
 
 @inlined
@@ -264,7 +311,7 @@ def _open_late(book: Book, key: np.uint64) -> int:
     book.lates[at].key = key
     put(book.late_slots, tag_of(key), at)
     state.late_indexed += 1
-    if state.lates + SPARE > len(book.lates) or state.late_indexed * 10 >= len(book.late_slots) * 7:
+    if state.lates + SPARE > len(book.lates) or is_full(book.late_slots, state.late_indexed):
         state.full = 1
     return int(at)
 
@@ -280,5 +327,3 @@ def _unchain_late(book: Book, at: int) -> None:
             before = book.lates[before].next
         book.lates[before].next = book.lates[at].next
     mark(book, book.lates[at].cell)
-
-

@@ -12,13 +12,24 @@ from typing import Any
 
 import numpy as np
 
-from detector.compiled import compiled
+from detector.compiled import compiled, inlined
 from detector.counting.book import CLOSED, DEAD, MINUTE_MS, SPARE, Book
 from detector.counting.cells import free_row, link, new_row, put_in_cell, take_from_cell, unlink
 from detector.counting.columns import CANCELLED, NONE, PENDING, PLACED
-from detector.counting.details import count_row
+from detector.counting.details import count_row, name_counters
 from detector.counting.hashing import mix, order_payment
-from detector.counting.index import find, put, remove, tag_of
+from detector.counting.impact import enter_ring, leave_ring
+from detector.counting.index import find, is_full, put, remove, tag_of
+from detector.counting.rows import (
+    HALF_GREEN,
+    begin_touched,
+    first_of,
+    occurred_of,
+    set_times,
+    start_of,
+    start_within,
+    touch,
+)
 from detector.counting.votes import join_group, leave_group
 
 EVENTS_MAX = 64
@@ -94,7 +105,7 @@ def _order_for(book: Book, key: np.uint64) -> int:
     order.order, order.rows, order.events, order.count = key, NONE, NONE, 0
     put(book.order_slots, tag_of(key), at)
     state.order_indexed += 1
-    if state.orders + SPARE > len(book.orders) or state.order_indexed * 10 >= len(book.order_slots) * 7:
+    if state.orders + SPARE > len(book.orders) or is_full(book.order_slots, state.order_indexed):
         state.full = 1
     return int(at)
 
@@ -114,23 +125,19 @@ def link_payment(book: Book, at: int) -> None:
     """Chain a payment's row to its order."""
     row = book.rows[at]
     order = book.orders[_order_for(book, row.order)]
-    row.order_next, row.order_previous = order.rows, NONE
+    row.order_next = NONE
     if order.rows != NONE:
-        book.rows[order.rows].order_previous = at
+        enter_ring(book, order.rows, at)
     order.rows = at
 
 
 @compiled
 def unlink_payment(book: Book, at: int) -> None:
-    """Take a payment's row out of its order's chain."""
-    row = book.rows[at]
-    order_at = find(book.order_slots, book.orders["order"], row.order)
-    if row.order_previous != NONE:
-        book.rows[row.order_previous].order_next = row.order_next
-    else:
-        book.orders[order_at].rows = row.order_next
-    if row.order_next != NONE:
-        book.rows[row.order_next].order_previous = row.order_previous
+    """Take a payment's row out of its order's ring."""
+    order_at = find(book.order_slots, book.orders["order"], book.rows[at].order)
+    left = leave_ring(book, at)
+    if book.orders[order_at].rows == at:
+        book.orders[order_at].rows = left
     _forget_if_empty(book, order_at)
 
 
@@ -146,7 +153,7 @@ def is_needed(book: Book, row: Any) -> bool:
     while at != NONE:
         event = book.order_events[at]
         asks = event.kind == PLACED and event.occurred // rule.block_ms >= state.first_block
-        if row.half_green or (asks and _removes(book, row, event)):
+        if row.marks & HALF_GREEN or (asks and _removes(book, row, event)):
             return True
         at = event.next
     return False
@@ -201,13 +208,16 @@ def _is_paid(book: Book, order: Any, placed: Any) -> bool:
         if _removes(book, book.rows[at], placed):
             return True
         at = book.rows[at].order_next
+        if at == order.rows:
+            return False
     return False
 
 
 @compiled
 def _removes(book: Book, row: Any, placed: Any) -> bool:
     horizon_ms = book.rule[0].horizon_ms
-    return bool(row.start > placed.occurred - horizon_ms and row.first < placed.occurred + horizon_ms)
+    started, first = start_of(book, row), first_of(book, row)
+    return bool(started > placed.occurred - horizon_ms and first < placed.occurred + horizon_ms)
 
 
 @compiled
@@ -233,17 +243,17 @@ def _show(book: Book, order: Any, placed: Any) -> None:
         _open_row(book, order, placed, status, occurred)
         return
     row, state = book.rows[placed.row], book.state[0]
-    row.touched = max(row.touched, order.touched)
-    if row.status == status and row.occurred == occurred:
+    touch(row, order.touched)
+    if row.status == status and occurred_of(book, row) == occurred:
         return
     if row.cell == CLOSED:
         if state.noted_ms == NONE:
             state.too_late += 1
-        row.status, row.occurred = status, occurred
+        _say(book, row, placed, status, occurred)
         return
     count_row(book, placed.row, -1)
     unlink(book, placed.row)
-    row.status, row.occurred = status, occurred
+    _say(book, row, placed, status, occurred)
     link(book, placed.row)
     count_row(book, placed.row, 1)
 
@@ -252,17 +262,24 @@ def _show(book: Book, order: Any, placed: Any) -> None:
 def _open_row(book: Book, order: Any, placed: Any, status: int, occurred: int) -> None:
     at = new_row(book)
     row, state = book.rows[at], book.state[0]
-    row.half_green = 1
+    row.marks = HALF_GREEN
     row.payment, row.order = order_payment(order.order, placed.occurred), order.order
-    row.shopper, row.merchant, row.leaf, row.code = placed.shopper, placed.merchant, placed.leaf, NONE
-    row.start = row.first = placed.occurred
-    row.status, row.occurred, row.record, row.touched = status, occurred, placed.record, order.touched
+    row.shopper, row.code = placed.shopper, NONE
+    name_counters(book, row, placed.merchant, placed.leaf)
+    _say(book, row, placed, status, occurred)
+    begin_touched(row, order.touched)
     placed.row = at
     put_in_cell(book, at)
     join_group(book, at)
-    state.newest_start_ms = max(state.newest_start_ms, row.start)
+    state.newest_start_ms = max(state.newest_start_ms, start_of(book, row))
     if row.cell == CLOSED and state.noted_ms == NONE:
         state.too_late += 1
+
+
+@inlined
+def _say(book: Book, row: Any, placed: Any, status: int, occurred: int) -> None:
+    row.status = status
+    set_times(book, row, start_within(book, placed.occurred, occurred, occurred), occurred, placed.occurred)
 
 
 @compiled

@@ -18,6 +18,7 @@ from detector.counting.book import SUMMED_PANES, Book
 from detector.counting.columns import APPROVED, CANCELLED, NONE, UInt8s, UInt64s
 from detector.counting.details import is_technical
 from detector.counting.impact import FINE, count_order, fate
+from detector.counting.rows import vote_of, voter_of
 
 BAD, SHOPS, GOOD = range(3)
 """Hashes of a sum: voters of reds and of those who left late, their merchants, voters of approvals."""
@@ -54,18 +55,18 @@ def _add_rows(book: Book, cell: Any, place: int) -> None:
         status = row.status
         what = fate(row, answer_ms)
         if what != FINE:
-            count_order(book, row, what, counts[ORDERS:])
+            count_order(book, at, what, counts[ORDERS:])
             if status == CANCELLED:
                 status = CANCELLED_LATE
         counts[status] += 1
-        counts[VOTES + status] += row.vote
-        voter = row.shopper if row.shopper != 0 else row.order
+        counts[VOTES + status] += vote_of(row)
+        voter = voter_of(row)
         if status == APPROVED:
             keep_smallest(hashes[GOOD], lengths, GOOD, APPROVED_VOTERS_MAX, voter)
         elif status != CANCELLED:
             keep_smallest(hashes[BAD], lengths, BAD, voters, voter)
-            keep_smallest(hashes[SHOPS], lengths, SHOPS, merchants, row.merchant)
-            if row.vote and is_technical(book, row):
+            keep_smallest(hashes[SHOPS], lengths, SHOPS, merchants, book.merchants[row.counters].merchant)
+            if vote_of(row) and is_technical(book, row, cell.leaf):
                 counts[TECHNICAL] += 1
         at = row.next
 

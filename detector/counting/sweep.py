@@ -15,6 +15,7 @@ from detector.counting.columns import NONE
 from detector.counting.impact import unchain
 from detector.counting.index import remove
 from detector.counting.orders import forget_order_events, is_needed, unlink_payment
+from detector.counting.rows import HALF_GREEN, occurred_of, start_of, touched_ms
 
 
 @compiled
@@ -61,9 +62,11 @@ def _may_go(book: Book, row: Any) -> bool:
     state, rule = book.state[0], book.rule[0]
     if row.cell == DEAD:
         return True
-    if row.touched + 2 * rule.horizon_ms >= state.log_time_ms or row.start // rule.block_ms >= state.first_block:
+    if touched_ms(book, row) + 2 * rule.horizon_ms >= state.log_time_ms:
         return False
-    if row.occurred >= state.first_pane * rule.pane_ms:
+    if start_of(book, row) // rule.block_ms >= state.first_block:
+        return False
+    if occurred_of(book, row) >= state.first_pane * rule.pane_ms:
         return False
     return not (state.orders_seen and is_needed(book, row))
 
@@ -71,7 +74,7 @@ def _may_go(book: Book, row: Any) -> bool:
 @compiled
 def _forget(book: Book, at: int) -> None:
     row, state = book.rows[at], book.state[0]
-    if not row.half_green:
+    if not row.marks & HALF_GREEN:
         remove(book.row_slots, row.payment, at)
         state.indexed -= 1
         if state.orders_seen:

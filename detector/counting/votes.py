@@ -1,7 +1,7 @@
 """Which rows are votes: the earliest payment (start, then hash) of a voter x leaf in an aligned block of starts.
 
-A group chains the rows of one voter x leaf x block and points to its vote; it lives until the last pane of its block
-has closed, so that a closed payment keeps its vote. Does not know what a vote is used for.
+A group chains the rows of one voter x leaf x block, the vote at its head, which an index finds; it lives until the last
+pane of its block has closed, so that a closed payment keeps its vote. Does not know what a vote is used for.
 """
 
 from __future__ import annotations
@@ -12,74 +12,120 @@ from detector.compiled import compiled, inlined
 from detector.counting.book import Book
 from detector.counting.cells import mark, mark_row
 from detector.counting.columns import NONE
-from detector.counting.details import merchant_at
 from detector.counting.hashing import mix
-from detector.counting.index import place_of
+from detector.counting.index import EMPTY, after, home_of, is_full, remove_at, row_at, set_slot, tag_at, tag_of
+from detector.counting.rows import NO_VOTE, VOTE, leaf_of, start_of, voter_of
+
+
+@inlined
+def _block_of(book: Book, at: int) -> int:
+    return start_of(book, book.rows[at]) // int(book.rule[0].block_ms)
+
+
+@inlined
+def _tag_of_group(book: Book, row: Any, block: int) -> int:
+    """The tag of a voter x leaf x block: its last bits are those of the block, by which it is forgotten (`begin`)."""
+    rings = book.rule[0].rings
+    tag = tag_of(mix(voter_of(row), book.leaf_hash[leaf_of(book, row)]))
+    return int((tag & ~rings) | (block & rings))
 
 
 @compiled
 def join_group(book: Book, at: int) -> None:
     """Chain the row in its group, where the block is still open; it may take the vote."""
-    row, state = book.rows[at], book.state[0]
-    block = row.start // book.rule[0].block_ms
-    if block < state.first_block:
+    row, block, slots = book.rows[at], _block_of(book, at), book.groups
+    if block < book.state[0].first_block:
         return
-    group = _group_of(book, row, block)
-    row.group_next, row.group_previous = group.rows, NONE
-    if group.rows != NONE:
-        book.rows[group.rows].group_previous = at
-    group.rows = at
-    if group.vote == NONE:
-        _give_vote(book, group, at)
-    elif _is_before(row, book.rows[group.vote]):
-        _take_vote(book, group)
-        _give_vote(book, group, at)
+    tag = _tag_of_group(book, row, block)
+    place = _place_of_group(book, tag, row)
+    row.group_next = row.group_previous = NONE
+    if slots[place] == EMPTY:
+        set_slot(slots, place, tag, at)
+        _count_groups(book, 1)
+        _set_vote(book, at, 1)
+        return
+    head = row_at(slots, place)
+    if _is_before(row, book.rows[head]):
+        row.group_next, book.rows[head].group_previous = head, at
+        set_slot(slots, place, tag, at)
+        _set_vote(book, head, 0)
+        _set_vote(book, at, 1)
+    else:
+        _chain_after(book, head, at)
 
 
 @compiled
 def leave_group(book: Book, at: int) -> None:
     """Unchain the row from its group, where the block is still open; its vote goes to the next earliest."""
-    row = book.rows[at]
-    block = row.start // book.rule[0].block_ms
+    row, block, slots = book.rows[at], _block_of(book, at), book.groups
     if block < book.state[0].first_block:
         return
-    group = _group_of(book, row, block)
     if row.group_previous != NONE:
-        book.rows[row.group_previous].group_next = row.group_next
-    else:
-        group.rows = row.group_next
-    if row.group_next != NONE:
-        book.rows[row.group_next].group_previous = row.group_previous
-    if group.vote == at:
-        _take_vote(book, group)
-        _vote_again(book, group)
+        _unchain(book, row)
+        return
+    tag = _tag_of_group(book, row, block)
+    place = _place_of_group(book, tag, row)
+    _set_vote(book, at, 0)
+    if row.group_next == NONE:
+        remove_at(slots, place)
+        _count_groups(book, -1)
+        return
+    best = _earliest(book, row.group_next)
+    if best != row.group_next:
+        _unchain(book, book.rows[best])
+        _chain_after(book, at, best)
+    book.rows[best].group_previous = NONE
+    set_slot(slots, place, tag, best)
+    _set_vote(book, best, 1)
 
 
 @inlined
-def _group_of(book: Book, row: Any, block: int) -> Any:
-    """The group, made where there is none yet."""
-    voter = row.shopper if row.shopper != 0 else row.order
-    key = mix(voter, book.leaf_hash[row.leaf])
-    ring = block % len(book.groups)
-    groups = book.groups[ring]
-    group = groups[place_of(groups["key"], key)]
-    if group.key == 0:
-        group.key, group.rows, group.vote = key, NONE, NONE
-        book.group_used[ring] += 1
-        if book.group_used[ring] * 10 >= len(groups) * 7:
-            book.state[0].full = 1
-    return group
+def _place_of_group(book: Book, tag: int, row: Any) -> int:
+    """The place of the vote of the row's group, or the free one where it belongs."""
+    slots, voter, leaf = book.groups, voter_of(row), leaf_of(book, row)
+    place = home_of(slots, tag)
+    while slots[place] != EMPTY:
+        if tag_at(slots, place) == tag:
+            head = book.rows[row_at(slots, place)]
+            if voter_of(head) == voter and leaf_of(book, head) == leaf:
+                return place
+        place = after(slots, place)
+    return place
+
+
+@inlined
+def _count_groups(book: Book, by: int) -> None:
+    state = book.state[0]
+    state.groups += by
+    if is_full(book.groups, state.groups):
+        state.full = 1
+
+
+@inlined
+def _chain_after(book: Book, before: int, at: int) -> None:
+    row, head = book.rows[at], book.rows[before]
+    row.group_next, row.group_previous = head.group_next, before
+    if head.group_next != NONE:
+        book.rows[head.group_next].group_previous = at
+    head.group_next = at
+
+
+@inlined
+def _unchain(book: Book, row: Any) -> None:
+    """Take a row that is not the head out of its group."""
+    book.rows[row.group_previous].group_next = row.group_next
+    if row.group_next != NONE:
+        book.rows[row.group_next].group_previous = row.group_previous
 
 
 @compiled
-def _vote_again(book: Book, group: Any) -> None:
-    best = at = group.rows
+def _earliest(book: Book, first: int) -> int:
+    best = at = first
     while at != NONE:
         if _is_before(book.rows[at], book.rows[best]):
             best = at
         at = book.rows[at].group_next
-    if best != NONE:
-        _give_vote(book, group, best)
+    return best
 
 
 @inlined
@@ -87,25 +133,13 @@ def _is_before(one: Any, other: Any) -> bool:
     return bool(one.start < other.start or (one.start == other.start and one.payment < other.payment))
 
 
-@compiled
-def _give_vote(book: Book, group: Any, at: int) -> None:
-    group.vote = at
-    _set_vote(book, at, 1)
-
-
-@compiled
-def _take_vote(book: Book, group: Any) -> None:
-    _set_vote(book, group.vote, 0)
-    group.vote = NONE
-
-
 @inlined
 def _set_vote(book: Book, at: int, vote: int) -> None:
     row = book.rows[at]
-    row.vote = vote
+    row.marks = (row.marks & NO_VOTE) | (VOTE * vote)
     if row.cell < 0:
         return
-    book.merchants[merchant_at(book, row)].votes += 2 * vote - 1
+    book.merchants[row.counters].votes += 2 * vote - 1
     cell = book.cells[row.cell]
     if at == cell.rows and at != cell.summed:
         mark(book, row.cell)  # not in the sum yet

@@ -20,11 +20,11 @@ from detector.counting.book import HOLD_SECONDS, MINUTE_MS, SPARE, TOPICS, Book
 from detector.counting.cells import begin
 from detector.counting.columns import NONE, Int32s, Int64s, UInt8s, UInt64s
 from detector.counting.cut import cut, details_due, mark_all, unmark_all
-from detector.counting.ledger import merge, reach
+from detector.counting.ledger import merge, reach, reach_rows
 from detector.counting.sweep import sweep
 
 BOUNDARY_MS = 1000
-TOGETHER = 8
+TOGETHER = 16
 """How many events are merged one after the other, the memory of all of them asked for before."""
 WITNESSES = 20
 LONE_JUMP_MS = 30 * 86_400_000
@@ -359,6 +359,11 @@ def _release(book: Book) -> None:
     for _ in range(TOGETHER):
         if at != NONE:
             reach(book, book.hold[at])
+            at = book.hold[at].next
+    at = state.releasing
+    for _ in range(TOGETHER):
+        if at != NONE:
+            reach_rows(book, book.hold[at])
             at = book.hold[at].next
     for _ in range(TOGETHER):
         at = state.releasing

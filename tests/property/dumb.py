@@ -97,8 +97,13 @@ def record_hash(event: Event) -> int:
     mix = mix_hashes
     started = (-1 if event.started is None else event.started) % 2**64
     said = mix(mix(hash_text(event.payment or ""), STATUSES.index(event.status)), mix(event.occurred, started))
+    return mix(said, said_hash(event))
+
+
+def said_hash(event: Event) -> int:
+    """Of all in which two events of a payment can differ that say one status of one moment, and are not one event."""
     code = hash_text(event.code) if event.code else 0
-    return mix(said, mix(mix(leaf_key(event.leaf or ()), hash_text(event.merchant)), code))
+    return mix_hashes(mix_hashes(leaf_key(event.leaf or ()), hash_text(event.merchant)), code)
 
 
 def payment_rows(events: Iterable[Event], policy: Policy) -> list[tuple[str, Row]]:
@@ -109,7 +114,7 @@ def payment_rows(events: Iterable[Event], policy: Policy) -> list[tuple[str, Row
             by_payment[event.payment or ""].add(event)
     rows = []
     for payment, said in by_payment.items():
-        wins = max(said, key=lambda e: (FINALITY[e.status], e.occurred, RANK[e.status], record_hash(e)))
+        wins = max(said, key=lambda e: (FINALITY[e.status], e.occurred, RANK[e.status], said_hash(e)))
         order = min((e.order for e in said), key=hash_text)
         voters = [hash_text(e.shopper) for e in said if e.shopper] or [hash_text(order)]
         start, first = min(map(start_of, said)), min(e.occurred for e in said)
@@ -237,9 +242,7 @@ def orders_hit(rows: list[Row], by_order: dict[str, list[Row]], policy: Policy) 
     return tuple(found[name] for name in ORDERS)
 
 
-def _say(
-    rows: list[Row], votes: set[int], lates: list[Event], by_order: dict[str, list[Row]], policy: Policy
-) -> Said:
+def _say(rows: list[Row], votes: set[int], lates: list[Event], by_order: dict[str, list[Row]], policy: Policy) -> Said:
     by_column: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         by_column[column_of(row, policy)].append(row)

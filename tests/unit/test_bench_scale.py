@@ -19,7 +19,7 @@ from tests.benchmarks.scale.workers import Work
 
 CIRCLE = "{http://www.w3.org/2000/svg}circle"
 RUN = {"machine": "a machine", "when": "2026-01-01", "took_s": 600.0, "quick": False}
-LEDGERS = [Ledger(100, 1_000, 120_000, 9_000.0), Ledger(300, 3_000, 380_000, 10_000.0)]
+LEDGERS = [Ledger(100, 1_000, 120_000, 9_000.0), Ledger(300, 3_000, 120_000 + 2_000 * BYTES_MAX, 10_000.0)]
 WORKS = [Work(count, 8, 1_000_000, 2.0 / count, 2.5, 300.0) for count in (1, 2)]
 TICKS = [Tick(500, 8, 1_000, 2.0, 3.0, 50.0), Tick(TICK_LEAVES, TICK_SOURCES, 1_000, 9.0, TICK_MAX_MS, 500.0)]
 CALM = Noticed(SHOPS, "before", 1, 1_000.0, 200, 1.5, 2.1)
@@ -40,7 +40,7 @@ def test_goals_that_are_met() -> None:
 @pytest.mark.parametrize(
     ("name", "other"),
     [
-        ("bytes a payment in the ledger", {"ledgers": [*LEDGERS, Ledger(900, 10, 10 * BYTES_MAX + 1, 10_000.0)]}),
+        ("bytes a payment in the ledger", {"ledgers": [LEDGERS[0], replace(LEDGERS[1], memory=LEDGERS[1].memory + 1)]}),
         ("what a source says", {"ledgers": [LEDGERS[0], replace(LEDGERS[1], said_per_s=9_000 * 1.6)]}),
         ("the other feed, while one grows", {"noticed": [CALM, replace(CALM, behind_p50_s=1.8)]}),
         ("the other feed, while one grows", {"noticed": [CALM, replace(CALM, lag_max=LAG_MAX + 1)]}),

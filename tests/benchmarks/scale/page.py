@@ -43,8 +43,14 @@ def kept(run: Mapping[str, Any], ledgers: Sequence[Ledger], works: Sequence[Work
 
 
 def _bytes(ledgers: Sequence[Ledger]) -> Goal:
-    most = max(ledger.bytes_each for ledger in ledgers)
-    return {"goal": f"<= {BYTES_MAX} at every rate", "measured": f"at most {most:.0f}", "met": most <= BYTES_MAX}
+    """Of what grows with the payments; counters of leaves and shops and cells are as large at a low rate."""
+    first, last = ledgers[0], ledgers[-1]
+    each = (last.memory - first.memory) / (last.payments - first.payments)
+    whole = f"all tables: {first.bytes_each:.0f} at {first.rate:,} a second, {last.bytes_each:.0f} at {last.rate:,}"
+    return {
+        "goal": f"<= {BYTES_MAX} for each more, from {first.rate:,} to {last.rate:,} a second",
+        "measured": f"{each:.0f}; {whole}", "met": each <= BYTES_MAX,
+    }  # fmt: skip
 
 
 def _said(ledgers: Sequence[Ledger]) -> Goal:
@@ -138,8 +144,9 @@ LEDGERS = """
 ## A source's ledger
 
 Payments of 250 leaves and 200,000 shoppers at a steady rate, until as many are forgotten as come (20 minutes after
-their newest event). Memory is that of all tables of the ledger, which double when they are full. What the source says
-a second grows until every cell has its smallest hashes, and then no more.
+their newest event). Memory is that of all tables of the ledger: its indexes grow by half when they are full, the rest
+by a sixteenth. Some of it is there at any rate: the counters of 50,000 pairs of leaf and shop, the cells of the open
+panes. What the source says a second grows until every cell has its smallest hashes, and then no more.
 
 | payments a second | held | memory, MB | bytes each | said, kB a second |
 |---|---|---|---|---|"""

@@ -1,0 +1,84 @@
+"""The index of rows against a dictionary: what is entered is found until it is taken out, wherever it had to go."""
+
+from __future__ import annotations
+
+from random import Random
+
+import numpy as np
+import pytest
+
+from detector.counting.columns import NONE
+from detector.counting.index import (
+    EMPTY,
+    find,
+    new_slots,
+    place_with,
+    put,
+    rehash,
+    remove,
+    remove_tagged,
+    row_at,
+    tag_at,
+    tag_of,
+)
+
+KEYS = np.zeros(4_096, np.uint64)
+
+
+def hashes(random: Random, count: int, narrow: bool) -> list[np.uint64]:
+    """Distinct keys; narrow ones want the first and last places, so that chains go around the end."""
+    tags = [random.choice((0, 0x7FFFFFFF)) if narrow else random.getrandbits(31) for _ in range(count)]
+    return [np.uint64((n + 1) << 32 | tag) for n, tag in enumerate(tags)]
+
+
+@pytest.mark.parametrize("narrow", [False, True])
+@pytest.mark.parametrize("seed", range(20))
+def test_rows_are_found_until_they_are_removed(seed: int, narrow: bool) -> None:
+    """After any entering and removing, an index finds exactly the rows that are in it."""
+    random = Random(seed)
+    slots, keys, held = new_slots(40), KEYS.copy(), {}
+    fresh = hashes(random, 400, narrow)
+    for step in range(400):
+        if len(held) < 45 and random.random() < 0.6:
+            row = step
+            keys[row] = fresh[step]
+            put(slots, tag_of(keys[row]), row)
+            held[row] = keys[row]
+        elif held:
+            row = random.choice(list(held))
+            remove(slots, held.pop(row), row)
+            assert place_with(slots, tag_of(keys[row]), row) == NONE
+        assert all(find(slots, keys, key) == row for row, key in held.items())
+        assert np.count_nonzero(slots != EMPTY) == len(held)
+        assert find(slots, keys, np.uint64(7)) == NONE
+
+
+@pytest.mark.parametrize("narrow", [False, True])
+def test_a_longer_index_holds_the_same_rows(narrow: bool) -> None:
+    """Nothing is lost or entered twice when an index grows."""
+    random = Random(3)
+    slots, keys = new_slots(100), KEYS.copy()
+    keys[:100] = hashes(random, 100, narrow)
+    for row in range(100):
+        put(slots, tag_of(keys[row]), row)
+    wider = new_slots(150)
+    rehash(slots, wider)
+    assert np.count_nonzero(wider != EMPTY) == 100
+    assert all(find(wider, keys, keys[row]) == row for row in range(100))
+
+
+@pytest.mark.parametrize("narrow", [False, True])
+@pytest.mark.parametrize("seed", range(10))
+def test_rows_go_by_the_number_in_their_tags(seed: int, narrow: bool) -> None:
+    """Those with the number go, all others are found, though they lay in one chain."""
+    random = Random(seed)
+    slots, keys = new_slots(60), KEYS.copy()
+    keys[:60] = [key & ~np.uint64(3) | np.uint64(random.randrange(4)) for key in hashes(random, 60, narrow)]
+    for row in range(60):
+        put(slots, tag_of(keys[row]), row)
+    gone = [row for row in range(60) if int(keys[row]) & 3 == 2]
+    assert remove_tagged(slots, 3, 2) == len(gone)
+    left = [place for place in range(len(slots)) if slots[place] != EMPTY]
+    assert sorted(row_at(slots, place) for place in left) == sorted(set(range(60)) - set(gone))
+    assert all(tag_at(slots, place) & 3 != 2 for place in left)
+    assert all(find(slots, keys, keys[row]) == (NONE if row in gone else row) for row in range(60))
