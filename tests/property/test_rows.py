@@ -68,6 +68,21 @@ def test_a_base_that_moves_changes_no_byte(seed: int) -> None:
     assert cells(still, told[0]).open_cells() == cells(moving, told[1]).open_cells()
 
 
+def test_an_approval_does_not_move_with_the_base() -> None:
+    """A payment that began long ago was approved before another of its order was refused: that did not recover it."""
+    leaf = ("bnp", "card")
+    events = [
+        Event("payment", "o", START_MS - 3 * DAY_MS, "old", "pending", leaf),
+        Event("payment", "o", START_MS, "old", "approved", leaf),
+        Event("payment", "o", START_MS + 20_000, "new", "declined", leaf),
+        *(Event("payment", f"o{n}", START_MS + n * 1_000, f"p{n}", "approved", leaf) for n in range(21, 60)),
+    ]
+    made = counter()
+    made._book.rule["base_moves_ms"] = 0
+    judge = cells(made, made.take(batch(events, made)))
+    assert judge.open_cells() == dumb.cells(events, judge.newest, POLICY)
+
+
 def test_a_source_counts_on_after_the_base_has_moved() -> None:
     """Two months after it began, a source counts as one that begins then, and has forgotten what is old."""
     later_ms = 61 * DAY_MS
