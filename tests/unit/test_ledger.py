@@ -116,6 +116,19 @@ def test_one_voter_has_one_vote_a_leaf_and_block() -> None:
     assert counts(moved, votes=True) == {("bnp", -5): {"declined": 1}, ("bnp", 20): {"declined": 1}}
 
 
+def test_a_vote_that_leaves_goes_to_the_next_earliest_each_time() -> None:
+    """Of five tries, told in another order, one after the other turns out to have been at another bank."""
+    tries = [pay("declined", n * 5_000, f"p{n}", shopper="s") for n in (1, 3, 2, 0, 4)]
+    made = counter()
+    tell(*tries, until=30_000, made=made)
+    for left in range(1, 5):
+        started = T + (left - 1) * 5_000
+        elsewhere = pay("declined", 30_000 * left, f"p{left - 1}", shopper="s", leaf=AXA, started=started)
+        said = counts(tell(elsewhere, until=30_000 * left + 10_000, made=made), votes=True)
+        assert said["bnp", left * 5] == {"declined": 1}
+        assert ("bnp", left * 5 - 5) not in said
+
+
 def test_a_closed_pane_keeps_its_vote() -> None:
     """The first try of a block votes for it also once its pane has closed."""
     made = counter()
