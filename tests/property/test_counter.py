@@ -71,6 +71,24 @@ def test_every_boundary_says_what_the_dumb_ledger_says(seed: int) -> None:
 
 @EXAMPLES
 @given(SEEDS)
+def test_an_order_is_its_payments_where_no_order_is_told_of(seed: int) -> None:
+    """Over a time in which payments are forgotten and others of their orders come: at a boundary now and then, the
+    cells are those of the dumb ledger, which forgets nothing."""
+    random = Random(seed)
+    events = shuffled(random, history(seed, span_ms=900_000, payments=150, orders=0), 4_000)
+    made, judge = counter(), ModelJudge(POLICY)
+    read, told = batch(events, made), 0
+    for n in range(len(events)):
+        for tally in made.take(read.rows(n, n + 1)):
+            judge.take(tally)
+            told += 1
+            if told % 8 == 0:
+                assert judge.open_cells() == dumb.cells(events[: n + 1], tally.boundary_ms, POLICY)
+    assert made.stats.payments < len({event.payment for event in events})
+
+
+@EXAMPLES
+@given(SEEDS)
 def test_disorder_copies_and_topics_leave_no_trace(seed: int) -> None:
     """I1: any bounded disorder, repetition, split and interleaving of the two topics ends in the same cells."""
     random = Random(seed)
