@@ -71,6 +71,12 @@ class Cells:
     orders: Int32s = field(default_factory=lambda: np.zeros((0, 4), np.int32))
     late_ages: UInt8s = field(default_factory=lambda: np.zeros(0, np.uint8))
 
+    def __post_init__(self) -> None:
+        """A value: nobody writes into it, wherever it comes from. To compiled loops what can be written is another
+        type, for which they would be compiled once more."""
+        for name, *_ in _CELLS:
+            getattr(self, name).setflags(write=False)
+
     def __len__(self) -> int:
         return len(self.leaf)
 

@@ -56,11 +56,12 @@ def told(chance: random.Random, payments: list[Payment]) -> Iterator[Tally | Mar
             term[number] += 1
             since[number] = at[number] - LONG.open_ms
         said = tally(LONG, parts[number], source, LAYOUT, at[number], since[number])
-        for late in said.cells.late:
-            late[APPROVED : ERROR + 1] = [chance.choice((0, 0, 3)) for _ in range(3)]
+        late = said.cells.late.copy()
+        for cell in late:
+            cell[APPROVED : ERROR + 1] = [chance.choice((0, 0, 3)) for _ in range(3)]
         since[number] = at[number]
         first = (at[number] - LONG.open_ms) // LONG.pane_ms if snapshot else said.first_pane
-        yield replace(said, term=term[number], first_pane=first)
+        yield replace(said, term=term[number], first_pane=first, cells=replace(said.cells, late=late))
         if chance.random() < 0.02:
             yield Marker("policy", text=policy_of(chance.choice((60_000, 400_000, 1_200_000, 3_900_000))).canonical())
 
