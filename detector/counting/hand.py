@@ -1,15 +1,15 @@
-"""The book as compiled loops hold it: one address, however many tables it has.
+"""Tables as compiled loops hold them: one address for a group of them, however many they are.
 
 A tuple of fifty tables would be handed over table by table at every call: minutes of compiling, and slower calls. A
 structure of numba's own counts references at each look at a table, which takes more time than the look. So a hand is
 the address of a block that says of each table where it is; whoever made the hand keeps the tables alive.
-Knows how numba lays out an array and the names of the tables, nothing of what they hold.
+Knows how numba lays out an array, and nothing of what the tables hold.
 """
 
 from __future__ import annotations
 
 import hashlib
-from typing import Any, cast
+from typing import Any, ClassVar, NamedTuple, TypeVar, cast
 
 import numba
 import numpy as np
@@ -17,29 +17,64 @@ from numba import extending
 from numba.core import types
 from numba.core.typing.templates import AttributeTemplate
 
-from detector.counting.book import Book
-
 _numba: Any = numba  # its functions have no types
 _extending: Any = extending
+
+T = TypeVar("T", bound=tuple[Any, ...])
+"""A NamedTuple of arrays, each in one piece."""
 
 _HEAD = 5
 """Words of an array before its shape and strides: owner, parent, entries, bytes an entry, address."""
 
 
-class Hand:
-    """A book's tables, kept alive, and the block that says where they are; of no use but to compiled loops."""
-
-    __slots__ = ("address", "block", "book")
-
-    def __init__(self, book: Book) -> None:
-        self.book = book
-        self.block = np.array([word for table in book for word in _words(table)], np.int64)
-        self.address = self.block.ctypes.data
+class _Address(NamedTuple):
+    address: int
 
 
-def in_hand(book: Book) -> Book:
-    """What to pass to loops that take a Book; make it anew whenever a table was replaced."""
-    return book if getattr(numba.config, "DISABLE_JIT", 0) else cast(Book, Hand(book))
+class Hand(_Address):
+    """The address of a block of words, and all that must live as long; of no use but to compiled loops.
+
+    Tables of other types are another class: a tuple of a known class is what numba knows at once, without a question
+    in Python.
+    """
+
+    kind: ClassVar[_HandType]
+    held: tuple[Any, ...]
+
+    def __new__(cls, tables: tuple[Any, ...]) -> Hand:
+        block = np.array([word for table in tables for word in _words(table)], np.int64)
+        made = super().__new__(cls, block.ctypes.data)
+        made.held = block, tables
+        return made
+
+
+class Hands:
+    """The hand of each group of tables, by the group's class: made anew where a table was replaced."""
+
+    def __init__(self) -> None:
+        self._known: dict[type, tuple[Any, Any]] = {}
+
+    def __call__(self, tables: T) -> T:
+        """What to pass to loops that take these tables, as long as this is the group's newest."""
+        known = self._known.get(type(tables))
+        if known is None or known[0] is not tables:
+            known = self._known[type(tables)] = tables, in_hand(tables)
+        return cast(T, known[1])
+
+
+def in_hand(tables: T) -> T:
+    """What to pass to loops that take these tables; make it anew whenever one was replaced."""
+    if getattr(numba.config, "DISABLE_JIT", 0):
+        return tables
+    types_ = tuple((table.dtype, table.ndim, table.flags.writeable) for table in tables)
+    found = _classes.get((type(tables), types_))
+    if found is None:
+        kind = _HandType(tables)
+        found = _classes[type(tables), types_] = type(kind.name, (Hand,), {"kind": kind})
+    return cast(T, found(tables))
+
+
+_classes: dict[tuple[type, tuple[Any, ...]], type[Hand]] = {}
 
 
 def _words(table: np.ndarray[Any, Any]) -> list[int]:
@@ -53,23 +88,18 @@ class _HandType(types.Type):
     Its name says all of it, so that a kept loop is not used again when a table has changed.
     """
 
-    def __init__(self, book: Book) -> None:
+    def __init__(self, group: Any) -> None:
         self.tables: dict[str, tuple[Any, int]] = {}
         at = 0
-        for name, table in book._asdict().items():
+        for name, table in group._asdict().items():
             self.tables[name] = _numba.typeof(table), at
             at += _HEAD + 2 * table.ndim
-        super().__init__(name=f"Book {hashlib.sha256(repr(self.tables).encode()).hexdigest()}")
-
-
-_types: list[_HandType] = []
+        said = hashlib.sha256(repr(self.tables).encode()).hexdigest()
+        super().__init__(name=f"{type(group).__name__} {said}")
 
 
 def _type_of(hand: Hand, _context: Any) -> _HandType:
-    """All books have tables of the same types, so the first one serves for all."""
-    if not _types:
-        _types.append(_HandType(hand.book))
-    return _types[0]
+    return hand.kind
 
 
 def _table_type(_template: Any, hand: _HandType, name: str) -> Any:
@@ -87,10 +117,7 @@ def _read_table(context: Any, builder: Any, hand: _HandType, address: Any, name:
 
 
 def _unboxed(_type: _HandType, hand: Any, c: Any) -> Any:
-    number = c.pyapi.object_getattr_string(hand, "address")
-    address = c.pyapi.long_as_voidptr(number)
-    c.pyapi.decref(number)
-    return _extending.NativeValue(address)
+    return _extending.NativeValue(c.pyapi.long_as_voidptr(c.pyapi.tuple_getitem(hand, 0)))
 
 
 _extending.typeof_impl.register(Hand)(_type_of)

@@ -16,9 +16,11 @@ import numpy.typing as npt
 from detector.contracts.policy import Policy
 from detector.contracts.scope import Scope
 from detector.counting.columns import Int32s, Int64s, UInt64s
+from detector.counting.hand import Hands, in_hand
 from detector.counting.tally import Cells
 from detector.judging import fold as folding
 from detector.judging import ring, streak
+from detector.judging.flow import Flow
 from detector.judging.late import more_ages
 from detector.judging.nodes import Nodes
 from detector.judging.recent import Sum, pane_sum, recent_sum, totals
@@ -26,7 +28,7 @@ from detector.judging.ring import DUE, END, NEWS
 from detector.judging.signals import Signals
 from detector.judging.state import OtherVersion
 from detector.judging.tree import Tree
-from detector.judging.windows import SPANS_MS, make_windows, more_leaves, slide, sums_of_nodes
+from detector.judging.windows import SPANS_MS, Windows, make_windows, more_leaves, slide, sums_of_nodes
 
 _ROWS = 4096
 _Arrays = TypeVar("_Arrays", ring.Leaves, ring.Marks, streak.Verdicts, folding.Fold)
@@ -37,6 +39,7 @@ class Board:
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
+        self.in_hand = Hands()
         self.nodes = Nodes(policy)
         self.ring_panes = _ring_panes(policy)
         self.voters, self.merchants = policy.voters_max, policy.merchants_max
@@ -65,6 +68,28 @@ class Board:
         """The pane a time lies in."""
         return at_ms // self.policy.pane_ms
 
+    # ── for the loops ──
+
+    @property
+    def _counted(self) -> tuple[ring.Rows, ring.Leaves, ring.Marks, Flow, Windows, Int32s]:
+        """What changes with the counts."""
+        hand = self.in_hand
+        return (
+            hand(self.rows), hand(self.leaves), hand(self.marks), hand(self.signals.flow), hand(self.windows),
+            self.tree.leaf_nodes,
+        )  # fmt: skip
+
+    @property
+    def _streaks(self) -> tuple[ring.Rows, ring.Leaves, ring.Marks, folding.Fold, Tree]:
+        """What streaks are made of."""
+        hand = self.in_hand
+        return hand(self.rows), hand(self.leaves), hand(self.marks), hand(self.fold), hand(self.tree)
+
+    @property
+    def _ringed(self) -> tuple[ring.Rows, Tree]:
+        """What lies in the ring, and for whom."""
+        return self.in_hand(self.rows), self.in_hand(self.tree)
+
     # ── counts come in ──
 
     def put(self, source: int, cells: Cells, first: int) -> None:
@@ -72,7 +97,8 @@ class Board:
         if len(cells):
             self._put_cells(source, cells, first)
         if self.marks.late[0] >= 0:
-            folding.empty_before_late(self.fold, self.tree, self.marks.late, self.oldest)
+            hand = self.in_hand
+            folding.empty_before_late(hand(self.fold), hand(self.tree), self.marks.late, self.oldest)
 
     def _put_cells(self, source: int, cells: Cells, first: int) -> None:
         numbers = self._numbers(cells)
@@ -82,19 +108,15 @@ class Board:
         if self.rows.free[3] < len(cells.late_ages):
             self.rows = more_ages(self.rows, max(len(self.rows.ages), len(cells.late_ages)))
         ring.put_cells(
-            self.rows, self.leaves, self.marks, self.signals.flow, self.windows, self.tree.leaf_nodes, source,
-            max(first, self.oldest), self.policy.pane_ms, *self._news, numbers, cells.pane, cells.counts, cells.votes,
-            cells.late, cells.late_start, cells.lengths, cells.hashes, _or_zeros(cells.technical, len(cells)),
-            _or_zeros(cells.orders, len(cells)), cells.late_ages,
+            *self._counted, source, max(first, self.oldest), self.policy.pane_ms, *self._news, numbers, cells.pane,
+            cells.counts, cells.votes, cells.late, cells.late_start, cells.lengths, cells.hashes,
+            _or_zeros(cells.technical, len(cells)), _or_zeros(cells.orders, len(cells)), cells.late_ages,
         )  # fmt: skip
 
     def clear(self, source: int, first: int) -> None:
         """Before a snapshot: forget what a source said of the panes from `first` on."""
         newest = int(self.marks.newest[0])
-        ring.clear_source(
-            self.rows, self.leaves, self.marks, self.signals.flow, self.windows, self.tree.leaf_nodes, source, first,
-            newest, self.oldest, self.policy.pane_ms, *self._news,
-        )  # fmt: skip
+        ring.clear_source(*self._counted, source, first, newest, self.oldest, self.policy.pane_ms, *self._news)
 
     @property
     def _news(self) -> tuple[int, int]:
@@ -121,7 +143,8 @@ class Board:
         """Judge's time is `boundary_ms`; `leaving(pane)`, where given, is called before a pane leaves the ring."""
         self.boundary_ms = boundary_ms
         oldest = boundary_ms // self.policy.pane_ms - self.ring_panes
-        slide(self.rows, self.windows, boundary_ms, self.policy.pane_ms, max(oldest, self.oldest))
+        rows, windows = self.in_hand(self.rows), self.in_hand(self.windows)
+        slide(rows, windows, boundary_ms, self.policy.pane_ms, max(oldest, self.oldest))
         if oldest <= self.oldest:
             return
         until = min(oldest, int(self.marks.newest[0]) + 1)
@@ -136,10 +159,7 @@ class Board:
     def _leave(self, until: int) -> None:
         """The panes from the oldest to before `until` leave the ring."""
         if until > self.oldest:
-            folding.leave_ring(
-                self.rows, self.leaves, self.marks, self.fold, self.tree, self.oldest, until, self.policy.pane_ms,
-                int(self.now[0]),
-            )  # fmt: skip
+            folding.leave_ring(*self._streaks, self.oldest, until, self.policy.pane_ms, int(self.now[0]))
             self.oldest = until
 
     def age(self, newest_ms: int, away: dict[int, int], sources: int) -> None:
@@ -163,27 +183,27 @@ class Board:
 
     def coast(self, until_ms: int) -> tuple[int, bool]:
         """How far the statistics move on without counts, and whether they have something to say there."""
-        return self.signals.coast(self.rows, until_ms) if self.has_evidence else (until_ms, False)
+        return self.signals.coast(self.in_hand(self.rows), until_ms) if self.has_evidence else (until_ms, False)
 
     def expect(self) -> None:
         """Counts of the boundary are about to come in."""
         if self.has_evidence:
-            self.signals.age(self.rows, self.boundary_ms)
+            self.signals.age(self.in_hand(self.rows), self.boundary_ms)
 
     def weigh(self) -> None:
         """The counts of the boundary have come in."""
         if self.has_evidence:
-            self.signals.step(self.rows, self.boundary_ms)
+            self.signals.step(self.in_hand(self.rows), self.boundary_ms)
 
     def close_before(self, pane: int) -> None:
         """Panes before `pane` are closed for every source: their sources become one sum."""
         for closing in range(max(self.closed, self.oldest), min(pane, int(self.marks.newest[0]) + 1)):
-            ring.close_pane(self.rows, closing)
+            ring.close_pane(self.in_hand(self.rows), closing)
         self.closed = max(self.closed, pane)
 
     def evaluate(self) -> int:
         """Find the verdicts that can have changed; how many nodes are in breach."""
-        return streak.evaluate_nodes(self.rows, self.leaves, self.marks, self.fold, self.tree, self.found, self.moment)
+        return streak.evaluate_nodes(*self._streaks, self.in_hand(self.found), self.moment)
 
     def settle(self) -> None:
         """The boundary is judged: nothing is news any more."""
@@ -197,7 +217,7 @@ class Board:
         """The node's streak begins after the pane `floor`."""
         self.marks.floor[node] = max(int(self.marks.floor[node]), floor)
         self.marks.dirty[node] = max(self.marks.dirty[node], DUE)
-        folding.empty_fold(self.fold, self.tree, node)
+        folding.empty_fold(self.in_hand(self.fold), self.in_hand(self.tree), node)
 
     def _judge_all(self) -> None:
         """Every scope is judged anew at the next boundary, though nothing came in."""
@@ -218,7 +238,7 @@ class Board:
 
     def cells(self, node: int) -> frozenset[int]:
         """The leaves of the bad voters of a node's streak."""
-        found = streak.bad_leaves(self.rows, self.leaves, self.marks, self.fold, self.tree, node, self.moment)
+        found = streak.bad_leaves(*self._streaks, node, self.moment)
         return frozenset(found.tolist())
 
     def folded(self, node: int) -> tuple[int, int]:
@@ -230,27 +250,28 @@ class Board:
         """What an outage that began in a pane shows lately, see `recent_sum`."""
         rule = self.policy.resolve
         newest = int(self.marks.newest[node])
-        return recent_sum(self.rows, self.tree, node, began, newest, self.moment, rule.window_ms, rule.decided, voters)
+        return recent_sum(*self._ringed, node, began, newest, self.moment, rule.window_ms, rule.decided, voters)
 
     def pane_sum(self, node: int, pane: int, voters: UInt64s) -> Sum:
         """One pane of a node."""
-        return pane_sum(self.rows, self.tree, node, pane, self.moment, voters, 0)
+        return pane_sum(*self._ringed, node, pane, self.moment, voters, 0)
 
-    def totals(self, node: int, begin: int) -> Int64s:
-        """Payments since a pane, see `recent.totals`."""
-        return totals(self.rows, self.tree, node, begin, int(self.marks.newest[node]), self.moment)
+    def totals(self, node: int, begin: int, newest: int | None = None) -> Int64s:
+        """Payments since a pane, and up to a newest one where it is given; see `recent.totals`."""
+        newest = int(self.marks.newest[node]) if newest is None else newest
+        return totals(*self._ringed, node, begin, newest, self.moment)
 
     def rate_before(self, node: int, first: int) -> float | None:
         """The approval rate of the hour before a pane: as remembered when it closed, else as it stands now."""
         if self.found.rate_first[node] == first:
             rate = float(self.found.rate[node])
         else:
-            rate = float(streak.rate_before(self.rows, self.tree, node, first, self.moment))
+            rate = float(streak.rate_before(*self._ringed, node, first, self.moment))
         return rate if rate >= 0 else None
 
     def payments_in(self, spans_ms: tuple[int, ...]) -> Int64s:
         """Payments by node, window and count; `spans_ms` are some of `SPANS_MS`. Shape [node, window, 6]."""
-        sums = sums_of_nodes(self.windows, self.tree, len(self.nodes.scopes))
+        sums = sums_of_nodes(self.in_hand(self.windows), self.in_hand(self.tree), len(self.nodes.scopes))
         return sums[:, [SPANS_MS.index(span_ms) for span_ms in spans_ms]]
 
     # ── room and rules ──
@@ -333,7 +354,7 @@ class Board:
         self.leaves.last_approved[:] = END
         self._judge_all()
         self.boundary_ms, self.oldest, self.closed = state["boundary_ms"], state["oldest"], state["closed"]
-        slide(self.rows, self.windows, self.boundary_ms, self.policy.pane_ms, self.oldest)
+        slide(self.in_hand(self.rows), self.in_hand(self.windows), self.boundary_ms, self.policy.pane_ms, self.oldest)
         self.now = np.frombuffer(state["now"], np.int64).copy()
         self._away = dict(state["away"])
         if state["signals"] is not None:
@@ -347,7 +368,11 @@ def _ring_panes(policy: Policy) -> int:
 
 def _or_zeros(told: Int32s, cells: int) -> Int32s:
     """What a record tells of its cells; 0 for each where it comes from before that was counted."""
-    return told if len(told) else np.zeros((cells, *told.shape[1:]), np.int32)
+    if len(told):
+        return told
+    zeros = np.zeros((cells, *told.shape[1:]), np.int32)
+    zeros.setflags(write=False)  # as all that is told
+    return zeros
 
 
 def _lengthen(old: _Arrays, size: int, empty: _Arrays) -> _Arrays:
@@ -361,9 +386,9 @@ def _lengthen(old: _Arrays, size: int, empty: _Arrays) -> _Arrays:
 
 def _moved_holds(old: folding.Fold, before: Tree, after: Tree) -> np.ndarray[Any, np.dtype[np.uint8]]:
     """`holds` beside the new `members`: what was said of a node's leaf is still said of it."""
-    holds = np.zeros(len(after.members), np.uint8)
+    holds, tree = np.zeros(len(after.members), np.uint8), in_hand(after)
     for node in range(len(before.first) - 1):
         for i in range(before.first[node], before.first[node + 1]):
             if old.holds[i]:
-                holds[folding.member_of(after, node, int(before.members[i]))] = old.holds[i]
+                holds[folding.member_of(tree, node, int(before.members[i]))] = old.holds[i]
     return holds

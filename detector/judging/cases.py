@@ -111,8 +111,9 @@ class Cases:
         """Whether the evidence calls it over."""
         if (merchant := outage.scope.value("merchant")) is not None:
             return self._is_well(outage, merchant)
-        hold_ms = self.board.policy.evidence.recovery_hold_ms
-        return bool(is_over(self.board.signals.recovery, outage.node, self.board.boundary_ms, hold_ms))
+        hold_ms, signals = self.board.policy.evidence.recovery_hold_ms, self.board.signals
+        recovery = signals.in_hand(signals.recovery)
+        return bool(is_over(recovery, outage.node, self.board.boundary_ms, hold_ms))
 
     def _is_well(self, outage: Outage, merchant: str) -> bool:
         """A shop is well once its payments have come, or been approved, again for as long as a scope's."""

@@ -77,7 +77,7 @@ class Course:
 
     def _stands(self, outage: Outage) -> tuple[Kind, bool] | None:
         recovery = self.board.signals.recovery
-        if outage.kind == "stall" or looks_well(recovery, outage.node):
+        if outage.kind == "stall" or looks_well(self.board.signals.in_hand(recovery), outage.node):
             return None
         usual = float(self.board.signals.baseline.usual[outage.node])
         is_rate = recovery.watched[outage.node] == RATE

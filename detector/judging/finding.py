@@ -254,8 +254,9 @@ def since(board: Board, onset_ms: int) -> Float64s:
     rate = board.signals.hazard.rate.sum(axis=2)
     cumulative = np.cumsum(rate * WIDTH_S, axis=1)
     votes = votes_since(
-        board.rows, cumulative, EDGES, max(board.pane_of(onset_ms), board.oldest), int(board.marks.newest[0]),
-        board.boundary_ms, board.policy.pane_ms, board.policy.open_ms, len(board.nodes.leaves),
+        board.in_hand(board.rows), cumulative, EDGES, max(board.pane_of(onset_ms), board.oldest),
+        int(board.marks.newest[0]), board.boundary_ms, board.policy.pane_ms, board.policy.open_ms,
+        len(board.nodes.leaves),
     )  # fmt: skip
     late: Float64s = late_since(board.signals.flow, onset_ms, board.boundary_ms)
     return np.hstack([votes, late])
@@ -264,8 +265,8 @@ def since(board: Board, onset_ms: int) -> Float64s:
 def _waiting_since(board: Board, onset_ms: int, bins: int) -> Float64s:
     """Votes that began since the onset and wait, by the age they have; shape [leaf, bin]."""
     return waiting_since(
-        board.rows, EDGES, max(board.pane_of(onset_ms), board.oldest), int(board.marks.newest[0]), board.boundary_ms,
-        board.policy.pane_ms, len(board.nodes.leaves), bins,
+        board.in_hand(board.rows), EDGES, max(board.pane_of(onset_ms), board.oldest), int(board.marks.newest[0]),
+        board.boundary_ms, board.policy.pane_ms, len(board.nodes.leaves), bins,
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from detector.counting.columns import Int64s
 from detector.judging.board import Board
 from detector.judging.outage import KeptPane, Outage
-from detector.judging.recent import nothing, totals
+from detector.judging.recent import nothing
 from detector.judging.ring import CANCELLED, DECLINED, ERROR, PENDING
 from detector.judging.streak import NEVER
 
@@ -31,7 +31,7 @@ class ResolveRule:
         board = self.board
         for outage in outages:
             if pane >= outage.began:
-                outage.leave(totals(board.rows, board.tree, outage.node, pane, pane, board.moment))
+                outage.leave(board.totals(outage.node, pane, pane))
                 voters = np.zeros(2, np.uint64)
                 found = board.pane_sum(outage.node, pane, voters)
                 if found.approved + found.red + found.overdue:

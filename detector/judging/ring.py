@@ -16,6 +16,7 @@ import numpy.typing as npt
 from detector.compiled import allocating, compiled
 from detector.counting.ages import EDGES
 from detector.counting.columns import Int32s, Int64s, UInt8s, UInt64s
+from detector.counting.hand import in_hand
 from detector.judging.flow import Flow, note_change
 from detector.judging.late import copy_ages, drop_ages, drop_late, make_pool, tell_late
 from detector.judging.later import begin_long
@@ -130,7 +131,7 @@ def copy_rows(old: Rows, new: Rows) -> None:
 def reshaped(rows: Rows, slots: int, voters: int, merchants: int) -> Rows:
     """The same rows in a ring of another size, or with room for another number of hashes."""
     new = make_rows(len(rows.head), slots, len(rows.next), voters, merchants, len(rows.ages))
-    copy_rows(rows, new)
+    copy_rows(in_hand(rows), in_hand(new))
     return new
 
 

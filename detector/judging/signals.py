@@ -17,6 +17,7 @@ from detector.contracts.policy import Policy
 from detector.contracts.scope import Leaf, Scope
 from detector.counting.ages import EDGES
 from detector.counting.columns import Bools, Int32s, UInt8s
+from detector.counting.hand import Hands
 from detector.judging import answers, frozen
 from detector.judging import baseline as usual
 from detector.judging import technical as codes
@@ -49,7 +50,7 @@ class Signals:
     """The statistics over all nodes; `flags[node]` has a bit for each channel whose bar is passed."""
 
     def __init__(self, policy: Policy, nodes: Nodes) -> None:
-        self._policy, self._nodes = policy, nodes
+        self._policy, self._nodes, self.in_hand = policy, nodes, Hands()
         self.time_ms = self.began_ms = -1
         self.flow, self.hazard = make_flow(0), make_hazard(0)
         self.baseline, self.evidence, self.recovery = make_baseline(0), make_evidence(0), make_recovery(0)
@@ -221,7 +222,8 @@ class Signals:
             self.refresh()
         self.renew()
         policy = self._policy
-        grow_older(rows, self.flow, EDGES, boundary_ms, policy.boundary_ms, policy.pane_ms, self._policy.open_ms)
+        flow = self.in_hand(self.flow)
+        grow_older(rows, flow, EDGES, boundary_ms, policy.boundary_ms, policy.pane_ms, policy.open_ms)
 
     def step(self, rows: Rows, boundary_ms: int) -> bool:
         """Take what came in for the boundary that was aged to; whether a flag changed."""
@@ -240,10 +242,11 @@ class Signals:
         bars = Bars(
             rules.page_years * YEAR_S, rules.ticket_years * YEAR_S, rules.freeze_days * 86_400.0, rules.recovery_hold_ms
         )  # fmt: skip
+        hand = self.in_hand
         time_ms, self.changed = run(
-            rows, self._nodes.leaf_nodes, self.flow, self.hazard, self.baseline, self.evidence, self.recovery,
-            self.technical, self.weights, self.due, self.flags, bars, self.sources_away, ages, self.time_ms, until_ms,
-            policy.boundary_ms, policy.pane_ms, self._policy.open_ms,
+            rows, self._nodes.leaf_nodes, hand(self.flow), hand(self.hazard), hand(self.baseline), hand(self.evidence),
+            hand(self.recovery), hand(self.technical), hand(self.weights), hand(self.due), self.flags, bars,
+            self.sources_away, ages, self.time_ms, until_ms, policy.boundary_ms, policy.pane_ms, policy.open_ms,
         )  # fmt: skip
         self.time_ms = int(time_ms)
         return self.time_ms

@@ -45,26 +45,21 @@ def more_leaves(windows: Windows, leaves: int) -> Windows:
     return windows._replace(sums=sums)
 
 
+@compiled
 def slide(rows: Rows, windows: Windows, boundary_ms: int, pane_ms: int, oldest: int) -> None:
     """The windows end at a boundary, and reach no further back than the pane `oldest`; its ring holds still every pane
-    that they leave."""
-    end = -(-boundary_ms // pane_ms)
-    begins = np.array([max(oldest, end - span // pane_ms) for span in SPANS_MS], np.int64)
-    if end != windows.end[0] or (begins != windows.begins).any():
-        slide_to(rows, windows, begins, end)
-
-
-@compiled
-def slide_to(rows: Rows, windows: Windows, begins: Int64s, end: int) -> None:
-    """Window by window: panes that it leaves are taken out, those that it reaches put in."""
-    for window in range(len(begins)):
-        before, until = windows.begins[window], windows.end[0]
+    that they leave. Window by window: panes that it leaves are taken out, those that it reaches put in."""
+    end, until = -(-boundary_ms // pane_ms), windows.end[0]
+    for window in range(len(SPANS_MS)):
+        before, begin = windows.begins[window], max(oldest, end - SPANS_MS[window] // pane_ms)
+        if end == until and begin == before:
+            continue
         # A jump past all of it leaves every pane and reaches all of the new window.
-        add_panes(rows, windows, window, before, min(until, begins[window]), -1)
+        add_panes(rows, windows, window, before, min(until, begin), -1)
         add_panes(rows, windows, window, max(before, end), until, -1)
-        add_panes(rows, windows, window, begins[window], min(before, end), 1)
-        add_panes(rows, windows, window, max(begins[window], until), end, 1)
-        windows.begins[window] = begins[window]
+        add_panes(rows, windows, window, begin, min(before, end), 1)
+        add_panes(rows, windows, window, max(begin, until), end, 1)
+        windows.begins[window] = begin
     windows.end[0] = end
 
 

@@ -77,27 +77,28 @@ class World:
     def age(self) -> None:
         """The next second begins."""
         self.now_ms += SECOND_MS
-        self.signals.age(self.rows, self.now_ms)
+        self.signals.age(self.signals.in_hand(self.rows), self.now_ms)
 
     def change(self, leaf: int, pane: int, more: int | None, fewer: int | None, technical: int = 0) -> None:
         """One vote more of a status in a cell, and one fewer of another; and so many technical ones more."""
-        row = find_row(self.rows, leaf, pane, 1)
+        rows, flow = self.signals.in_hand(self.rows), self.signals.in_hand(self.signals.flow)
+        row = find_row(rows, leaf, pane, 1)
         if row == END:
-            row = take_row(self.rows, leaf, pane, 1)
+            row = take_row(rows, leaf, pane, 1)
         votes = self.rows.votes[row].copy()
         if more is not None:
             votes[more] += 1
         if fewer is not None:
             votes[fewer] -= 1
         closing_ms = self.policy.horizon_ms + self.policy.grace_ms
-        tell_flow(self.rows, self.signals.flow, leaf, pane, row, votes, technical,
-                  self.policy.pane_ms, self.now_ms, closing_ms)  # fmt: skip
+        votes.setflags(write=False)  # as a record's
+        tell_flow(rows, flow, leaf, pane, row, votes, technical, self.policy.pane_ms, self.now_ms, closing_ms)
         self.rows.votes[row] = votes
         self.rows.technical[row] += technical
 
     def step(self) -> None:
         """The counts of this second are in."""
-        self.signals.step(self.rows, self.now_ms)
+        self.signals.step(self.signals.in_hand(self.rows), self.now_ms)
 
 
 @dataclass

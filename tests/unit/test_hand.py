@@ -9,7 +9,7 @@ import pytest
 from detector.compiled import compiled
 from detector.contracts.policy import DEFAULT
 from detector.counting.book import Book, new_book, roomier
-from detector.counting.hand import in_hand
+from detector.counting.hand import Hands, in_hand
 from detector.counting.names import Names
 
 pytestmark = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="nothing is compiled: a hand is the book")
@@ -35,9 +35,28 @@ def test_loops_read_and_write_the_tables() -> None:
     assert _look(in_hand(book), 3) == 70 + len(book.rows) + 1
 
 
+def test_a_hand_is_made_anew_where_a_table_was_replaced() -> None:
+    """The same tables are in the same hand; others of the same class are not looked for in it."""
+    hands, book = Hands(), fresh()
+    held = hands(book)
+    assert hands(book) is held
+    other = book._replace(totals=np.full((32, 5), 7, np.int64))
+    assert _look(hands(other), 3) == len(book.rows) + 8
+    assert _look(held, 3) == len(book.rows) + 1
+
+
 def test_another_table_is_another_type() -> None:
     """A loop that was kept for one shape of tables is not used for another."""
     book = fresh()
     other = book._replace(picked=book.picked.astype(np.int64))
-    names = [type(numba.typeof(in_hand(one)))(one).name for one in (book, other)]
-    assert names[0] != names[1]
+    types = [numba.typeof(in_hand(one)) for one in (book, other, fresh())]
+    assert types[0] != types[1]
+    assert types[0] == types[2]
+    assert types[0].name == type(types[0])(book).name
+
+
+def test_tables_lie_in_one_piece() -> None:
+    """A loop that reads a table by its address does not read past it."""
+    book = fresh()
+    with pytest.raises(AssertionError, match="in one piece"):
+        in_hand(book._replace(totals=np.zeros((5, 32), np.int64).T))

@@ -140,25 +140,25 @@ class Fleet:
 
     def learn(self) -> None:
         """The hour is over. A boundary that was run already only learns."""
-        self.signals.step(self.rows, self.signals.time_ms)
+        self.signals.step(self.signals.in_hand(self.rows), self.signals.time_ms)
 
     def state(self) -> tuple[Any, ...]:
         """What `signals.run` works on, up to the time."""
-        s, rules = self.signals, self.policy.evidence
+        s, rules, hand = self.signals, self.policy.evidence, self.signals.in_hand
         bars = Bars(
             rules.page_years * YEAR_S, rules.ticket_years * YEAR_S, rules.freeze_days * 86_400.0, rules.recovery_hold_ms
         )
         return (
-            self.rows,
+            hand(self.rows),
             self.nodes.leaf_nodes,
-            s.flow,
-            s.hazard,
-            s.baseline,
-            s.evidence,
-            s.recovery,
-            s.technical,
-            s.weights,
-            s.due,
+            hand(s.flow),
+            hand(s.hazard),
+            hand(s.baseline),
+            hand(s.evidence),
+            hand(s.recovery),
+            hand(s.technical),
+            hand(s.weights),
+            hand(s.due),
             s.flags,
             bars,
             s.time_ms,

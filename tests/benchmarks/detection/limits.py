@@ -49,7 +49,7 @@ def boundary(leaves: int) -> dict[str, Any]:
     fleet.know()
     fleet.play(1, Traffic(rate, approved), make_first(leaves), 30, learns=False)
     state = fleet.state()
-    evidence: Evidence = state[5]
+    evidence = fleet.signals.evidence
     llr = np.random.default_rng(1).normal(0, 0.1, (len(evidence.m), ALTERNATIVES))
     r, m = evidence.r[:, PAGE].copy(), evidence.m[:, PAGE].copy()
 
