@@ -9,6 +9,7 @@ Knows how numba lays out an array, and nothing of what the tables hold.
 from __future__ import annotations
 
 import hashlib
+from operator import is_
 from typing import Any, ClassVar, NamedTuple, TypeVar, cast
 
 import numba
@@ -17,11 +18,13 @@ from numba import extending
 from numba.core import types
 from numba.core.typing.templates import AttributeTemplate
 
+from detector.counting.columns import Int64s
+
 _numba: Any = numba  # its functions have no types
 _extending: Any = extending
 
 T = TypeVar("T", bound=tuple[Any, ...])
-"""A NamedTuple of arrays, each in one piece."""
+"""A NamedTuple of arrays, each in one piece; or of groups of them, each in hand."""
 
 _HEAD = 5
 """Words of an array before its shape and strides: owner, parent, entries, bytes an entry, address."""
@@ -39,12 +42,13 @@ class Hand(_Address):
     """
 
     kind: ClassVar[_HandType]
-    held: tuple[Any, ...]
+    block: Int64s
+    tables: tuple[Any, ...]
 
     def __new__(cls, tables: tuple[Any, ...]) -> Hand:
-        block = np.array([word for table in tables for word in _words(table)], np.int64)
+        block = np.concatenate([table.block if isinstance(table, Hand) else _words(table) for table in tables])
         made = super().__new__(cls, block.ctypes.data)
-        made.held = block, tables
+        made.block, made.tables = block, tables
         return made
 
 
@@ -53,6 +57,7 @@ class Hands:
 
     def __init__(self) -> None:
         self._known: dict[type, tuple[Any, Any]] = {}
+        self._wholes: dict[type, tuple[tuple[Any, ...], Any]] = {}
 
     def __call__(self, tables: T) -> T:
         """What to pass to loops that take these tables, as long as this is the group's newest."""
@@ -62,19 +67,31 @@ class Hands:
         return cast(T, known[1])
 
 
+    def whole(self, group: type[T], *parts: tuple[Any, ...]) -> T:
+        """The same for a group of groups: one hand of all these."""
+        known = self._wholes.get(group)
+        if known is None or not all(map(is_, known[0], parts)):
+            known = self._wholes[group] = parts, in_hand(group(*map(self, parts)))
+        return cast(T, known[1])
+
+
 def in_hand(tables: T) -> T:
     """What to pass to loops that take these tables; make it anew whenever one was replaced."""
     if getattr(numba.config, "DISABLE_JIT", 0):
         return tables
-    types_ = tuple((table.dtype, table.ndim, table.flags.writeable) for table in tables)
-    found = _classes.get((type(tables), types_))
+    kinds = type(tables), tuple(map(_kind, tables))
+    found = _classes.get(kinds)
     if found is None:
         kind = _HandType(tables)
-        found = _classes[type(tables), types_] = type(kind.name, (Hand,), {"kind": kind})
+        found = _classes[kinds] = type(kind.name, (Hand,), {"kind": kind})
     return cast(T, found(tables))
 
 
 _classes: dict[tuple[type, tuple[Any, ...]], type[Hand]] = {}
+
+
+def _kind(table: Any) -> Any:
+    return type(table) if isinstance(table, Hand) else (table.dtype, table.ndim, table.flags.writeable)
 
 
 def _words(table: np.ndarray[Any, Any]) -> list[int]:
@@ -83,17 +100,18 @@ def _words(table: np.ndarray[Any, Any]) -> list[int]:
 
 
 class _HandType(types.Type):
-    """The type of a hand in compiled code; `tables[name]` = the array's type and where in the block it begins.
+    """The type of a hand in compiled code; `tables[name]` = the type of an array, or of a group in hand, and where in
+    the block it begins; `words` is the block's length.
 
     Its name says all of it, so that a kept loop is not used again when a table has changed.
     """
 
     def __init__(self, group: Any) -> None:
         self.tables: dict[str, tuple[Any, int]] = {}
-        at = 0
+        self.words = 0
         for name, table in group._asdict().items():
-            self.tables[name] = _numba.typeof(table), at
-            at += _HEAD + 2 * table.ndim
+            self.tables[name] = _numba.typeof(table), self.words
+            self.words += table.kind.words if isinstance(table, Hand) else _HEAD + 2 * table.ndim
         said = hashlib.sha256(repr(self.tables).encode()).hexdigest()
         super().__init__(name=f"{type(group).__name__} {said}")
 
@@ -107,11 +125,13 @@ def _table_type(_template: Any, hand: _HandType, name: str) -> Any:
 
 
 def _read_table(context: Any, builder: Any, hand: _HandType, address: Any, name: str) -> Any:
-    """Read the array's words. While a loop runs no table moves, so the compiler may read them once."""
-    array, at = hand.tables[name]
-    words = context.get_value_type(array).as_pointer()
+    """Read the array's words. While a loop runs no table moves, so the compiler may read them once. A group's are
+    where they are."""
+    kind, at = hand.tables[name]
     place = builder.gep(address, [context.get_constant(types.intp, at * 8)])
-    found = builder.load(builder.bitcast(place, words))
+    if isinstance(kind, _HandType):
+        return place
+    found = builder.load(builder.bitcast(place, context.get_value_type(kind).as_pointer()))
     found.set_metadata("invariant.load", builder.module.add_metadata([]))
     return found
 

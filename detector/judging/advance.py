@@ -61,6 +61,19 @@ class Due(NamedTuple):
     quiet: Float64s  # of what is usual so much is expected at least
 
 
+class Figures(NamedTuple):
+    """All tables of the statistics."""
+
+    flow: Flow
+    hazard: Hazard
+    known: Baseline
+    evidence: Evidence
+    recovery: Recovery
+    technical: Technical
+    weights: Weights
+    due: Due
+
+
 class Bars(NamedTuple):
     """Return periods in seconds, and how long a recovery must hold."""
 
@@ -90,6 +103,17 @@ def run(rows: Rows, leaf_nodes: Int32s, flow: Flow, hazard: Hazard, known: Basel
         if move_nodes(known, evidence, recovery, begun, due, flags, bars, sources_away, time_ms, step_ms / 1000):
             return time_ms, True
     return time_ms, False
+
+
+@compiled
+def run_all(rows: Rows, leaf_nodes: Int32s, figures: Figures, flags: UInt8s, bars: Bars, sources_away: bool, ages: bool,
+            time_ms: int, until_ms: int, step_ms: int, pane_ms: int, closing_ms: int) -> tuple[int, bool]:  # fmt: skip
+    """See `run`; the tables are handed over as one."""
+    return run(
+        rows, leaf_nodes, figures.flow, figures.hazard, figures.known, figures.evidence, figures.recovery,
+        figures.technical, figures.weights, figures.due, flags, bars, sources_away, ages, time_ms, until_ms, step_ms,
+        pane_ms, closing_ms,
+    )  # fmt: skip
 
 
 @compiled

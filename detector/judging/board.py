@@ -19,8 +19,7 @@ from detector.counting.columns import Int32s, Int64s, UInt64s
 from detector.counting.hand import Hands, in_hand
 from detector.counting.tally import Cells
 from detector.judging import fold as folding
-from detector.judging import ring, streak
-from detector.judging.flow import Flow
+from detector.judging import picture, ring, streak
 from detector.judging.late import more_ages
 from detector.judging.nodes import Nodes
 from detector.judging.recent import Sum, pane_sum, recent_sum, totals
@@ -28,7 +27,7 @@ from detector.judging.ring import DUE, END, NEWS
 from detector.judging.signals import Signals
 from detector.judging.state import OtherVersion
 from detector.judging.tree import Tree
-from detector.judging.windows import SPANS_MS, Windows, make_windows, more_leaves, slide, sums_of_nodes
+from detector.judging.windows import SPANS_MS, make_windows, more_leaves, sums_of_nodes
 
 _ROWS = 4096
 _Arrays = TypeVar("_Arrays", ring.Leaves, ring.Marks, streak.Verdicts, folding.Fold)
@@ -71,19 +70,11 @@ class Board:
     # ── for the loops ──
 
     @property
-    def _counted(self) -> tuple[ring.Rows, ring.Leaves, ring.Marks, Flow, Windows, Int32s]:
-        """What changes with the counts."""
-        hand = self.in_hand
-        return (
-            hand(self.rows), hand(self.leaves), hand(self.marks), hand(self.signals.flow), hand(self.windows),
-            self.tree.leaf_nodes,
-        )  # fmt: skip
-
-    @property
-    def _streaks(self) -> tuple[ring.Rows, ring.Leaves, ring.Marks, folding.Fold, Tree]:
-        """What streaks are made of."""
-        hand = self.in_hand
-        return hand(self.rows), hand(self.leaves), hand(self.marks), hand(self.fold), hand(self.tree)
+    def _picture(self) -> picture.Picture:
+        """All tables."""
+        return self.in_hand.whole(
+            picture.Picture, self.rows, self.leaves, self.marks, self.fold, self.tree, self.found, self.windows
+        )
 
     @property
     def _ringed(self) -> tuple[ring.Rows, Tree]:
@@ -107,16 +98,20 @@ class Board:
             self.rows = ring.more_rows(self.rows, len(self.rows.head), extra)
         if self.rows.free[3] < len(cells.late_ages):
             self.rows = more_ages(self.rows, max(len(self.rows.ages), len(cells.late_ages)))
-        ring.put_cells(
-            *self._counted, source, max(first, self.oldest), self.policy.pane_ms, *self._news, numbers, cells.pane,
-            cells.counts, cells.votes, cells.late, cells.late_start, cells.lengths, cells.hashes,
-            _or_zeros(cells.technical, len(cells)), _or_zeros(cells.orders, len(cells)), cells.late_ages,
+        picture.put(
+            self._picture, self.in_hand(self.signals.flow), source, max(first, self.oldest), self.policy.pane_ms,
+            *self._news, numbers, cells.pane, cells.counts, cells.votes, cells.late, cells.late_start, cells.lengths,
+            cells.hashes, _or_zeros(cells.technical, len(cells)), _or_zeros(cells.orders, len(cells)), cells.late_ages,
         )  # fmt: skip
 
     def clear(self, source: int, first: int) -> None:
         """Before a snapshot: forget what a source said of the panes from `first` on."""
         newest = int(self.marks.newest[0])
-        ring.clear_source(*self._counted, source, first, newest, self.oldest, self.policy.pane_ms, *self._news)
+        hand = self.in_hand
+        ring.clear_source(
+            hand(self.rows), hand(self.leaves), hand(self.marks), hand(self.signals.flow), hand(self.windows),
+            self.tree.leaf_nodes, source, first, newest, self.oldest, self.policy.pane_ms, *self._news,
+        )  # fmt: skip
 
     @property
     def _news(self) -> tuple[int, int]:
@@ -143,8 +138,7 @@ class Board:
         """Judge's time is `boundary_ms`; `leaving(pane)`, where given, is called before a pane leaves the ring."""
         self.boundary_ms = boundary_ms
         oldest = boundary_ms // self.policy.pane_ms - self.ring_panes
-        rows, windows = self.in_hand(self.rows), self.in_hand(self.windows)
-        slide(rows, windows, boundary_ms, self.policy.pane_ms, max(oldest, self.oldest))
+        picture.move(self._picture, boundary_ms, self.policy.pane_ms, max(oldest, self.oldest))
         if oldest <= self.oldest:
             return
         until = min(oldest, int(self.marks.newest[0]) + 1)
@@ -159,7 +153,7 @@ class Board:
     def _leave(self, until: int) -> None:
         """The panes from the oldest to before `until` leave the ring."""
         if until > self.oldest:
-            folding.leave_ring(*self._streaks, self.oldest, until, self.policy.pane_ms, int(self.now[0]))
+            picture.leave(self._picture, self.oldest, until, self.policy.pane_ms, int(self.now[0]))
             self.oldest = until
 
     def age(self, newest_ms: int, away: dict[int, int], sources: int) -> None:
@@ -203,7 +197,7 @@ class Board:
 
     def evaluate(self) -> int:
         """Find the verdicts that can have changed; how many nodes are in breach."""
-        return streak.evaluate_nodes(*self._streaks, self.in_hand(self.found), self.moment)
+        return picture.evaluate(self._picture, self.moment)
 
     def settle(self) -> None:
         """The boundary is judged: nothing is news any more."""
@@ -238,7 +232,10 @@ class Board:
 
     def cells(self, node: int) -> frozenset[int]:
         """The leaves of the bad voters of a node's streak."""
-        found = streak.bad_leaves(*self._streaks, node, self.moment)
+        hand = self.in_hand
+        found = streak.bad_leaves(
+            hand(self.rows), hand(self.leaves), hand(self.marks), hand(self.fold), hand(self.tree), node, self.moment
+        )
         return frozenset(found.tolist())
 
     def folded(self, node: int) -> tuple[int, int]:
@@ -354,7 +351,7 @@ class Board:
         self.leaves.last_approved[:] = END
         self._judge_all()
         self.boundary_ms, self.oldest, self.closed = state["boundary_ms"], state["oldest"], state["closed"]
-        slide(self.in_hand(self.rows), self.in_hand(self.windows), self.boundary_ms, self.policy.pane_ms, self.oldest)
+        picture.move(self._picture, self.boundary_ms, self.policy.pane_ms, self.oldest)
         self.now = np.frombuffer(state["now"], np.int64).copy()
         self._away = dict(state["away"])
         if state["signals"] is not None:

@@ -21,7 +21,7 @@ from detector.counting.hand import Hands
 from detector.judging import answers, frozen
 from detector.judging import baseline as usual
 from detector.judging import technical as codes
-from detector.judging.advance import MINUTE_MS, Bars, Due, run
+from detector.judging.advance import MINUTE_MS, Bars, Due, Figures, run_all
 from detector.judging.aging import grow_older
 from detector.judging.baseline import HOUR_MS, make_baseline
 from detector.judging.evidence import (
@@ -242,11 +242,13 @@ class Signals:
         bars = Bars(
             rules.page_years * YEAR_S, rules.ticket_years * YEAR_S, rules.freeze_days * 86_400.0, rules.recovery_hold_ms
         )  # fmt: skip
-        hand = self.in_hand
-        time_ms, self.changed = run(
-            rows, self._nodes.leaf_nodes, hand(self.flow), hand(self.hazard), hand(self.baseline), hand(self.evidence),
-            hand(self.recovery), hand(self.technical), hand(self.weights), hand(self.due), self.flags, bars,
-            self.sources_away, ages, self.time_ms, until_ms, policy.boundary_ms, policy.pane_ms, policy.open_ms,
+        figures = self.in_hand.whole(
+            Figures, self.flow, self.hazard, self.baseline, self.evidence, self.recovery, self.technical, self.weights,
+            self.due,
+        )  # fmt: skip
+        time_ms, self.changed = run_all(
+            rows, self._nodes.leaf_nodes, figures, self.flags, bars, self.sources_away, ages, self.time_ms, until_ms,
+            policy.boundary_ms, policy.pane_ms, policy.open_ms,
         )  # fmt: skip
         self.time_ms = int(time_ms)
         return self.time_ms

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numba
 import numpy as np
 import pytest
@@ -43,6 +45,28 @@ def test_a_hand_is_made_anew_where_a_table_was_replaced() -> None:
     other = book._replace(totals=np.full((32, 5), 7, np.int64))
     assert _look(hands(other), 3) == len(book.rows) + 8
     assert _look(held, 3) == len(book.rows) + 1
+
+
+class _Pair(NamedTuple):
+    one: Book
+    other: Book
+
+
+@compiled
+def _compare(pair: _Pair, row: int) -> int:
+    return pair.other.rows[row].start - pair.one.rows[row].start
+
+
+def test_a_group_of_groups_is_one_hand() -> None:
+    """A loop finds the tables of each group in it, also after one of them was replaced."""
+    hands, one, other = Hands(), fresh(), fresh()
+    one.rows["start"][3], other.rows["start"][3] = 7, 12
+    held = hands.whole(_Pair, one, other)
+    assert _compare(held, 3) == 5
+    assert hands.whole(_Pair, one, other) is held
+    other = other._replace(rows=roomier(other.rows, len(other.rows)))
+    other.rows["start"][3] = 20
+    assert _compare(hands.whole(_Pair, one, other), 3) == 13
 
 
 def test_another_table_is_another_type() -> None:
