@@ -9,6 +9,7 @@ from collections import Counter as Bag
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -16,12 +17,16 @@ import numpy as np
 from detector.contracts.codes import fault_domain
 from detector.contracts.policy import Policy
 from detector.contracts.scope import Leaf
+from detector.counting import hashing
+from detector.counting import names as naming
 from detector.counting.ages import EDGES
 from detector.counting.columns import STATUSES, Columns
-from detector.counting.hashing import hash_text, mix_hashes, order_payment
-from detector.counting.names import Names, leaf_key
+from detector.counting.hashing import mix_hashes, order_payment
+from detector.counting.names import Names
 from detector.counting.tally import COUNTS, ORDERS, Details, Tally
 
+hash_text, leaf_key = lru_cache(100_000)(hashing.hash_text), lru_cache(1_000)(naming.leaf_key)
+"""Each word is asked for at every boundary anew."""
 KINDS = ("payment", "placed", "confirmed", "cancelled")
 FINALITY = {"pending": 0, "cancelled": 1, "error": 2, "declined": 2, "approved": 2}
 RANK = {"pending": 0, "cancelled": 0, "error": 0, "declined": 1, "approved": 2}
@@ -93,6 +98,7 @@ def is_late_answer(event: Event, policy: Policy) -> bool:
     return event.started is not None and event.occurred - event.started >= policy.horizon_ms
 
 
+@lru_cache(100_000)
 def record_hash(event: Event) -> int:
     mix = mix_hashes
     started = (-1 if event.started is None else event.started) % 2**64
@@ -100,6 +106,7 @@ def record_hash(event: Event) -> int:
     return mix(said, said_hash(event))
 
 
+@lru_cache(100_000)
 def said_hash(event: Event) -> int:
     """Of all in which two events of a payment can differ that say one status of one moment, and are not one event."""
     code = hash_text(event.code) if event.code else 0
