@@ -201,7 +201,7 @@ def test_jumping_is_stepping(seed: int, policy: Policy) -> None:
         played(seed, world, 60)
     until_ms = one.now_ms + 200_000
     while one.signals.time_ms < until_ms:
-        one.signals.coast(one.rows, until_ms)
+        one.signals.coast(one.signals.in_hand(one.rows), until_ms)
     while other.now_ms < until_ms:
         other.age()
         other.step()
