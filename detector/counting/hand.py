@@ -66,7 +66,6 @@ class Hands:
             known = self._known[type(tables)] = tables, in_hand(tables)
         return cast(T, known[1])
 
-
     def whole(self, group: type[T], *parts: tuple[Any, ...]) -> T:
         """The same for a group of groups: one hand of all these."""
         known = self._wholes.get(group)
