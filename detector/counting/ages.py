@@ -16,8 +16,8 @@ from detector.counting.columns import Int64s
 BINS = 41
 AGE_MIN_MS, AGE_MAX_MS = 500, 30 * 86_400_000
 EDGES = np.round(np.geomspace(AGE_MIN_MS, AGE_MAX_MS, BINS - 1)).astype(np.int64)
-EDGES.setflags(write=False)  # to loops that are given them, too, what they are to those that know them
 """`EDGES[b]` ms is the age at which a payment leaves bin b for b + 1; the last bin has no end."""
+EDGES.setflags(write=False)  # to loops that are given them, too, what they are to those that know them
 
 
 @inlined

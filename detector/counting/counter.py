@@ -272,7 +272,7 @@ def warm_up() -> None:
     counter._run(_NOTHING, 0)
     counter.at_end(1, True)
     counter.caught_up()
-    book = counter._book
+    book = grown(counter._book)  # asks what is full
     rehash(book.row_slots, book.row_slots[:0])
     refill(book.codes[:0], book.codes)
 

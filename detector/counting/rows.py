@@ -19,7 +19,8 @@ from detector.counting.book import MINUTE_MS, Book
 REACH_MS = 0xFFFFFFFF
 """What four bytes of milliseconds reach: 49 days."""
 DAY_MS = 86_400_000
-VOTE, HALF_GREEN, NO_VOTE = 1 << 6, 1 << 7, 0xFF ^ 1 << 6
+_VOTE_BIT = 6
+VOTE, HALF_GREEN, NO_VOTE = 1 << _VOTE_BIT, 1 << 7, 0xFF ^ (1 << _VOTE_BIT)
 """`row.marks`; the bits below say which statuses were seen."""
 _MINUTES = 0xFFFF
 
@@ -39,7 +40,7 @@ def voter_of(row: Any) -> np.uint64:
 @inlined
 def vote_of(row: Any) -> int:
     """1 where the row is a vote, else 0."""
-    return (int(row.marks) >> 6) & 1
+    return (int(row.marks) >> _VOTE_BIT) & 1
 
 
 # Times

@@ -47,14 +47,14 @@ def total(said: Said) -> Bag[tuple[int, int, int]]:
     return found
 
 
-def told(flow: object) -> Bag[tuple[int, int, int]]:
+def told(flow: Flow) -> Bag[tuple[int, int, int]]:
     """What the flow says of one boundary, in the same words."""
     found: Bag[tuple[int, int, int]] = Bag()
     for answer in (YES, NO):
         for leaf in range(LEAVES):
-            found[leaf, -1, answer] = int(flow.late[leaf, answer])  # type: ignore[attr-defined]
+            found[leaf, -1, answer] = int(flow.late[leaf, answer])
             for bin_ in range(BINS):
-                found[leaf, bin_, answer] = int(flow.aged[leaf, bin_, answer])  # type: ignore[attr-defined]
+                found[leaf, bin_, answer] = int(flow.aged[leaf, bin_, answer])
     return found
 
 

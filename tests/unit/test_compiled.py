@@ -142,3 +142,31 @@ def test_a_worker_has_compiled_every_loop_before_it_joins() -> None:
     """No bank's first outage waits for the compiler: what Python calls is compiled, or loaded, by `warm`."""
     done = subprocess.run([sys.executable, "-c", WARMED], cwd=ROOT, capture_output=True, text=True, check=True)
     assert set(done.stdout.split()) <= NOT_BY_A_WORKER
+
+
+AT_WORK = """
+import gc
+from pathlib import Path
+from numba.core.dispatcher import Dispatcher
+from detector.warm import warm
+
+warm()
+before = {loop: len(loop.signatures) for loop in gc.get_objects() if isinstance(loop, Dispatcher)}
+
+from tests.property.histories import history
+from tests.property.test_counter import batch, counter, rest
+from tests.scenarios.scene import play, read
+
+made = counter()
+made.take(batch(history(4, span_ms=60_000, payments=6_000, orders=1_500), made))
+assert rest(made)
+for name in ("all_red", "evidence_half_way"):
+    assert play(read(Path(f"tests/scenarios/scenes/{name}.txt")))
+print(*sorted(loop.py_func.__name__ for loop, known in before.items() if len(loop.signatures) > known))
+"""
+
+
+def test_nothing_is_compiled_at_work() -> None:
+    """Nor is a loop for other types, or one that other loops take in: tables grow, and outages are found, without."""
+    done = subprocess.run([sys.executable, "-c", AT_WORK], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
