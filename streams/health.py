@@ -1,5 +1,7 @@
 """The worker's HTTP: `/metrics`, `/health/live`, `/health/ready`. Loopback unless the settings say otherwise.
 
+`/metrics?name[]=…&name[]=…` gives these metrics alone, as Prometheus's own clients do.
+
 Knows HTTP; what ready means is asked of the worker. It changes nothing and shows no secret. One scrape is answered at a
 time: however many ask, they take no more threads than one.
 """
@@ -8,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -19,7 +21,8 @@ __all__ = ["HealthServer"]
 
 STOP_S = 2.0
 Problems = Callable[[], dict[str, str]]
-Page = Callable[[], Awaitable[bytes]]
+Page = Callable[[Collection[str]], Awaitable[bytes]]
+"""The metrics of these names, or where there are none all of them."""
 
 
 class HealthServer:
@@ -57,9 +60,10 @@ class HealthServer:
         if self._runner is not None:
             await self._runner.cleanup()
 
-    async def _metrics(self, _request: web.Request) -> web.Response:
+    async def _metrics(self, request: web.Request) -> web.Response:
         async with self._scraped:
-            return web.Response(body=await self._page(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+            page = await self._page(request.query.getall("name[]", ()))
+        return web.Response(body=page, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def _live(self, _request: web.Request) -> web.Response:
         return web.Response(text=json.dumps({"live": True}), content_type="application/json")

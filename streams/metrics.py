@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter as Count
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, Literal, Protocol, TypeAlias
@@ -22,6 +22,7 @@ from detector.contracts.scope import Scope
 from detector.counting.columns import STATUSES
 from streams.degraded.lookout import Lookout
 from streams.intake.ingest import Intake
+from streams.intake.lane import Totals
 from streams.verdict.agent import Verdict
 from streams.verdict.tenure import Facts, Tenure
 
@@ -113,6 +114,8 @@ METRICS: Final = (
 )  # fmt: skip
 """Every metric of a worker, in the order of the documentation."""
 
+PAYMENTS: Final = "pastille_payments_total"
+RATIOS: Final = ("pastille_approval_ratio", "pastille_pending_ratio")
 SCOPES_KEPT: Final = 1 << 16
 
 
@@ -133,18 +136,21 @@ class WorkerMetrics:
     def __init__(self, worker: Sources) -> None:
         self._worker = worker
 
-    async def page(self) -> bytes:
-        """Every metric of the list, in its order; the judging ones only where this worker judges."""
-        tenure = self._worker.verdict.tenure
-        facts = None if tenure is None else await asyncio.to_thread(tenure.facts)
-        counted = {**self._counting(), **self._placing(), **self._queues()}
+    async def page(self, names: Collection[str] = ()) -> bytes:
+        """Every metric of the list, in its order, or those of these names; the judging ones only where this worker
+        judges. Rates of all scopes, most of the work, are left where nobody asks for them."""
+        wanted = [metric for metric in METRICS if not names or metric.name in names]
+        rates = any(metric.name in RATIOS for metric in wanted)
+        intake, tenure = self._worker.intake, self._worker.verdict.tenure
+        facts = None if tenure is None else await asyncio.to_thread(tenure.facts, rates=rates)
+        totals = intake.totals()
+        payments = await asyncio.to_thread(intake.payments, totals) if any(m.name == PAYMENTS for m in wanted) else {}
+        counted = {PAYMENTS: _samples(payments), **self._counting(totals), **self._placing(), **self._queues()}
         samples = {**counted, **self._judging(tenure, facts), **self._around()}
-        return await asyncio.to_thread(_written, samples, facts)
+        return await asyncio.to_thread(_written, wanted, samples, facts if rates else None)
 
-    def _counting(self) -> dict[str, Samples]:
-        totals = self._worker.intake.totals()
+    def _counting(self, totals: Totals) -> dict[str, Samples]:
         return {
-            "pastille_payments_total": _samples(self._worker.intake.payments()),
             "pastille_events_total": _samples(totals.events),
             "pastille_dead_letters_total": _words(self._worker.intake.bad),
             "pastille_card_like_total": _words(totals.card_like),
@@ -200,22 +206,22 @@ class WorkerMetrics:
         }
 
 
-def _written(samples: Mapping[str, Samples], facts: Facts | None) -> bytes:
+def _written(wanted: Sequence[Metric], samples: Mapping[str, Samples], facts: Facts | None) -> bytes:
     """The page. Rates are of every scope and window, so they are worked out here, too."""
     registry = CollectorRegistry()
-    registry.register(_Page(samples if facts is None else {**samples, **_ratios(facts)}))
+    registry.register(_Page(wanted, samples if facts is None else {**samples, **_ratios(facts)}))
     return generate_latest(registry)
 
 
 class _Page(Collector):
     """What is told, in the order of the list."""
 
-    def __init__(self, samples: Mapping[str, Samples]) -> None:
-        self._samples = samples
+    def __init__(self, wanted: Sequence[Metric], samples: Mapping[str, Samples]) -> None:
+        self._wanted, self._samples = wanted, samples
 
     def collect(self) -> Iterator[Family]:
-        """Every metric, also one without samples."""
-        for metric in METRICS:
+        """Every metric that is wanted, also one without samples."""
+        for metric in self._wanted:
             yield metric.family(self._samples.get(metric.name, []))
 
 
@@ -223,8 +229,10 @@ def markdown() -> str:
     """The list as the page `docs/METRICS.md`."""
     rows = [f"| `{m.name}` | {m.kind} | {', '.join(f'`{label}`' for label in m.labels)} | {m.help} |" for m in METRICS]
     head = [
-        "# Metrics", "", "What a worker says on `/metrics`. Made from `streams/metrics.py`; change it there, then run",
-        "`python -m streams.metrics > docs/METRICS.md`.", "", "| name | kind | labels | what it is |",
+        "# Metrics", "", "What a worker says on `/metrics`. Who looks often asks for less:",
+        "`/metrics?name[]=pastille_events_total&name[]=pastille_boundary_seconds`. Made from `streams/metrics.py`;",
+        "change it there, then run `python -m streams.metrics > docs/METRICS.md`.", "",
+        "| name | kind | labels | what it is |",
         "|---|---|---|---|",
     ]  # fmt: skip
     return "\n".join([*head, *rows]) + "\n"
@@ -260,7 +268,7 @@ def _ratios(facts: Facts) -> dict[str, Samples]:
             approval.append((labels, approved / decided))
         if everything:
             pending.append((labels, waiting / everything))
-    return {"pastille_approval_ratio": approval, "pastille_pending_ratio": pending}
+    return dict(zip(RATIOS, (approval, pending), strict=True))
 
 
 @lru_cache(SCOPES_KEPT)

@@ -144,10 +144,10 @@ class Intake(Service):
             total.add(part)
         return total
 
-    def payments(self) -> dict[tuple[str, ...], int]:
-        """Payments that reached a status, each once, by (bank, method, status)."""
+    def payments(self, totals: Totals) -> dict[tuple[str, ...], int]:
+        """Payments that reached a status, each once, by (bank, method, status). From any thread."""
         found: Count[tuple[str, ...]] = Count()
-        for leaf, row in zip(self._names.leaves, self.totals().payments.tolist(), strict=False):
+        for leaf, row in zip(self._names.leaves, totals.payments.tolist(), strict=False):
             values = dict(zip(self._names.policy.dimensions, leaf, strict=True))
             for status, count in zip(STATUSES, row, strict=True):
                 found[values.get("bank", ""), values.get("method", ""), status] += count

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.parse
 import urllib.request
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -38,6 +39,7 @@ STOP_S: Final = 12.0
 LOOK_S: Final = 0.5
 SOON_S: Final = 0.05
 TAIL_BYTES: Final = 3_000
+_LOOKED_AT: Final = ("pastille_events_total", "pastille_ingest_lag_events", "pastille_boundary_seconds")
 _ENV: Final = shutil.which("env") or "/usr/bin/env"
 _COMMAND: Final = (sys.executable, "-c", "from streams.commands import main; main()", "worker", "--http-port", "0")
 
@@ -140,7 +142,7 @@ class WorkerProcess:
 
     def look(self) -> Seen:
         """Its metrics, and what the system says of it."""
-        samples = self.samples()
+        samples = self.samples(*_LOOKED_AT)
         counted = [one.value for one in samples if one.name == "pastille_events_total"]
         lags = [one.value for one in samples if one.name == "pastille_ingest_lag_events"]
         boundaries = [one.value for one in samples if one.name == "pastille_boundary_seconds"]
@@ -165,11 +167,13 @@ class WorkerProcess:
         except OSError:  # 503 among it
             return False
 
-    def samples(self) -> list[Sample]:
-        """Every sample of its metrics. Raises UserError where it does not answer."""
+    def samples(self, *names: str) -> list[Sample]:
+        """The samples of these metrics: who looks often should not be what it sees. Raises UserError where the worker
+        does not answer."""
         self._check()
+        query = urllib.parse.urlencode([("name[]", name) for name in names])
         try:
-            with urllib.request.urlopen(f"{self.url}/metrics", timeout=ANSWER_S) as answer:
+            with urllib.request.urlopen(f"{self.url}/metrics?{query}", timeout=ANSWER_S) as answer:
                 families = text_string_to_metric_families(answer.read().decode())
                 return [sample for family in families for sample in family.samples]
         except OSError as error:

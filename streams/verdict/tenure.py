@@ -84,13 +84,15 @@ class Tenure:
             await self._outbox.write_health(await asyncio.to_thread(self.judge.health))
         return written
 
-    def facts(self) -> Facts:
-        """What the Judge says now, or, while it is busy, what it said last. From any thread."""
+    def facts(self, *, rates: bool) -> Facts:
+        """What the Judge says now, or, while it is busy, what it said last; of the rates so unless they are wanted.
+        From any thread."""
         if self._guard.acquire(timeout=FACTS_S):
             try:
                 judge = self.judge
+                of_scopes = judge.rates() if rates else self._facts.rates
                 self._facts = Facts(
-                    judge.time_ms, judge.rates(), judge.open_outages(), judge.blocked(), judge.maintenances.running(),
+                    judge.time_ms, of_scopes, judge.open_outages(), judge.blocked(), judge.maintenances.running(),
                     judge.long_frozen(),
                 )  # fmt: skip
             finally:

@@ -113,8 +113,7 @@ def _done(ground: Ground, shop: Shop, kills: int, only: str, took: Took) -> list
 
 
 def _is_done(worker: WorkerProcess) -> bool:
-    metrics = worker.metrics()
-    return not any(value for (name, _), value in metrics.items() if name == "pastille_ingest_lag_events")
+    return not any(worker.metrics("pastille_ingest_lag_events").values())
 
 
 def _print(took: Took, problems: list[str]) -> None:

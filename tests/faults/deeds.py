@@ -103,8 +103,8 @@ class Ground:
         for worker in self.living():
             with contextlib.suppress(OSError, AssertionError):  # it ends while it is asked
                 found[worker.process.pid] = sum(
-                    value for (name, labels), value in worker.metrics().items()
-                    if name == "pastille_events_total" and ("result", "rebuilt") in labels
+                    value for (_, labels), value in worker.metrics("pastille_events_total").items()
+                    if ("result", "rebuilt") in labels
                 )  # fmt: skip
         return found
 

@@ -16,6 +16,7 @@ import tempfile
 import threading
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -165,14 +166,15 @@ class WorkerProcess:
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
 
-    def metrics(self) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
-        """Every sample by name and labels."""
-        families = text_string_to_metric_families(self.get("/metrics")[1])
+    def metrics(self, *names: str) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+        """Every sample, or those of some metrics, by name and labels."""
+        query = urllib.parse.urlencode([("name[]", name) for name in names])
+        families = text_string_to_metric_families(self.get(f"/metrics?{query}")[1])
         return {(s.name, frozenset(s.labels.items())): s.value for family in families for s in family.samples}
 
     def metric(self, name: str) -> float | None:
         """The one sample of a metric without labels; None where it is absent."""
-        return self.metrics().get((name, frozenset()))
+        return self.metrics(name).get((name, frozenset()))
 
     def end(self, number: int = signal.SIGTERM, within_s: float = 15.0) -> int:
         """Send a signal and wait; the exit code."""

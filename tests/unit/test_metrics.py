@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import Counter as Count
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aiohttp.test_utils import make_mocked_request
 from prometheus_client.parser import text_string_to_metric_families
 
 from detector.contracts.policy import Policy
@@ -76,7 +77,7 @@ class FakeIntake:
     def totals(self) -> Totals:
         return Totals(events=Count({("default", "payments", "counted"): 7}), card_like=Count(bank=1), late_answers=3)
 
-    def payments(self) -> dict[tuple[str, ...], int]:
+    def payments(self, _totals: Totals) -> dict[tuple[str, ...], int]:
         return {("bnp", "pix", "approved"): 5}
 
     def queued(self) -> dict[str, int]:
@@ -86,12 +87,15 @@ class FakeIntake:
         return 11
 
 
-def asked(facts: Facts | None, tell: Callable[[], None] = lambda: None) -> bytes:
-    """The page of a worker with these facts of its Judge; None: it does not judge. `tell` is called in asking it."""
+def asked(facts: Facts | None, tell: Callable[[], None] = lambda: None, names: Sequence[str] = ()) -> bytes:
+    """The page of a worker with these facts of its Judge; None: it does not judge. `tell` is called in asking it.
 
-    def say() -> Facts | None:
+    Rates that are not wanted are those of before: here none.
+    """
+
+    def say(*, rates: bool) -> Facts | None:
         tell()
-        return facts
+        return facts if rates or facts is None else replace(facts, rates=())
 
     judge = SimpleNamespace(policy=Policy(children_max=2))
     tenure = None if facts is None else SimpleNamespace(facts=say, judge=judge, judged_s=1.5, waiting=lambda: 4)
@@ -102,12 +106,12 @@ def asked(facts: Facts | None, tell: Callable[[], None] = lambda: None) -> bytes
     readers = SimpleNamespace(readings=(Reading("pager", False, 320.0),))
     lookout = SimpleNamespace(board=board, readers=readers)
     worker: Any = SimpleNamespace(intake=FakeIntake(), verdict=verdict, lookout=lookout, wall_ms=lambda: NOW_MS)
-    return asyncio.run(WorkerMetrics(worker).page())
+    return asyncio.run(WorkerMetrics(worker).page(names))
 
 
-def scraped(facts: Facts | None) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
-    """The samples of that page."""
-    text = asked(facts).decode()
+def scraped(facts: Facts | None, *names: str) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+    """The samples of that page, or of these names."""
+    text = asked(facts, names=names).decode()
     return {(s.name, frozenset(s.labels.items())): s.value
             for family in text_string_to_metric_families(text) for s in family.samples}  # fmt: skip
 
@@ -238,7 +242,7 @@ def test_one_scrape_is_answered_at_a_time() -> None:
     """However many ask, one page is made at a time, and everybody gets one."""
     at_once: list[int] = [0]
 
-    async def page() -> bytes:
+    async def page(_names: Collection[str]) -> bytes:
         at_once.append(at_once[-1] + 1)
         await asyncio.sleep(0)
         at_once.append(at_once[-1] - 1)
@@ -246,7 +250,33 @@ def test_one_scrape_is_answered_at_a_time() -> None:
 
     async def ask() -> list[bytes | None]:
         server: Any = HealthServer(page, dict)
-        return [answer.body for answer in await asyncio.gather(*(server._metrics(None) for _ in range(5)))]
+        request = make_mocked_request("GET", "/metrics")
+        return [answer.body for answer in await asyncio.gather(*(server._metrics(request) for _ in range(5)))]
 
     assert asyncio.run(ask()) == [b"page"] * 5
     assert max(at_once) == 1
+
+
+def test_a_page_of_some_metrics() -> None:
+    """Who names metrics gets these as they are on the whole page, and nothing else; a name nobody has is no error."""
+    whole, two = scraped(judged()), ("pastille_approval_ratio", "pastille_ledger_payments")
+    assert scraped(judged(), *two, "nobody_has_this") == {at: value for at, value in whole.items() if at[0] in two}
+    assert {name for name, _ in scraped(judged(), "pastille_boundary_seconds")} == {"pastille_boundary_seconds"}
+    assert scraped(judged(), "nobody_has_this") == {}
+
+
+def test_names_are_asked_for_in_the_query() -> None:
+    """The query says which, each in a `name[]`, in either way to write the brackets."""
+    wanted: list[list[str]] = []
+
+    async def page(names: Collection[str]) -> bytes:
+        wanted.append(list(names))
+        return b""
+
+    async def ask(path: str) -> None:
+        server: Any = HealthServer(page, dict)
+        await server._metrics(make_mocked_request("GET", path))
+
+    for query in ("", "?name[]=one&name[]=two", "?name%5B%5D=one"):
+        asyncio.run(ask(f"/metrics{query}"))
+    assert wanted == [[], ["one", "two"], ["one"]]

@@ -109,7 +109,7 @@ class _Grown:
     def _look(self, looks: _Looks) -> None:
         lags = {SHOPS: 0, PIX: 0}
         for worker in self._workers:
-            for sample in worker.samples():
+            for sample in worker.samples("pastille_ingest_lag_events", "pastille_watermark_age_seconds"):
                 feed = sample.labels.get("source", "").partition("/")[0]
                 if sample.name == "pastille_ingest_lag_events":
                     lags[feed] += int(sample.value)

@@ -79,7 +79,7 @@ def _wait_until_placed(workers: list[WorkerProcess], partitions: int) -> None:
 
 
 def _sources(worker: WorkerProcess) -> int:
-    return sum(sample.name == "pastille_ingest_lag_events" for sample in worker.samples())
+    return len(worker.samples("pastille_ingest_lag_events"))
 
 
 def _watched(workers: list[WorkerProcess], partitions: int, total: int) -> Work:
@@ -96,7 +96,7 @@ def _watched(workers: list[WorkerProcess], partitions: int, total: int) -> Work:
 def _look(workers: list[WorkerProcess]) -> tuple[int, float, float, float]:
     """Counted by all, when, CPU seconds and memory of all."""
     seen = [worker.look() for worker in workers]
-    samples = [sample for worker in workers for sample in worker.samples() if sample.name == "pastille_events_total"]
+    samples = [sample for worker in workers for sample in worker.samples("pastille_events_total")]
     return (
         int(sum(one.value for one in samples if one.labels["result"] == "counted")), time.monotonic(),
         sum(one.cpu_s or 0.0 for one in seen), sum(one.memory_mb or 0.0 for one in seen),

@@ -33,7 +33,7 @@ class Look:
 
     def __init__(self, worker: WorkerProcess) -> None:
         self.at_s, self.cpu_s = time.perf_counter(), cpu_s_of(worker.pid)
-        samples = worker.samples()
+        samples = worker.samples("pastille_events_total", "pastille_boundary_seconds")
         counted = [one for one in samples if one.name == "pastille_events_total" and one.labels["result"] == "counted"]
         self.counted = int(sum(one.value for one in counted))
         self.judged_s = max((one.value for one in samples if one.name == "pastille_boundary_seconds"), default=0.0)
