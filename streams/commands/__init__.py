@@ -47,7 +47,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def app_for(arguments: Sequence[str]) -> typer.Typer:
-    """The application with the subcommand that `arguments` name, or with all of them where none is named."""
+    """The application with the subcommand that `arguments` name, with none where only the version is asked for, or
+    with all of them."""
     app = _empty_app()
     for name in _wanted(arguments):
         importlib.import_module(f"{__name__}.{name}").register(app)
@@ -55,6 +56,8 @@ def app_for(arguments: Sequence[str]) -> typer.Typer:
 
 
 def _wanted(arguments: Sequence[str]) -> tuple[str, ...]:
+    if list(arguments) == ["--version"]:
+        return ()
     present = tuple(name for name in MODULES if importlib.util.find_spec(f"{__name__}.{name}"))
     named = next((word for word in arguments if not word.startswith("-")), None)
     return (named,) if named in present else present
