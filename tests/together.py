@@ -21,9 +21,10 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-WAITING = ("tests/integration", "tests/deploy")
+WAITING = ("tests/integration",)
 COMPUTING = ("tests/property", "tests/simulation")
-CHECKING = ("tests/tidy",)
+CHECKING = ("tests/tidy", "tests/deploy", "tests/embedded")
+"""Needs no compiled loop."""
 PARTS = (WAITING, ("tests/degraded", "tests/recorded"), COMPUTING, CHECKING)
 REST = "everything else"
 WARM = ("detector.warm",)

@@ -57,12 +57,14 @@ class Nodes:
     def numbers(self, leaves: tuple[Leaf, ...]) -> Int32s:
         """The leaves' numbers, after taking in the new ones; past the cap all are the leaf `other`."""
         known = self.leaf_number
-        new = [leaf for leaf in leaves if leaf not in known]
-        for leaf in new:
-            self._take_in(leaf)
-        if new:
+        numbers = list(map(known.get, leaves))
+        if None in numbers:
+            for leaf in leaves:
+                if leaf not in known:
+                    self._take_in(leaf)
             self._lay_out()
-        return np.array([known[leaf] for leaf in leaves], np.int32)
+            numbers = [known[leaf] for leaf in leaves]
+        return np.array(numbers, np.int32)
 
     def add(self, scope: Scope) -> None:
         """A scope known from elsewhere, before a leaf of it is."""
