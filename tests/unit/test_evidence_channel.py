@@ -40,9 +40,9 @@ def replay(events: list[dict[str, Any]], day: Replay) -> list[Change]:
 
 @cache
 def learned() -> Any:
-    """What six healthy hours teach, around the hour of the day to come: of one alone no volume is known."""
+    """What three healthy hours teach, around the hour of the day to come: of one alone no volume is known."""
     day = Replay(POLICY)
-    replay(by_channel(lines(shops(seed=1, start_ms=START_MS - 26 * HOUR_MS), 6 * HOUR_MS)), day)
+    replay(by_channel(lines(shops(seed=1, start_ms=START_MS - 25 * HOUR_MS), 3 * HOUR_MS)), day)
     return day.learned()
 
 
