@@ -24,7 +24,8 @@ from detector.counting.columns import Columns, concatenate
 from detector.counting.names import Names
 from detector.counting.reference import Decoded
 from detector.counting.tally import Tally
-from detector.records.unpack import CorruptBatch, Unpacker, span
+from detector.records.loop import varint
+from detector.records.unpack import CorruptBatch, Records, Unpacker, span
 from streams.deadletters import read_letter
 from streams.intake.codec import inflate
 from streams.intake.raw import Raw
@@ -144,8 +145,10 @@ class _Trial:
     def _is_refused(self, topic: str, raw: bytes, position: int, rows: list[Row], wrong: bool) -> bool:
         """Whether a batch is refused: as the client does, and with a sentence that names its offset."""
         ours: list[Any] = []
+        is_odd = False
         try:
             for part in Unpacker(inflate).parts(raw, position, ()):
+                is_odd |= _has_odd_attributes(part)
                 ours += [(int(part.offsets[at]), part.values[at], part.headers(at)) for at in range(len(part))]
         except CorruptBatch as refused:
             self.report.refused += 1
@@ -156,6 +159,8 @@ class _Trial:
             return True
         if any("\ufffd" in name for *_, headers in ours for name, _ in headers):
             return True  # the client alone looks at the names of headers
+        if is_odd:
+            return True  # the client takes a record's attributes, a byte, for a number of as many bytes as it says
         if span(raw, position) is None:
             return wrong
         if raw[ATTRIBUTES_AT + 1] & CONTROL:
@@ -284,3 +289,9 @@ def _differs(one: Any, other: Any) -> str:
         if type(mine) is not type(theirs) or (mine != theirs):
             return f"at {place} {str(mine)[:300]} for {str(theirs)[:300]}"
     return f"{len(one)} for {len(other)}"
+
+
+def _has_odd_attributes(part: Records) -> bool:
+    """Whether the attributes of a record, which say nothing, have their highest bit set."""
+    text = np.frombuffer(part.values.buffer, np.uint8)
+    return any(text[varint(text, begin, len(text))[1]] >= 0x80 for begin in part.begins.tolist())
