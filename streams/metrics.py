@@ -139,15 +139,15 @@ class WorkerMetrics:
     async def page(self, names: Collection[str] = ()) -> bytes:
         """Every metric of the list, in its order, or those of these names; the judging ones only where this worker
         judges. Rates of all scopes, most of the work, are left where nobody asks for them."""
-        wanted = [metric for metric in METRICS if not names or metric.name in names]
-        rates = any(metric.name in RATIOS for metric in wanted)
+        wanted = {metric.name: metric for metric in METRICS if not names or metric.name in names}
+        rates = not wanted.keys().isdisjoint(RATIOS)
         intake, tenure = self._worker.intake, self._worker.verdict.tenure
         facts = None if tenure is None else await asyncio.to_thread(tenure.facts, rates=rates)
         totals = intake.totals()
-        payments = await asyncio.to_thread(intake.payments, totals) if any(m.name == PAYMENTS for m in wanted) else {}
+        payments = await asyncio.to_thread(intake.payments, totals) if PAYMENTS in wanted else {}
         counted = {PAYMENTS: _samples(payments), **self._counting(totals), **self._placing(), **self._queues()}
         samples = {**counted, **self._judging(tenure, facts), **self._around()}
-        return await asyncio.to_thread(_written, wanted, samples, facts if rates else None)
+        return await asyncio.to_thread(_written, [*wanted.values()], samples, facts if rates else None)
 
     def _counting(self, totals: Totals) -> dict[str, Samples]:
         return {
