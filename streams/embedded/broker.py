@@ -5,6 +5,7 @@ It does not know how many brokers there are, nor when the cluster is ready.
 
 import platform
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +21,7 @@ JVM_OPTIONS: Final = (
     "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-Djava.awt.headless=true",
 )  # fmt: skip
 FORMAT_S: Final = 120
+END_S: Final = 120
 TAIL_LINES: Final = 15
 LOG4J: Final = """\
 log4j.rootLogger=WARN, out
@@ -51,9 +53,9 @@ def java() -> str:
 
 
 class Broker:
-    """One Java process, and the files it needs."""
+    """One Java process, and the files it needs; `options` are Java's, beside ours."""
 
-    def __init__(self, node: Node, properties: str, classpath: str, guard: Guard) -> None:
+    def __init__(self, node: Node, properties: str, classpath: str, guard: Guard, options: Sequence[str] = ()) -> None:
         self.node = node
         self._guard = guard
         self._log = node.folder / "broker.log"
@@ -65,7 +67,7 @@ class Broker:
         logging = node.folder / "log4j.properties"
         logging.write_text(LOG4J, encoding="utf-8")
         self._java = [java(), *JVM_OPTIONS, *_folders(node.folder), f"-Dlog4j.configuration=file:{logging}"]
-        self._java += ["-cp", classpath]
+        self._java += [*options, "-cp", classpath]
 
     @property
     def pid(self) -> int | None:
@@ -88,6 +90,17 @@ class Broker:
         """Start the process; it is not ready yet."""
         assert self._process is None, "a broker is started once, until it is killed"
         self._process = self._run("kafka.Kafka", str(self._configuration))
+
+    def end(self) -> None:
+        """End the process in order (SIGTERM), and wait for it; BrokerError where it takes too long."""
+        assert self._process is not None, "it runs"
+        self._process.terminate()
+        try:
+            self._process.wait(END_S)
+        except subprocess.TimeoutExpired:
+            raise BrokerError(f"broker {self.node.number} does not end; got:\n{self.log_tail()}") from None
+        self._guard.forget(self._process)
+        self._process = None
 
     def check(self) -> None:
         """BrokerError where the process has ended by itself."""

