@@ -22,6 +22,7 @@ __all__ = ["first_event_ms", "follow_health", "follow_outages", "poll_metrics"]
 POLL_S: Final = 1.0
 ANSWER_S: Final = 5.0
 WINDOW: Final = "1m"
+WANTED: Final = ("pastille_approval_ratio", "pastille_payments_total", "pastille_watermark_age_seconds")
 
 
 async def first_event_ms(settings: Settings) -> int:
@@ -48,12 +49,12 @@ async def follow_health(settings: Settings, board: Board) -> None:
 
 
 async def poll_metrics(url: str, board: Board) -> None:
-    """Read the worker's metrics once a second; a worker that does not answer yet is asked again."""
+    """Read of the worker's metrics what is shown, once a second; one that does not answer yet is asked again."""
     timeout = aiohttp.ClientTimeout(total=ANSWER_S)
     async with aiohttp.ClientSession(timeout=timeout) as session:
         while True:
             try:
-                async with session.get(url) as answer:
+                async with session.get(url, params=[("name[]", name) for name in WANTED]) as answer:
                     text = await answer.text()
                 _take(board, text)
             except (aiohttp.ClientError, TimeoutError):

@@ -37,12 +37,13 @@ def made() -> list[bytes]:
 
 
 def afternoon(lines: list[bytes]) -> list[bytes]:
-    """A third of a day, with its four-hour outage."""
+    """A third of a day, with an outage in its middle."""
     return lines[len(lines) // 2 : len(lines) * 5 // 6]
 
 
 DAYS: dict[str, Callable[[], list[bytes]]] = {
     "made_day": made,
+    "made_afternoon": lambda: afternoon(made()),
     "acquirer_day1": lambda: afternoon(recorded("acquirer_day1", "acquirer")),
     "bank_0303": lambda: recorded("bank_0303", "bank"),
 }
@@ -111,8 +112,9 @@ def test_two_workers_write_what_replay_finds(kafka: EmbeddedKafka, tmp_path: Pat
 
 def test_a_killed_worker_changes_nothing(kafka: EmbeddedKafka, tmp_path: Path) -> None:
     """SIGKILL of the judging worker in the middle of a day: the other one writes the rest, nothing twice."""
-    day = "acquirer_day1" if is_at_hand("acquirer_day1") else "made_day"
+    day = "acquirer_day1" if is_at_hand("acquirer_day1") else "made_afternoon"
     lines, expected = DAYS[day](), replayed(day)
+    assert expected.changes
     middle_ms = (expected.first_ms + expected.end_ms) // 2
     with Stage(kafka, SOURCES, clock="events") as stage:
         stage.send(lines)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,14 @@ import pytest
 from detector.judging.outage import Change
 from tests.scenarios.scene import START_MS, Scene, clock_ms, play, read
 
-SCENES = sorted((Path(__file__).parent / "scenes").glob("*.txt"))
+FOLDER = Path(__file__).parent / "scenes"
+SCENES = sorted(FOLDER.glob("*.txt"))
+
+
+@cache
+def played(path: Path) -> list[Change]:
+    """All that comes out of a scene."""
+    return play(read(path))
 
 
 def said(change: Change, scene: Scene) -> str:
@@ -49,7 +57,7 @@ def wanted(scene: Scene) -> list[str]:
 def test_scene(path: Path) -> None:
     """What a story expects is all that comes out of it, in order."""
     scene = read(path)
-    assert wanted(scene) == [said(change, scene) for change in play(scene)], scene.story
+    assert wanted(scene) == [said(change, scene) for change in played(path)], scene.story
 
 
 def told(changes: list[Change]) -> list[dict[str, object]]:
@@ -63,7 +71,7 @@ def told(changes: list[Change]) -> list[dict[str, object]]:
                                   "maintenance_said_late", "evidence_platform"])  # fmt: skip
 def test_sources_and_batches_change_nothing(name: str) -> None:
     """The same story over eight sources, and one event a batch, gives the same events but for `input`."""
-    scene = read(Path(__file__).parent / "scenes" / f"{name}.txt")
-    expected = play(scene)
+    path = FOLDER / f"{name}.txt"
+    scene, expected = read(path), played(path)
     assert expected == play(scene, batch=1)
     assert told(expected) == told(play(scene, sources=8))
