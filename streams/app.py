@@ -31,7 +31,8 @@ from streams.metrics import WorkerMetrics
 from streams.settings import Settings
 from streams.topics import needed_topics, require_topics
 from streams.unanswered import oldest
-from streams.verdict.agent import Verdict, build_app
+from streams.verdict.agent import Verdict
+from streams.verdict.membership import build_app
 from streams.verdict.outbox import Fenced
 
 __all__ = ["Worker", "where_to_read"]
@@ -146,7 +147,8 @@ class Worker:
         # Faust's folders would hold tables; ours are in memory, and a worker that is killed must leave nothing behind.
         app = build_app(self._settings, os.devnull)
         app.on_first_start = _make_no_folder  # type: ignore[method-assign]  # of this one app
-        self.verdict = Verdict(app, self._settings, self._policy, self.wall_ms, is_deaf=lambda: self.lookout.is_deaf)
+        self.verdict = Verdict(app, self._settings, self._policy, self.wall_ms, is_deaf=lambda: self.lookout.is_deaf,
+                               is_busy=lambda: self.intake.is_rebuilding)  # fmt: skip
         self._http = HealthServer(WorkerMetrics(self).page, self.problems)
         await self._http.start(self._settings.http_host, self._settings.http_port)
         self._say_where()

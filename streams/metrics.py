@@ -103,6 +103,7 @@ METRICS: Final = (
            "How far the source's newest boundary lies behind the clock."),
     Metric("pastille_boundary_seconds", "gauge", (), "The newest boundary judged, in epoch seconds of event time."),
     Metric("pastille_judge_active", "gauge", (), "1 where this worker judges, else 0."),
+    Metric("pastille_judge_standby", "gauge", (), "1 where a Judge is kept ready to take over, else 0."),
     Metric("pastille_outage_reader_up", "gauge", ("group",),
            "1 where a group of PASTILLE_OUTAGE_READERS has a member, else 0; told by the worker that judges."),
     Metric("pastille_outage_reader_unread_seconds", "gauge", ("group",),
@@ -110,7 +111,7 @@ METRICS: Final = (
     Metric("pastille_degraded", "gauge", ("reason",),
            "1 while something around the worker is wrong, else 0: broker, writes, readers, disk, clock."),
     Metric("pastille_judge_seconds_total", "counter", (),
-           "CPU seconds that judging took since this worker took the seat; a boundary is a tick."),
+           "CPU seconds that judging took since this worker's Judge was put together; a boundary is a tick."),
 )  # fmt: skip
 """Every metric of a worker, in the order of the documentation."""
 
@@ -187,20 +188,23 @@ class WorkerMetrics:
         return {"pastille_queue_records": _words(queued), "pastille_ledger_payments": _words(ledgers)}
 
     def _judging(self, tenure: Tenure | None, facts: Facts | None) -> dict[str, Samples]:
-        started = _samples(self._worker.verdict.started)
+        verdict = self._worker.verdict
+        everywhere: dict[str, Samples] = {
+            "pastille_judge_active": [((), int(tenure is not None))],
+            "pastille_judge_standby": [((), int(verdict.has_standby))],
+            "pastille_outages_total": _samples(verdict.started),
+        }
         if tenure is None or facts is None:
-            return {"pastille_judge_active": [((), 0)], "pastille_outages_total": started}
-        return {
-            "pastille_judge_active": [((), 1)],
+            return everywhere
+        return everywhere | {
             "pastille_judge_seconds_total": [((), tenure.judged_s)],
-            "pastille_outages_total": started,
             "pastille_outage_active": _samples(_active(facts)),
             "pastille_outage_children_left_out": _samples(_left_out(facts, tenure.judge.policy.children_max)),
             "pastille_maintenance_active": _samples(Count({_scope_labels(scope) for scope in facts.maintained})),
-            "pastille_maintenances_refused": [((), self._worker.verdict.refused_maintenances)],
+            "pastille_maintenances_refused": [((), verdict.refused_maintenances)],
             "pastille_baseline_frozen_scopes": [((), len(facts.frozen))],
-            "pastille_baselines_refused": [((), self._worker.verdict.refused_lessons)],
-            "pastille_tallies_left_out_total": [((), self._worker.verdict.left_out)],
+            "pastille_baselines_refused": [((), verdict.refused_lessons)],
+            "pastille_tallies_left_out_total": [((), verdict.left_out)],
             "pastille_policy_blocked_total": _words(facts.blocked),
             "pastille_boundary_seconds": [((), facts.time_ms / 1000)] if facts.time_ms >= 0 else [],
         }

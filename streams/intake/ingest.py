@@ -105,6 +105,11 @@ class Intake(Service):
         return self._problem if self._session is None else self._session.problem
 
     @property
+    def is_rebuilding(self) -> bool:
+        """Whether sources are read again here, or it is not known yet which."""
+        return self._session is None or self._session.is_rebuilding
+
+    @property
     def waiting_since_s(self) -> float | None:
         """Since when the oldest write waits for the broker, on the loop's clock; None where none does."""
         return None if self._session is None else self._session.waiting_since_s

@@ -319,6 +319,11 @@ class Session:
         held = sum(lane.counter.stats.held for lane in self.lanes.values())
         return {"tallies": len(self._in_flight), "letters": self._letters.queued, "held": held}
 
+    @property
+    def is_rebuilding(self) -> bool:
+        """Whether sources are read again, or it is not known yet which."""
+        return self._round == NOT_PLACED or any(lane.counter.rebuilding for lane in self.lanes.values())
+
     def lag(self, source: Source) -> int | None:
         """Records not read yet, of both topics; None while that is not known."""
         lane = self.lanes[source]

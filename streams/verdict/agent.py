@@ -23,54 +23,28 @@ from detector.counting.tally import Marker
 from detector.judging.judge import Judge
 from streams.cancelled import lost_is_an_error
 from streams.loopclock import loop_s
-from streams.patience import HEARTBEAT_S, METADATA_MS, REQUEST_MS, SESSION_S
+from streams.patience import HEARTBEAT_S, SESSION_S
 from streams.settings import Settings
 from streams.tallylog import TallyLog
 from streams.topics import changelog_topic
 from streams.unanswered import oldest
 from streams.verdict.announcements import Announcements
 from streams.verdict.clock import SILENT_S, Watch
+from streams.verdict.membership import read_along, snapshot_table, tallies_topic
 from streams.verdict.outbox import Fenced, TransactionLost
 from streams.verdict.setback import Setback
-from streams.verdict.snapshot import CHUNK_BYTES_MAX, pack, slot_after
+from streams.verdict.snapshot import pack, slot_after
+from streams.verdict.standby import Roles, Standby
 from streams.verdict.tallyreader import Logged, decoded
 from streams.verdict.tenure import Tenure, begin_tenure
 
-__all__ = ["Verdict", "build_app"]
+__all__ = ["Verdict"]
 
 log = logging.getLogger(__name__)
 
 SNAPSHOT_S = 60.0
 WATCH_S = 1.0
 FROZEN_SHOWN = 10
-FETCH_BYTES = 4 * 1024 * 1024
-TABLE = "snapshots"
-"""With the app's id in front, the table's changelog is the topic that `pastille topics` makes."""
-
-
-def build_app(settings: Settings, datadir: str) -> faust.App:
-    """The Faust app of the Judge: connected like every other client, it declares no topic and serves no web."""
-    return faust.App(
-        f"{settings.app_id}-judge",
-        broker=settings.faust_broker(),
-        broker_credentials=settings.faust_credentials(),
-        broker_session_timeout=SESSION_S,
-        broker_heartbeat_interval=HEARTBEAT_S,
-        broker_rebalance_timeout=SESSION_S,
-        broker_request_timeout=REQUEST_MS / 1000,
-        consumer_metadata_max_age_ms=METADATA_MS,
-        producer_metadata_max_age_ms=METADATA_MS,
-        consumer_auto_offset_reset="earliest",
-        consumer_max_fetch_size=FETCH_BYTES,
-        producer_max_request_size=2 * CHUNK_BYTES_MAX,
-        store="memory://",
-        datadir=datadir,
-        topic_allow_declare=False,
-        topic_disable_leader=True,
-        stream_wait_empty=False,
-        web_enabled=False,
-        worker_redirect_stdouts=False,
-    )
 
 
 class Seat(Enum):
@@ -86,12 +60,12 @@ class Verdict:
 
     `failed` is set to the error that made going on impossible; whoever runs the worker must then stop it. What Kafka
     refuses ends the tenure alone: it begins anew after a pause. `is_deaf` says whether Kafka is away, so that silence
-    says nothing of the sources.
+    says nothing of the sources; `is_busy` whether the worker has more urgent things to do than to stand by.
     """
 
     def __init__(
         self, app: faust.App, settings: Settings, policy: Policy, wall_ms: Callable[[], int],
-        is_deaf: Callable[[], bool] = lambda: False,
+        is_deaf: Callable[[], bool] = lambda: False, is_busy: Callable[[], bool] = lambda: False,
     ) -> None:  # fmt: skip
         self.app = app
         self._tenure: Tenure | None = None
@@ -114,16 +88,10 @@ class Verdict:
         self._snapshot_s = 0.0
         self._frozen: set[str] = set()
         self._at = TP(settings.topics.tallies, 0)
-        topic = app.topic(
-            settings.topics.tallies, value_type=bytes, value_serializer="raw", key_type=bytes, key_serializer="raw",
-            partitions=1, internal=False,
-        )  # fmt: skip
-        self._table = app.Table(
-            TABLE, partitions=1, key_type=bytes, value_type=bytes, help="Snapshots of the Judge, in chunks."
-        )
-        changelog = self._table.changelog_topic.get_topic_name()
-        assert changelog == changelog_topic(settings), "`pastille topics create` makes the table's changelog"
-        app.agent(topic, name="judge")(self._agent)
+        self._changelog = TP(changelog_topic(settings), 0)
+        self._table = snapshot_table(app, settings)
+        self._standby = Standby(settings, self._table, Roles(self._stands_by, self._needs_none, is_busy))
+        app.agent(tallies_topic(app, settings), name="judge")(self._agent)
         app.on_partitions_revoked.connect(cast(Any, self._revoked))
         app.on_partitions_assigned.connect(cast(Any, self._assigned))
 
@@ -144,7 +112,11 @@ class Verdict:
         await self._log.stop()
 
     async def watch(self) -> None:
-        """Once a second: leave a lost seat, write what the clock and what people say to the log. Never returns."""
+        """Keep a Judge ready where this worker stands by; once a second leave a lost seat, and write what the clock and
+        what people say to the log. Never returns."""
+        await asyncio.gather(self._standby.run(), self._keep_watch())
+
+    async def _keep_watch(self) -> None:
         while True:
             await asyncio.sleep(WATCH_S)
             try:
@@ -222,6 +194,11 @@ class Verdict:
         return self._seat is Seat.OURS
 
     @property
+    def has_standby(self) -> bool:
+        """Whether a Judge is kept ready here to take over."""
+        return self._standby.is_ready
+
+    @property
     def problem(self) -> str | None:
         """Why it does not judge though it is its turn; None where all is well."""
         if not self.holds_seat or self.tenure is not None:
@@ -244,6 +221,20 @@ class Verdict:
 
     async def _assigned(self, _app: Any, *signalled: Any, **_: Any) -> None:
         self._seat, self._may_be_fenced = Seat.OURS if self._at in signalled[0] else Seat.LOST, True
+        read_along(self.app)
+
+    def _stands_by(self) -> bool:
+        """Whether the group means to give this worker the seat where it loses who judges now."""
+        return self._is_away and self.app.assignor.is_standby(self._changelog)
+
+    def _needs_none(self) -> bool:
+        """Whether no replica kept here will be taken over: none is while the group deals, which may deal this seat."""
+        return self._tenure is not None or (self._is_away and not self.app.rebalancing)
+
+    @property
+    def _is_away(self) -> bool:
+        """Whether another worker judges, and no tenure of ours is left."""
+        return self._seat is Seat.LOST and self._tenure is None
 
     async def _seated(self) -> Tenure | None:
         """The tenure that was, where nobody else has begun one since; else a new one. None where the seat was lost
@@ -335,12 +326,12 @@ class Verdict:
         await self._open_log()
         self._announcements = Announcements(self._settings)
         await self._announcements.start()
-        tenure = await begin_tenure(self._settings, self._policy, self._table, self._wall_ms)
+        tenure = await begin_tenure(self._settings, self._policy, self._table, self._wall_ms, self._standby)
         self._tenure = tenure
         self._setback.is_over()
-        # Due a minute after the last one, whoever wrote it: counted from here, tenures that are short would keep none,
-        # and leave each more of the log to judge again than the one before.
-        self._snapshot_s = loop_s() - min(SNAPSHOT_S, tenure.unkept_ms / 1000)
+        # Due at once, and then every minute: short tenures would keep none else, and each leave more of the log to be
+        # judged again than the one before. And who stands by begins with it.
+        self._snapshot_s = loop_s() - SNAPSHOT_S
         if tenure.judge.policy.version != self._policy.version:
             await self._log.send([Marker("policy", text=self._policy.canonical())])
         return tenure

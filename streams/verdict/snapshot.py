@@ -75,6 +75,13 @@ def newest(table: Mapping[bytes, bytes]) -> Snapshot | None:
     return max(whole, key=lambda snapshot: (snapshot.epoch, snapshot.offset), default=None)
 
 
+def newest_head(table: Mapping[bytes, bytes]) -> tuple[int, int] | None:
+    """Epoch and offset of the newest snapshot by its manifest, which is written last: a quick look, that does not say
+    whether the rest of it is whole."""
+    heads = [(found.epoch, found.offset) for slot in range(SLOTS) if (found := _manifest_of(table, slot)) is not None]
+    return max(heads, default=None)
+
+
 def slot_after(table: Mapping[bytes, bytes]) -> int:
     """The slot to write next: not that of the newest whole snapshot."""
     kept = newest(table)
@@ -84,10 +91,10 @@ def slot_after(table: Mapping[bytes, bytes]) -> int:
 
 
 def _read(table: Mapping[bytes, bytes], slot: int) -> Snapshot | None:
+    manifest = _manifest_of(table, slot)
+    if manifest is None:
+        return None
     try:
-        manifest = _manifest.decode(table.get(_manifest_key(slot)) or b"")
-        if manifest.format != FORMAT or not 0 <= manifest.chunks <= CHUNKS_MAX:
-            return None
         chunks = [_chunk.decode(table.get(_chunk_key(slot, number)) or b"") for number in range(manifest.chunks)]
     except msgspec.DecodeError:
         return None
@@ -96,6 +103,14 @@ def _read(table: Mapping[bytes, bytes], slot: int) -> Snapshot | None:
     if not ours or hashlib.sha256(state).digest() != manifest.digest:
         return None
     return Snapshot(manifest.epoch, manifest.offset, manifest.time_ms, manifest.boundary_ms, state)
+
+
+def _manifest_of(table: Mapping[bytes, bytes], slot: int) -> _Manifest | None:
+    try:
+        manifest = _manifest.decode(table.get(_manifest_key(slot)) or b"")
+    except msgspec.DecodeError:
+        return None
+    return manifest if manifest.format == FORMAT and 0 <= manifest.chunks <= CHUNKS_MAX else None
 
 
 def _chunk_key(slot: int, number: int) -> bytes:

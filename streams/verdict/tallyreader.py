@@ -5,10 +5,12 @@ Knows offsets and Kafka's times; does not know what becomes of a record.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -22,7 +24,7 @@ __all__ = ["Logged", "TallyReader", "decoded", "open_tally_reader"]
 log = logging.getLogger(__name__)
 
 FETCH_MS = 500
-BATCH_MAX = 1_000
+BATCH_MAX = 250
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +65,17 @@ class TallyReader:
         return int((await self._consumer.end_offsets([self._at]))[self._at])
 
     async def between(self, start: int, stop: int) -> AsyncIterator[list[Logged]]:
-        """The records from offset `start` up to `stop`, in batches."""
+        """The records from offset `start` up to `stop`, in batches; opened beside the event loop, for there may be an
+        hour of them."""
         self._consumer.seek(self._at, start)
         while await self._consumer.position(self._at) < stop:
             batches = await self._consumer.getmany(self._at, timeout_ms=FETCH_MS, max_records=BATCH_MAX)
-            yield [
-                Logged(found.offset, found.timestamp, decoded(found.value, found.offset))
-                for found in batches.get(self._at, ())
-                if found.offset < stop
-            ]
+            found = [record for record in batches.get(self._at, ()) if record.offset < stop]
+            yield await asyncio.to_thread(_logged, found)
+
+
+def _logged(found: Sequence[Any]) -> list[Logged]:
+    return [Logged(record.offset, record.timestamp, decoded(record.value, record.offset)) for record in found]
 
 
 @asynccontextmanager

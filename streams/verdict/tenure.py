@@ -1,38 +1,35 @@
-"""One tenure of the Judge in this worker: from the snapshot, over the log since, to record after record.
+"""One tenure of the Judge in this worker: from a replica that stood by, or the snapshot, to record after record.
 
-Beginning fences whoever judged before. Knows the order in which a Judge is put together again; what it finds is the
-Judge's, how it is written is the outbox's.
+Beginning fences whoever judged before. Knows in which order a tenure begins; what the Judge finds is its own, how it is
+put together is the replica's, how what it finds is written is the outbox's.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import threading
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
 
 from detector.contracts.policy import Policy
 from detector.contracts.scope import Scope
-from detector.counting.tally import Marker, Source, Tally
+from detector.counting.tally import Source
 from detector.judging.judge import Judge
 from detector.judging.outage import Change, Outage
 from detector.judging.sources import State
-from detector.judging.state import OtherVersion
 from streams.settings import Settings
 from streams.verdict.outbox import Outbox
+from streams.verdict.replica import Replica, restored
 from streams.verdict.snapshot import Snapshot, newest
+from streams.verdict.standby import Ready, Standby
 from streams.verdict.tallyreader import Logged, TallyReader, open_tally_reader
 
-__all__ = ["LAG_MS", "Facts", "Tenure", "begin_tenure"]
+__all__ = ["Facts", "Tenure", "begin_tenure"]
 
 log = logging.getLogger(__name__)
 
-LAG_MS = 15 * 60_000
-"""How much more than the ring's length of the log before a snapshot fills the ring again: what a source may lag."""
 HEALTH_MS = 5_000
 FACTS_S = 0.2
 CHANGES_MAX = 1_000
@@ -53,22 +50,31 @@ class Facts:
 
 
 class Tenure:
-    """A Judge at work. `next` is the offset of the tallies log it takes next; `epoch` numbers the owners; `judged_s` is
-    the CPU seconds that judging took; `unkept_ms` is how much of the log it judged to begin, since the last snapshot.
-    """
+    """A replica of the Judge at work. `epoch` numbers the owners."""
 
-    def __init__(self, judge: Judge, outbox: Outbox, epoch: int, next_: int, wall_ms: Callable[[], int]) -> None:
-        self.judge = judge
+    def __init__(self, replica: Replica, outbox: Outbox, epoch: int, wall_ms: Callable[[], int]) -> None:
+        self.judge = replica.judge
         self.epoch = epoch
-        self.next = next_
-        self.time_ms = 0
-        self.judged_s = 0.0
-        self.unkept_ms = 0
+        self._replica = replica
         self._outbox = outbox
         self._wall_ms = wall_ms
         self._health_ms = 0
-        self._guard = threading.Lock()
         self._facts = Facts()
+
+    @property
+    def next(self) -> int:
+        """The offset of the tallies log that it takes next."""
+        return self._replica.next
+
+    @property
+    def time_ms(self) -> int:
+        """Kafka's time of the record that it took last."""
+        return self._replica.time_ms
+
+    @property
+    def judged_s(self) -> float:
+        """The CPU seconds that judging took."""
+        return self._replica.judged_s
 
     async def take(self, batch: Sequence[Logged]) -> list[Change]:
         """Judge records and write what follows; what was written. Records taken before are passed over.
@@ -76,18 +82,25 @@ class Tenure:
         Beside the event loop: the last of eight sources to catch up can let hours be judged by one record. Who is to be
         woken is said first: how a thousand scopes are takes longer to say. Raises Fenced.
         """
-        changes = await asyncio.to_thread(self._judge, batch)
-        written = await self._write(changes)
+        changes = [change for _, change in await asyncio.to_thread(self._replica.take, batch)]
+        written = await self.tell(changes)
         # A clock that is set back must not keep health back until it is where it was.
         if changes or not 0 <= self._wall_ms() - self._health_ms < HEALTH_MS:
             self._health_ms = self._wall_ms()
             await self._outbox.write_health(await asyncio.to_thread(self.judge.health))
         return written
 
+    async def tell(self, changes: Sequence[Change]) -> list[Change]:
+        """Write what of these changes is not on the topic yet; which those were. Raises Fenced."""
+        written: list[Change] = []
+        for start in range(0, len(changes), CHANGES_MAX):
+            written += await self._outbox.write(changes[start : start + CHANGES_MAX])
+        return written
+
     def facts(self, *, rates: bool) -> Facts:
         """What the Judge says now, or, while it is busy, what it said last; of the rates so unless they are wanted.
         From any thread."""
-        if self._guard.acquire(timeout=FACTS_S):
+        if self._replica.guard.acquire(timeout=FACTS_S):
             try:
                 judge = self.judge
                 of_scopes = judge.rates() if rates else self._facts.rates
@@ -96,7 +109,7 @@ class Tenure:
                     judge.long_frozen(),
                 )  # fmt: skip
             finally:
-                self._guard.release()
+                self._replica.guard.release()
         return self._facts
 
     def waiting(self) -> int:
@@ -125,89 +138,40 @@ class Tenure:
         """Leave the judging to others."""
         await self._outbox.stop()
 
-    def _judge(self, batch: Iterable[Logged]) -> list[Change]:
-        began_s = time.thread_time()
-        try:
-            return self._judged(batch)
-        finally:
-            self.judged_s += time.thread_time() - began_s
-
-    def _judged(self, batch: Iterable[Logged]) -> list[Change]:
-        changes: list[Change] = []
-        for logged in batch:
-            if logged.offset < self.next:
-                continue
-            for record in logged.records:
-                with self._guard:
-                    changes += self.judge.take(record)
-            self.next, self.time_ms = logged.offset + 1, logged.time_ms
-        return changes
-
-    async def _write(self, changes: Sequence[Change]) -> list[Change]:
-        written: list[Change] = []
-        for start in range(0, len(changes), CHANGES_MAX):
-            written += await self._outbox.write(changes[start : start + CHANGES_MAX])
-        return written
-
 
 async def begin_tenure(
-    settings: Settings, policy: Policy, table: Mapping[bytes, bytes], wall_ms: Callable[[], int]
+    settings: Settings, policy: Policy, table: Mapping[bytes, bytes], wall_ms: Callable[[], int], standby: Standby
 ) -> Tenure:
     """A Judge that has taken every record that the tallies log has now. Raises Fenced, KafkaError."""
     outbox = Outbox(settings, wall_ms)
     await outbox.start()
     try:
         async with open_tally_reader(settings) as reader:
-            return await _rebuilt(reader, policy, newest(table), outbox, wall_ms)
+            kept = newest(table)
+            ready = None if kept is None else await standby.hand_over(kept)
+            return await _begun(reader, policy, kept, ready, outbox, wall_ms)
     except BaseException:
         await outbox.stop()
         raise
 
 
-def _restored(snapshot: Snapshot | None) -> Judge | None:
-    """The snapshot's Judge; None where there is none that this version of Pastille understands."""
-    if snapshot is None:
-        return None
-    try:
-        return Judge.restore(msgspec.msgpack.decode(snapshot.state))
-    except OtherVersion as error:
-        log.warning("verdict: %s; it is left, and all of the tallies log is judged anew, which takes minutes", error)
-        return None
-
-
-async def _rebuilt(
-    reader: TallyReader, policy: Policy, kept: Snapshot | None, outbox: Outbox, wall_ms: Callable[[], int]
-) -> Tenure:
+async def _begun(
+    reader: TallyReader, policy: Policy, kept: Snapshot | None, ready: Ready | None, outbox: Outbox,
+    wall_ms: Callable[[], int],
+) -> Tenure:  # fmt: skip
+    """With the replica that stood by; else with that of the snapshot; else with one that takes all of the log."""
+    replica = ready.replica if ready is not None else None if kept is None else await restored(reader, kept)
+    if replica is None:
+        replica = Replica(Judge(policy), await reader.beginning())
+        log.info("verdict: all of the tallies log is judged anew, which can take minutes")
     # Also after a snapshot that is left the epoch goes on, or what is written next would be taken for older.
-    epoch, judge = (1 if kept is None else kept.epoch + 1), _restored(kept)
-    if kept is None or judge is None:
-        first = await reader.beginning()
-        tenure = Tenure(Judge(policy), outbox, epoch, first, wall_ms)
-        tenure.judge.adopt(outbox.written.newest.values())
-    else:
-        first = min(kept.offset, await reader.first_since(_needed_from_ms(kept, judge.policy)))
-        tenure = Tenure(judge, outbox, epoch, kept.offset, wall_ms)
-        await _refill(reader, judge, first, kept.offset)
-        judge.adopt(outbox.written.newest.values())
-    kept_ms = 0 if kept is None or judge is None else kept.time_ms
-    async for batch in reader.between(tenure.next, await reader.end()):
+    tenure = Tenure(replica, outbox, 1 if kept is None else kept.epoch + 1, wall_ms)
+    begins = tenure.next
+    tenure.judge.adopt(outbox.written.newest.values())
+    if ready is not None:
+        await tenure.tell(ready.found)
+    async for batch in reader.between(begins, await reader.end()):
         await tenure.take(batch)
-    tenure.unkept_ms = max(0, tenure.time_ms - kept_ms)
-    log.info("verdict: judging from offset %d, epoch %d, log read from %d", tenure.next, tenure.epoch, first)
+    log.info("verdict: judging from offset %d, epoch %d, log read from %d", tenure.next, tenure.epoch,
+             replica.first if ready is None else begins)  # fmt: skip
     return tenure
-
-
-def _needed_from_ms(kept: Snapshot, policy: Policy) -> int:
-    """When the first record was written that the ring hangs on, which holds its length before every open pane. A Judge
-    that catches up may have reached a time long past: what tells of the panes before was written then, not lately."""
-    return min(kept.time_ms, kept.boundary_ms) - policy.ring_ms - policy.open_ms - LAG_MS
-
-
-async def _refill(reader: TallyReader, judge: Judge, start: int, stop: int) -> None:
-    async for batch in reader.between(start, stop):
-        await asyncio.to_thread(_refill_all, judge, [record for logged in batch for record in logged.records])
-
-
-def _refill_all(judge: Judge, records: Iterable[Tally | Marker]) -> None:
-    for record in records:
-        judge.refill(record)

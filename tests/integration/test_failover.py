@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import threading
 import time
 from pathlib import Path
@@ -88,8 +89,8 @@ class Shop(threading.Thread):
 def test_a_killed_judge_is_followed_in_the_open_outage(
     kafka: EmbeddedKafka, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Same outage_id, the next sequence, no second `started`; the seconds until it judges again are printed. Another
-    worker comes: the group deals anew, and the Judge is not put together again."""
+    """Same outage_id, the next sequence, no second `started`, by the Judge that stood by; the seconds until it judges
+    again are printed. Another worker comes: the group deals anew, and the Judge is not put together again."""
     policy = tmp_path / "policy.toml"
     policy.write_text(POLICY)
     with Stage(kafka, PARTITIONS) as stage, Shop(stage) as shop:
@@ -99,6 +100,7 @@ def test_a_killed_judge_is_followed_in_the_open_outage(
         wait_for(stage.outages, stage, "an outage started", every_s=1)
         judging = next(worker for worker in workers if worker.metric("pastille_judge_active") == 1)
         other = next(worker for worker in workers if worker is not judging)
+        wait_for(lambda: other.metric("pastille_judge_standby") == 1, stage, "the other stands by")
         judging.end(SIGKILL)
         killed_ms, killed_s = _now_ms(), time.monotonic()
         wait_for(lambda: judged_ms(stage) > killed_ms, stage, "judging again")
@@ -112,6 +114,8 @@ def test_a_killed_judge_is_followed_in_the_open_outage(
         assert [event["data"]["sequence"] for event in events] == list(range(1, len(events) + 1))
         assert {event["subject"] for event in stage.outages()} == {f"bank:{DEAD}"}
         assert other.metric("pastille_judge_active") == 1
+        stood, began = (int(at) for at in re.findall("log read from ([0-9]+)", other.logged()))
+        assert stood < began, "the log that the one which stood by had read is not read again"
         stage.worker()
         wait_for(lambda: "the seat is ours again, judging goes on" in other.logged(), stage, "the seat dealt again")
         dealt_ms = _now_ms()

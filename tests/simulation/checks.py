@@ -82,7 +82,8 @@ def terms(world: World) -> Iterator[str]:
         if not isinstance(said, Tally):
             continue
         key = said.source, said.term
-        if key not in last and noted.get(key, -1) >= 0 and (said.first_pane, said.boundary_ms) < (0, noted[key]):
+        begins = key not in last and said.after_ms == FIRST  # else it was lost, and its source stuck meanwhile
+        if begins and noted.get(key, -1) >= 0 and (said.first_pane, said.boundary_ms) < (0, noted[key]):
             yield f"terms: {said.source} term {said.term} begins without a snapshot at its noted boundary"
         if key not in last and noted.get(key, -1) > said.boundary_ms:
             yield f"terms: {said.source} term {said.term} tells a boundary below the noted one"

@@ -1,8 +1,8 @@
 """What the product sees of Faust, on the simulated broker: an app with one agent, one table, and signals.
 
 As Faust does it: the agent's stream ends and begins with the partition, what was taken is committed after it was
-handled, a table is a dictionary whose writes go to a changelog (unfenced), and a new owner's table is read from it
-before the stream begins. Does not know what the agent does.
+handled, a table is a dictionary whose writes go to a changelog (unfenced), a new owner's table is read from it before
+the stream begins, and one member that owns nothing reads along. Does not know what the agent does.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from tests.simulation.client import CLUSTER, Producer
 from tests.simulation.process import CURRENT
 
 PREFETCHED_MAX = 40
+READ_ALONG_S = (0.2, 3.0)
 
 
 class Signal:
@@ -69,7 +70,8 @@ class App:
     def __init__(self, app_id: str, at: TopicPartition) -> None:
         self.process = CURRENT.get()
         self.on_partitions_revoked, self.on_partitions_assigned = Signal(), Signal()
-        self.tables = SimpleNamespace(actives_ready=False)
+        self.tables = SimpleNamespace(actives_ready=False, recovery=SimpleNamespace(buffer_sizes={}))
+        self.assignor = SimpleNamespace(is_standby=self._is_standby)
         self.rebalancing = False
         self.generation = -1
         self._cluster, self._app_id, self._at = CLUSTER.get(), app_id, at
@@ -137,6 +139,12 @@ class App:
         self._position = committed.get(self._at, 0)
         self._owned = at
         self.rebalancing, self.tables.actives_ready = False, True
+        while self._is_standby() and round_ == self._round and not self.process.is_dead:
+            await self.process.gate("read along", READ_ALONG_S)
+            self._table.recover()
+
+    def _is_standby(self, *_: Any) -> bool:
+        return bool(self._owned) and self._at not in self._owned
 
     async def _signal(self, signal: Signal, at: frozenset[TopicPartition]) -> None:
         for receiver in signal.receivers:

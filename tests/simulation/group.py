@@ -19,6 +19,8 @@ from tests.simulation.process import Process
 HEARTBEAT_S = 2.0
 SESSION_S = 6.0
 ALL_BACK_S = 0.5
+PROMOTED = 0.7
+"""Of the times that a seat is given: to the member that stood by."""
 
 Assign = Callable[[Sequence["Member"], Random], Mapping["Member", frozenset[TopicPartition]]]
 
@@ -143,11 +145,17 @@ def by_range(sizes: Mapping[str, int]) -> Assign:
     return assign
 
 
-def to_one(at: TopicPartition) -> Assign:
-    """One partition: any member may get it."""
+def to_one(at: TopicPartition, changelog: TopicPartition) -> Assign:
+    """Faust's assignor, less patient: one partition that any member may get, most often the one that stood by; and its
+    table's changelog, which another one reads, too, to stand by."""
+    stands_by: list[Member] = []
 
     def assign(members: Sequence[Member], random: Random) -> dict[Member, frozenset[TopicPartition]]:
-        chosen = random.choice(members) if members else None
-        return {member: frozenset({at} if member is chosen else ()) for member in members}
+        order = random.sample(members, k=len(members))
+        if random.random() < PROMOTED:
+            order.sort(key=lambda member: member not in stands_by)
+        stands_by[:] = order[1:2]
+        given = {member: {changelog} for member in stands_by} | {member: {at, changelog} for member in order[:1]}
+        return {member: frozenset(given.get(member, ())) for member in members}
 
     return assign

@@ -18,7 +18,8 @@ from detector.judging.judge import Judge
 from detector.judging.report import Report
 from detector.judging.sources import Sources, State
 from streams.intake import lane, recovery, session
-from streams.verdict import agent, outbox, snapshot, tenure
+from streams.verdict import agent, outbox, snapshot, standby, tenure
+from streams.verdict.standby import Ready, Standby
 from tests.simulation.client import CLUSTER, Consumer, Producer
 
 Patch = tuple[Any, str, Any]
@@ -143,7 +144,7 @@ def highest_offset() -> tuple[Patch, ...]:
         whole = [found for slot in range(snapshot.SLOTS) if (found := snapshot._read(table, slot)) is not None]
         return max(whole, key=lambda one: one.offset, default=None)
 
-    return ((tenure, "newest", newest), (snapshot, "newest", newest))
+    return ((tenure, "newest", newest), (standby, "newest", newest), (snapshot, "newest", newest))
 
 
 def no_refill() -> tuple[Patch, ...]:
@@ -225,12 +226,12 @@ def uncommitted_is_read() -> tuple[Patch, ...]:
 
 def snapshot_before_events() -> tuple[Patch, ...]:
     """The snapshot says that an event was told before it is."""
-    write, take = tenure.Tenure._write, agent.Verdict._take
+    tell, take = tenure.Tenure.tell, agent.Verdict._take
 
-    async def written(self: tenure.Tenure, changes: Any) -> Any:
+    async def told(self: tenure.Tenure, changes: Any) -> Any:
         if changes and "keep" in self.__dict__:
             self.__dict__["keep"]()
-        return await write(self, changes)
+        return await tell(self, changes)
 
     async def taken(self: agent.Verdict, event: Any) -> None:
         at_work = self.tenure
@@ -238,7 +239,7 @@ def snapshot_before_events() -> tuple[Patch, ...]:
             at_work.__dict__["keep"] = lambda: self._write_snapshot(at_work)
         await take(self, event)
 
-    return ((tenure.Tenure, "_write", written), (agent.Verdict, "_take", taken))
+    return ((tenure.Tenure, "tell", told), (agent.Verdict, "_take", taken))
 
 
 def torn_snapshot() -> tuple[Patch, ...]:
@@ -258,6 +259,17 @@ def torn_snapshot() -> tuple[Patch, ...]:
         return snapshot.Snapshot(said.epoch, said.offset, said.time_ms, said.boundary_ms, state)
 
     return ((agent, "pack", pack), (snapshot, "_read", read))
+
+
+def standby_finds_nothing() -> tuple[Patch, ...]:
+    """Who stood by does not tell what the lost Judge found last."""
+    plain = Standby.hand_over
+
+    async def hand_over(self: Standby, kept: snapshot.Snapshot) -> Ready | None:
+        ready = await plain(self, kept)
+        return None if ready is None else replace(ready, found=[])
+
+    return ((Standby, "hand_over", hand_over),)
 
 
 def gap_taken() -> tuple[Patch, ...]:
@@ -282,5 +294,6 @@ MUTANTS: dict[str, Mutant] = {
         "written-blindly": written_blindly, "no-transaction": no_transaction,
         "uncommitted-is-read": uncommitted_is_read, "snapshot-before-events": snapshot_before_events,
         "torn-snapshot": torn_snapshot, "gap-taken": gap_taken,
+        "standby-finds-nothing": standby_finds_nothing,
     }.items()
 }  # fmt: skip

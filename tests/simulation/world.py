@@ -29,7 +29,8 @@ from streams.intake.lane import Lane
 from streams.intake.placing import place
 from streams.intake.recovery import Note, parse_note
 from streams.settings import Feed, Settings
-from streams.verdict import agent, announcements, clock, outbox, snapshot, tallyreader, tenure
+from streams.topics import changelog_topic
+from streams.verdict import agent, announcements, clock, outbox, replica, snapshot, standby, tallyreader, tenure
 from tests.simulation.broker import Broker, Record
 from tests.simulation.client import CLUSTER, Cluster, Consumer, Producer
 from tests.simulation.faustapp import App
@@ -57,7 +58,7 @@ SHORT: tuple[tuple[Any, str, Any], ...] = (
     (Policy, "vote_block_ms", VOTE_BLOCK_MS), (session, "FETCH_MS", 2_000), (session, "COMMIT_S", 4.0),
     (session, "END_S", 3.0), (session, "IDLE_STEP_S", 2.0), (session, "BEHIND_MS", 40_000),
     (clock, "BEHIND_MS", 40_000), (clock, "SILENT_S", 9.0), (agent, "SNAPSHOT_S", 5.0),
-    (tenure, "LAG_MS", 20_000),
+    (replica, "LAG_MS", 20_000), (standby, "TOLD_KEPT", 3), (standby, "FOUND_MAX", 12),
 )  # fmt: skip
 """Times of the product that no policy sets, made as short as those that one sets."""
 
@@ -109,9 +110,10 @@ class World:
         self.broker = Broker(self.wall_ms, dict(enumerate(history.broker_skew_ms)))
         self.broker.watchers.append(self._written)
         self.tallies_at = TopicPartition(self.settings.topics.tallies, 0)
+        changelog = TopicPartition(changelog_topic(self.settings), 0)
         self.groups = {
             "pastille-counter": Group("pastille-counter", by_range(sizes), self.random),
-            "pastille-judge": Group("pastille-judge", to_one(self.tallies_at), self.random),
+            "pastille-judge": Group("pastille-judge", to_one(self.tallies_at, changelog), self.random),
         }
         self.cluster = Cluster(self.broker, self.groups, self._committed)
         self.seen = Seen(self.broker)
@@ -130,9 +132,9 @@ class World:
         CLUSTER.set(self.cluster)
         begin_tenure = agent.begin_tenure
 
-        async def begin(settings: Settings, rules: Policy, table: Any, wall_ms: Any) -> tenure.Tenure:
+        async def begin(settings: Settings, rules: Policy, table: Any, *more: Any) -> tenure.Tenure:
             whole = [found for slot in range(snapshot.SLOTS) if (found := snapshot._read(table, slot)) is not None]
-            begun = await begin_tenure(settings, rules, table, wall_ms)
+            begun = await begin_tenure(settings, rules, table, *more)
             self.seen.tenures.append((begun.epoch, max((found.epoch for found in whole), default=0)))
             return begun
 
@@ -199,8 +201,8 @@ class World:
             return self.wall_ms(process.skew_ms)
 
         app: Any = App(f"{self.settings.app_id}-judge", self.tallies_at)
-        worker.intake = ingest.Intake(self.settings, self.policy, self.placing, wall_ms)
-        worker.verdict = agent.Verdict(app, self.settings, self.policy, wall_ms)
+        worker.intake = intake = ingest.Intake(self.settings, self.policy, self.placing, wall_ms)
+        worker.verdict = agent.Verdict(app, self.settings, self.policy, wall_ms, is_busy=lambda: intake.is_rebuilding)
         begun = [process.start(worker.intake._sessions()), process.start(worker.verdict.start()),
                  process.start(worker.verdict.watch())]  # fmt: skip
         waits: set[asyncio.Future[Any]] = {*begun, worker.verdict.failed}

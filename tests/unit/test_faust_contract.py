@@ -15,12 +15,16 @@ from aiokafka.partitioner import murmur2
 from aiokafka.producer import sender
 from aiokafka.producer.sender import Sender, SendProduceReqHandler
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
+from faust.assignor.copartitioned_assignor import CopartitionedAssignor
+from faust.assignor.partition_assignor import PartitionAssignor
 from faust.tables.manager import TableManager
+from faust.tables.recovery import Recovery
+from faust.types import TP
 
 from streams.logs import SENDER
 from streams.settings import load_settings
 from streams.topics import changelog_topic
-from streams.verdict.agent import TABLE, build_app
+from streams.verdict.membership import build_app, read_along, snapshot_table
 
 
 @pytest.fixture
@@ -116,7 +120,7 @@ def test_the_app_is_bridled(app: faust.App) -> None:
 
 def test_the_tables_changelog_is_the_topic_that_we_make(app: faust.App) -> None:
     """Faust's name for the changelog of our table is the one that `pastille topics create` uses."""
-    table = app.Table(TABLE, partitions=1, key_type=bytes, value_type=bytes)
+    table = snapshot_table(app, load_settings())
     assert table.changelog_topic.get_topic_name() == changelog_topic(load_settings())
 
 
@@ -126,6 +130,27 @@ def test_the_app_tells_when_a_table_is_whole(app: faust.App) -> None:
     assert app.rebalancing is False
     assert "self.actives_ready = True" in inspect.getsource(TableManager.on_actives_ready)
     assert all(hasattr(signal, "connect") for signal in (app.on_partitions_assigned, app.on_partitions_revoked))
+
+
+def test_one_worker_stands_by_for_the_table(app: faust.App) -> None:
+    """Of a table's changelog one member that does not own it is told to read along, record by record, which is said by
+    `is_standby`; the assignor gives it the partition where the owner is gone."""
+    assert app.conf.table_standby_replicas == 1
+    assert app.assignor.is_standby(TP(changelog_topic(load_settings()), 0)) is False
+    assert "_standby_tps = self._assignment.standby_tps" in inspect.getsource(PartitionAssignor.on_assignment)
+    placing = inspect.getsource(CopartitionedAssignor._assign_round_robin)
+    assert placing.index("_find_promotable_standby") < placing.index("_find_round_robin_assignable")
+    assert snapshot_table(app, load_settings()).standby_buffer_size == 1
+
+
+def test_what_faust_remembers_of_a_changelog_can_be_forgotten(app: faust.App) -> None:
+    """How many records it takes at once is looked up once a partition, as owner or as who stands by: `buffer_sizes`."""
+    slurp = inspect.getsource(Recovery._slurp_changelogs.fun)
+    assert "bufsize = buffer_sizes.get(tp)" in slurp
+    assert "buffer_sizes[tp] = table.standby_buffer_size" in slurp
+    app.tables.recovery.buffer_sizes[TP("changelog", 0)] = 1_000  # type: ignore[attr-defined]  # of the manager
+    read_along(app)
+    assert app.tables.recovery.buffer_sizes == {}  # type: ignore[attr-defined]  # of the manager
 
 
 def test_the_first_start_only_makes_folders(app: faust.App) -> None:

@@ -11,7 +11,7 @@ from detector.contracts.scope import Leaf
 from detector.counting.tally import Cells, Marker, Tally
 from detector.judging.judge import Judge
 from detector.judging.outage import Change
-from streams.verdict.tenure import LAG_MS
+from streams.verdict.replica import LAG_MS
 from tests.alone import alone
 from tests.unit.test_judge import ONE, POLICY, T0, TWO, cells, tally
 

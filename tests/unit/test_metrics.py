@@ -47,6 +47,7 @@ PROMISED = {
     "pastille_watermark_age_seconds": {"source"},
     "pastille_boundary_seconds": set(),
     "pastille_judge_active": set(),
+    "pastille_judge_standby": set(),
     "pastille_degraded": {"reason"},
     "pastille_outage_reader_up": {"group"},
     "pastille_outage_reader_unread_seconds": {"group"},
@@ -100,7 +101,7 @@ def asked(facts: Facts | None, tell: Callable[[], None] = lambda: None, names: S
     judge = SimpleNamespace(policy=Policy(children_max=2))
     tenure = None if facts is None else SimpleNamespace(facts=say, judge=judge, judged_s=1.5, waiting=lambda: 4)
     verdict = SimpleNamespace(tenure=tenure, started=Count({("all_red", "policy"): 1}), refused_maintenances=2,
-                              refused_lessons=3, left_out=7)  # fmt: skip
+                              refused_lessons=3, left_out=7, has_standby=tenure is None)  # fmt: skip
     board = Board()
     board.say(Reason.BROKER, "no broker answers", 0.0)
     readers = SimpleNamespace(readings=(Reading("pager", False, 320.0),))
@@ -166,6 +167,7 @@ def test_a_judge_tells_its_outages() -> None:
     left_out = labels(dimension="bank", bank="bnp", method="")
     assert found["pastille_outage_children_left_out", left_out] == 3
     assert found["pastille_judge_active", labels()] == 1
+    assert found["pastille_judge_standby", labels()] == 0
     assert found["pastille_policy_blocked_total", labels(reason="min_merchants")] == 4
     assert found["pastille_boundary_seconds", labels()] == (NOW_MS - 1_000) / 1000
 
@@ -190,9 +192,10 @@ def test_a_gap_in_what_the_judge_is_told_is_told() -> None:
 
 
 def test_who_does_not_judge_tells_no_outage() -> None:
-    """A standby says 0 for `judge_active`, and nothing of scopes: two workers must not contradict each other."""
+    """Who stands by says 0 for `judge_active` and nothing of scopes: two workers must not contradict each other."""
     found = scraped(None)
     assert found["pastille_judge_active", labels()] == 0
+    assert found["pastille_judge_standby", labels()] == 1
     assert {name for name, _ in found}.isdisjoint({"pastille_outage_active", "pastille_approval_ratio"})
 
 

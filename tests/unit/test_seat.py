@@ -14,7 +14,8 @@ from faust.types import TP
 from detector.contracts.policy import Policy
 from streams.settings import Settings
 from streams.verdict import agent
-from streams.verdict.agent import Verdict, build_app
+from streams.verdict.agent import Verdict
+from streams.verdict.membership import build_app
 
 SETTINGS = Settings(broker="localhost:9092")
 SEAT = {TP(SETTINGS.topics.tallies, 0)}
@@ -22,8 +23,6 @@ SEAT = {TP(SETTINGS.topics.tallies, 0)}
 
 class FakeTenure:
     """A Judge that takes every record; `answer` says whether the seat is still its own."""
-
-    unkept_ms = 0
 
     def __init__(self, next_: int) -> None:
         self.next = next_
@@ -183,5 +182,31 @@ def test_a_gap_of_offsets_is_read_from_the_log(tmp_path: Path, monkeypatch: pyte
         stage.end = 5
         assert await stage.take(5)
         assert [tenure.next for tenure in stage.begun] == [1, 4, 6]
+
+    played(play, tmp_path, monkeypatch)
+
+
+def test_a_replica_is_kept_by_whom_the_group_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And by no one who judges, or whose tenure is not over yet; while the group deals none is let go."""
+
+    async def play(stage: Stage) -> None:
+        verdict = stage.verdict
+        named = False
+        monkeypatch.setattr(verdict.app.assignor, "is_standby", lambda _at: named)
+        assert (verdict._stands_by(), verdict._needs_none()) == (False, True)
+        named = True
+        assert verdict._stands_by()
+        verdict.app.rebalancing, named = True, False
+        assert (verdict._stands_by(), verdict._needs_none()) == (False, False)
+        verdict.app.rebalancing = False
+        await stage.deal(ours=True)
+        assert (verdict._stands_by(), verdict._needs_none()) == (False, False)
+        await stage.take(0)
+        named = True
+        assert (verdict._stands_by(), verdict._needs_none()) == (False, True)
+        await stage.deal(ours=False)
+        assert (verdict._stands_by(), verdict._needs_none()) == (False, True)
+        await verdict._keep_seat()
+        assert verdict._stands_by()
 
     played(play, tmp_path, monkeypatch)

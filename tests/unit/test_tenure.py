@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import Any
@@ -13,10 +13,12 @@ import pytest
 from aiokafka.errors import LeaderNotAvailableError, ProducerFenced
 
 from detector.contracts.policy import EvidenceRules, Policy
+from detector.counting.tally import Marker, Tally
 from detector.judging.judge import Judge
 from streams.settings import Settings
-from streams.verdict import tenure
+from streams.verdict import replica, tenure
 from streams.verdict.outbox import Outbox, Written
+from streams.verdict.replica import Replica
 from streams.verdict.snapshot import Snapshot
 from streams.verdict.tallyreader import Logged
 from tests.unit.test_judge import tally
@@ -28,19 +30,24 @@ HALF = 6
 
 
 class FakeReader:
-    """The tallies log, a record an offset."""
+    """A tallies log, a record an offset. `starts` is where each stretch began that was read."""
+
+    def __init__(self, log: Sequence[Tally | Marker]) -> None:
+        self.log = log
+        self.starts: list[int] = []
 
     async def beginning(self) -> int:
         return 0
 
     async def end(self) -> int:
-        return len(LOG)
+        return len(self.log)
 
     async def first_since(self, _time_ms: int) -> int:
         return 0
 
     async def between(self, start: int, stop: int) -> AsyncIterator[list[Logged]]:
-        yield [Logged(offset, offset, [LOG[offset]]) for offset in range(start, stop)]
+        self.starts.append(start)
+        yield [Logged(offset, offset, [self.log[offset]]) for offset in range(start, stop)]
 
 
 def rebuilt(version: int | None) -> tuple[tenure.Tenure, Judge]:
@@ -53,8 +60,8 @@ def rebuilt(version: int | None) -> tuple[tenure.Tenure, Judge]:
         state["version"] = version
     kept = Snapshot(7, HALF, 0, judge.time_ms, msgspec.msgpack.encode(state))
     outbox: Any = SimpleNamespace(written=Written(), write=_write, write_health=_write)
-    reader: Any = FakeReader()
-    return asyncio.run(tenure._rebuilt(reader, LIVE, kept, outbox, lambda: 0)), judge
+    reader: Any = FakeReader(LOG)
+    return asyncio.run(tenure._begun(reader, LIVE, kept, None, outbox, lambda: 0)), judge
 
 
 async def _write(*_: object) -> list[object]:
@@ -69,19 +76,19 @@ def test_a_snapshot_of_other_statistics_is_left(
     found, judge = rebuilt(version)
     for record in LOG[HALF:]:
         judge.take(record)
-    assert ("all of the tallies log is judged anew" in caplog.text) == is_left
+    assert ("; it is left" in caplog.text) == is_left
     assert (found.epoch, found.next) == (8, len(LOG))
     assert found.judge.board.signals.export() == judge.board.signals.export()
 
 
 def test_a_ring_is_filled_again_from_where_it_begins() -> None:
     """Also a Judge that was catching up when it wrote its snapshot, and one whose ring is longer than an hour."""
-    ring_ms, lag_ms, boundary_ms = 7_200_000, tenure.LAG_MS, 1_700_000_000_000
+    ring_ms, lag_ms, boundary_ms = 7_200_000, replica.LAG_MS, 1_700_000_000_000
     policy = Policy(ring_ms=ring_ms)
     written_ms = (boundary_ms + 1_000, boundary_ms + 3_600_000)
     kept = [Snapshot(1, 0, time_ms, boundary_ms, b"") for time_ms in written_ms]
     needed_ms = boundary_ms - ring_ms - policy.open_ms - lag_ms
-    assert [tenure._needed_from_ms(one, policy) for one in kept] == [needed_ms] * 2
+    assert [replica._needed_from_ms(one, policy) for one in kept] == [needed_ms] * 2
 
 
 def test_who_is_to_be_woken_is_said_before_how_everything_is() -> None:
@@ -99,7 +106,7 @@ def test_who_is_to_be_woken_is_said_before_how_everything_is() -> None:
     judge: Any = SimpleNamespace(
         take=lambda record: [SimpleNamespace(type=record)], health=lambda: said.append("asked") or [1, 2]
     )
-    at_work = tenure.Tenure(judge, outbox, 1, 0, lambda: 10**12)
+    at_work = tenure.Tenure(Replica(judge, 0), outbox, 1, lambda: 10**12)
     records: list[Any] = ["started", "updated"]
     asyncio.run(at_work.take([Logged(0, 0, records)]))
     assert said == ["started", "updated", "asked", "health of 2 scopes"]

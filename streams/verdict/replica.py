@@ -1,0 +1,91 @@
+"""A replica of the Judge: one Judge and how far of the tallies log it has taken, put together from snapshot and log.
+
+The Judge is a function of the log, so replicas that have taken the same records are alike, whoever holds them: the
+tenure that writes what follows, or a worker that stands by. Does not know what becomes of what is found.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Iterable
+
+import msgspec
+
+from detector.contracts.policy import Policy
+from detector.counting.tally import Marker, Tally
+from detector.judging.judge import Judge
+from detector.judging.outage import Change
+from detector.judging.state import OtherVersion
+from streams.verdict.snapshot import Snapshot
+from streams.verdict.tallyreader import Logged, TallyReader
+
+__all__ = ["LAG_MS", "Replica", "restored"]
+
+log = logging.getLogger(__name__)
+
+LAG_MS = 15 * 60_000
+"""How much more than the ring's length of the log before a snapshot fills the ring again: what a source may lag."""
+
+
+class Replica:
+    """A Judge. `first` is the offset of the tallies log from which it was put together, `next` that of the record it
+    takes next, `time_ms` Kafka's time of the one before; `judged_s` is the CPU seconds that judging took. Whoever asks
+    the Judge something from another thread holds `guard`."""
+
+    def __init__(self, judge: Judge, next_: int, time_ms: int = 0) -> None:
+        self.judge = judge
+        self.first = self.next = next_
+        self.time_ms = time_ms
+        self.judged_s = 0.0
+        self.guard = threading.Lock()
+
+    def take(self, batch: Iterable[Logged]) -> list[tuple[int, Change]]:
+        """Judge records; what follows, each with the offset it follows from. Records taken before are passed over."""
+        found: list[tuple[int, Change]] = []
+        for logged in batch:
+            if logged.offset < self.next:
+                continue
+            began_s = time.thread_time()
+            try:
+                changes = self._judged(logged)
+            finally:
+                self.judged_s += time.thread_time() - began_s
+            self.next, self.time_ms = logged.offset + 1, logged.time_ms
+            found += [(logged.offset, change) for change in changes]
+        return found
+
+    def _judged(self, logged: Logged) -> list[Change]:
+        changes: list[Change] = []
+        for record in logged.records:
+            with self.guard:
+                changes += self.judge.take(record)
+        return changes
+
+
+async def restored(reader: TallyReader, kept: Snapshot) -> Replica | None:
+    """The replica that wrote a snapshot, with its ring; None where this version of Pastille does not understand it.
+    Raises KafkaError."""
+    try:
+        judge = Judge.restore(msgspec.msgpack.decode(kept.state))
+    except OtherVersion as error:
+        log.warning("verdict: %s; it is left", error)
+        return None
+    replica = Replica(judge, kept.offset, kept.time_ms)
+    replica.first = min(kept.offset, await reader.first_since(_needed_from_ms(kept, judge.policy)))
+    async for batch in reader.between(replica.first, kept.offset):
+        await asyncio.to_thread(_refill, judge, [record for logged in batch for record in logged.records])
+    return replica
+
+
+def _needed_from_ms(kept: Snapshot, policy: Policy) -> int:
+    """When the first record was written that the ring hangs on, which holds its length before every open pane. A Judge
+    that catches up may have reached a time long past: what tells of the panes before was written then, not lately."""
+    return min(kept.time_ms, kept.boundary_ms) - policy.ring_ms - policy.open_ms - LAG_MS
+
+
+def _refill(judge: Judge, records: Iterable[Tally | Marker]) -> None:
+    for record in records:
+        judge.refill(record)
