@@ -22,7 +22,7 @@ __all__ = ["first_event_ms", "follow_health", "follow_outages", "poll_metrics"]
 POLL_S: Final = 1.0
 ANSWER_S: Final = 5.0
 WINDOW: Final = "1m"
-WANTED: Final = ("pastille_approval_ratio", "pastille_payments_total", "pastille_watermark_age_seconds")
+RATE, PAYMENTS, AGE = "pastille_approval_ratio", "pastille_payments_total", "pastille_watermark_age_seconds"
 
 
 async def first_event_ms(settings: Settings) -> int:
@@ -54,7 +54,7 @@ async def poll_metrics(url: str, board: Board) -> None:
     async with aiohttp.ClientSession(timeout=timeout) as session:
         while True:
             try:
-                async with session.get(url, params=[("name[]", name) for name in WANTED]) as answer:
+                async with session.get(url, params=[("name[]", name) for name in (RATE, PAYMENTS, AGE)]) as answer:
                     text = await answer.text()
                 _take(board, text)
             except (aiohttp.ClientError, TimeoutError):
@@ -69,11 +69,11 @@ def _take(board: Board, text: str) -> None:
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
             labels = sample.labels
-            if sample.name == "pastille_approval_ratio" and labels.get("window") == WINDOW:
+            if sample.name == RATE and labels.get("window") == WINDOW:
                 rates[labels.get("bank", ""), labels.get("method", "")] = sample.value
-            elif sample.name == "pastille_payments_total" and labels.get("status") == "pending":
+            elif sample.name == PAYMENTS and labels.get("status") == "pending":
                 payments += sample.value
-            elif sample.name == "pastille_watermark_age_seconds":
+            elif sample.name == AGE:
                 behind_s = max(behind_s or 0.0, sample.value)
     board.take_rates(rates, payments, behind_s)
 

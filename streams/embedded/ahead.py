@@ -5,7 +5,6 @@ the time and of the processor. Java checks by itself that it belongs to this run
 where it does not; so do we where it cannot be made. This module does not know how a broker is run.
 """
 
-import fcntl
 import hashlib
 import logging
 import os
@@ -15,6 +14,8 @@ from pathlib import Path
 from typing import Final
 
 from rich.console import Console
+
+from streams.embedded.jars import only_one_process
 
 __all__ = ["Unmade", "ahead_of_time"]
 
@@ -45,8 +46,7 @@ def ahead_of_time(folder: Path, java: Sequence[str], make: Callable[[Sequence[st
     path = folder / f"{hashlib.sha256(repr((runtime, *java, *OPTIONS)).encode()).hexdigest()[:16]}.aot"
     with_it, unmade = (*OPTIONS, f"-XX:AOTCache={path}"), path.with_suffix(".unmade")
     try:
-        with (folder / LOCK).open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # until it is closed, also when the process is killed
+        with only_one_process(folder / LOCK):
             if not path.exists() and not unmade.exists():
                 _make(path, unmade, make)
     except (OSError, Unmade) as error:

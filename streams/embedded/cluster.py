@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -62,10 +63,10 @@ class EmbeddedKafka:
         """Start, and wait until the admin client sees every broker; UserError where that cannot be."""
         java()  # said before anything is fetched for it
         jars = classpath()
-        cache = ahead_of_time(jars_folder(), (*JVM_OPTIONS, jars), lambda making: _start_for_nothing(jars, making))
+        options = ahead_of_time(jars_folder(), (*JVM_OPTIONS, jars), partial(_start_for_nothing, jars))
         for attempt in range(1, STARTS_MAX + 1):
             try:
-                self._start_once(jars, cache)
+                self._start_once(jars, options)
                 return self
             except BrokerError as error:
                 self.stop()

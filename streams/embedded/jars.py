@@ -22,7 +22,9 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from streams.errors import UserError
 
-__all__ = ["KAFKA_VERSION", "LOCK_FILE", "Jar", "cache_folder", "classpath", "jars_folder", "read_lock"]
+__all__ = [
+    "KAFKA_VERSION", "LOCK_FILE", "Jar", "cache_folder", "classpath", "jars_folder", "only_one_process", "read_lock",
+]  # fmt: skip
 
 KAFKA_VERSION: Final = "4.3.0"
 # slf4j-reload4j, because beside log4j-slf4j-impl an older kafka-clients is resolved, and the broker does not start.
@@ -95,7 +97,7 @@ def classpath(folder: Path | None = None, jars: Iterable[Jar] | None = None) -> 
     folder = folder or jars_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with _only_one_process(folder / ".lock"):
+        with only_one_process(folder / ".lock"):
             wanted = [jar for jar in locked if not jar.is_whole(folder / jar.filename)]
             if wanted:
                 _fetch_all(wanted, folder)
@@ -105,7 +107,8 @@ def classpath(folder: Path | None = None, jars: Iterable[Jar] | None = None) -> 
 
 
 @contextmanager
-def _only_one_process(path: Path) -> Iterator[None]:
+def only_one_process(path: Path) -> Iterator[None]:
+    """Wait until no other process is inside with this lock file."""
     with path.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield  # closing the file releases the lock, also when the process is killed

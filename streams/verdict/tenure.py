@@ -160,10 +160,12 @@ async def _begun(
     wall_ms: Callable[[], int],
 ) -> Tenure:  # fmt: skip
     """With the replica that stood by; else with that of the snapshot; else with one that takes all of the log."""
-    replica = ready.replica if ready is not None else None if kept is None else await restored(reader, kept)
-    if replica is None:
-        replica = Replica(Judge(policy), await reader.beginning())
-        log.info("verdict: all of the tallies log is judged anew, which can take minutes")
+    replica = None if ready is None else ready.replica
+    if replica is None and kept is not None:
+        replica = await restored(reader, kept)
+        if replica is None:
+            log.warning("verdict: all of the tallies log is judged anew, which takes minutes")
+    replica = replica or Replica(Judge(policy), await reader.beginning())
     # Also after a snapshot that is left the epoch goes on, or what is written next would be taken for older.
     tenure = Tenure(replica, outbox, 1 if kept is None else kept.epoch + 1, wall_ms)
     begins = tenure.next

@@ -37,7 +37,7 @@ def made() -> list[bytes]:
 
 
 def afternoon(lines: list[bytes]) -> list[bytes]:
-    """A third of a day, with an outage in its middle."""
+    """A third of a day, with outages in it."""
     return lines[len(lines) // 2 : len(lines) * 5 // 6]
 
 

@@ -76,6 +76,11 @@ class Stage:
     def _next(self) -> int:
         return -1 if self.standby._replica is None else self.standby._replica.next
 
+    async def turns(self) -> None:
+        """Let the worker look at it all many times."""
+        for _ in range(50):
+            await asyncio.sleep(0)
+
     async def until(self, is_so: Callable[[], bool]) -> None:
         """Let the worker go on until something is so."""
         async with asyncio.timeout(20):
@@ -195,8 +200,7 @@ def test_a_snapshot_of_other_statistics_is_left(
     async def play(stage: Stage) -> None:
         stage.keep(kept(len(CALM), version=99))
         await stage.until(lambda: "it is left" in caplog.text)
-        for _ in range(50):
-            await asyncio.sleep(0)
+        await stage.turns()
         stage.keep(kept(len(CALM) + 1))
         await stage.grow(LOG)
 
@@ -215,8 +219,7 @@ def test_a_broker_that_is_away_costs_no_replica(
         first, stage.is_away = stage.standby._replica, True
         monkeypatch.setattr(stage.reader, "end", _away)
         await stage.until(lambda: "KafkaConnectionError" in caplog.text)
-        for _ in range(50):
-            await asyncio.sleep(0)
+        await stage.turns()
         stage.is_away = False
         monkeypatch.undo()
         monkeypatch.setattr(standby, "FOLLOW_S", 0.0)
@@ -274,8 +277,7 @@ def test_what_it_does_not_understand_ends_no_worker(
         await stage.until(lambda: "the Judge that stands by failed" in caplog.text)
         assert not stage.standby.is_ready
         stage.log[-1] = DEAD[0]
-        for _ in range(50):
-            await asyncio.sleep(0)
+        await stage.turns()
         assert not stage.standby.is_ready
         stage.keep(kept(len(CALM) + 1))
         await stage.grow(DEAD[1:])
@@ -321,8 +323,7 @@ def test_counting_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
     async def play(stage: Stage) -> None:
         stage.is_busy = True
         stage.keep(kept(len(CALM)))
-        for _ in range(50):
-            await asyncio.sleep(0)
+        await stage.turns()
         assert not stage.standby.is_ready
         stage.is_busy = False
         await stage.grow(CALM)
@@ -344,8 +345,7 @@ def test_who_does_not_stand_by_keeps_none(monkeypatch: pytest.MonkeyPatch, caplo
         stage.keep(kept(len(CALM)))
         await stage.grow(CALM)
         stage.seat = "in doubt"
-        for _ in range(50):
-            await asyncio.sleep(0)
+        await stage.turns()
         assert stage.standby.is_ready
         stage.seat = "free"
         await stage.until(lambda: not stage.standby.is_ready)

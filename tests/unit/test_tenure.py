@@ -77,6 +77,7 @@ def test_a_snapshot_of_other_statistics_is_left(
     for record in LOG[HALF:]:
         judge.take(record)
     assert ("; it is left" in caplog.text) == is_left
+    assert ("all of the tallies log is judged anew" in caplog.text) == is_left
     assert (found.epoch, found.next) == (8, len(LOG))
     assert found.judge.board.signals.export() == judge.board.signals.export()
 
