@@ -37,15 +37,12 @@ def allocating(loop: F) -> F:
 
 
 def _made(loop: F, counts_references: bool, **options: Any) -> F:
-    """numba raises RuntimeError ("no locator available") where neither the package's folder nor the home is writable:
-    then only what was compiled elsewhere is found."""
+    """numba's own `cache=True` raises where no folder is writable, and looks for folders a loop at a time, which takes
+    a third of an import."""
     if getattr(numba.config, "DISABLE_JIT", 0):
         return loop
     # numba has no public way to leave the counting out; where a loop makes an array after all, compiling it fails.
     options |= {"nogil": True, "_nrt": counts_references}
-    try:
-        made: Any = numba.njit(cache=True, **options)(loop)
-    except RuntimeError:
-        made = numba.njit(**options)(loop)
+    made: Any = numba.njit(**options)(loop)
     keep(made, loop)
     return cast(F, made)

@@ -2,8 +2,9 @@
 
 A folder that cannot be written is read all the same: an image is compiled once, where it is built, and runs as
 somebody who may write nowhere. What is kept fits as long as the text of every file is the same whose loops a loop can
-call, and the constants it sees: times of files change on their way into an image. Knows numba's cache by private
-names, which tests hold on to; a folder that is gone or full only costs compiling again.
+call, and the constants these see: times of files change on their way into an image. Nothing is looked for before a
+loop is called, for of all loops few are called from Python. Knows numba's cache by private names, which tests hold on
+to; a folder that is gone or full only costs compiling again.
 """
 
 from __future__ import annotations
@@ -11,38 +12,46 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numba.core import caching
-
-Stamp: TypeAlias = tuple[tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]]
 
 PLACES = ("UserProvidedCacheLocator", "InTreeCacheLocator", "UserWideCacheLocator")
 """Where numba would write, in its order: NUMBA_CACHE_DIR, beside the file, the user's cache folder."""
 
 _caching: Any = caching  # it has no types
-_files_below: dict[str, set[str]] = {}
-"""For each file with loops: itself and the files whose loops its own can call."""
+_NO_PLACE = (RuntimeError, OSError)
+"""numba's word for a place without a folder, and the system's."""
+
+
+class Text(NamedTuple):
+    """What a loop can hold of a file: its text, hashed, and the constants that its loops see."""
+
+    name: str
+    hashed: str
+    constants: tuple[tuple[str, str], ...]
+
+
+Stamp: TypeAlias = tuple[Text, ...]
 
 
 class Kept:
     """In place of a loop's cache: reads wherever something is kept, writes where numba may."""
 
-    def __init__(self, own: Any, others: list[Any]) -> None:
-        self._own, self._others = own, others
+    def __init__(self, loop: Callable[..., Any]) -> None:
+        self._loop = loop
 
     @property
     def cache_path(self) -> str | None:
         """Where numba writes; None where it may not."""
-        path: str | None = self._own.cache_path
-        return path
+        return None if self._own is None else str(self._own.cache_path)
 
     def load_overload(self, signature: Any, target: Any) -> Any:
         """What is kept for these types, or None."""
-        for cache in (self._own, *self._others):
+        for cache in self._caches():
             with contextlib.suppress(OSError, EOFError):
                 found = cache.load_overload(signature, target)
                 if found is not None:
@@ -50,40 +59,57 @@ class Kept:
         return None
 
     def save_overload(self, signature: Any, result: Any) -> None:
-        """Keep what was compiled, if there is room."""
-        with contextlib.suppress(OSError):
-            self._own.save_overload(signature, result)
+        """Keep what was compiled, if there is a place, and room."""
+        if self._own is not None:
+            with contextlib.suppress(OSError):
+                self._own.save_overload(signature, result)
+
+    def _caches(self) -> Iterator[Any]:
+        if self._own is not None:
+            yield self._own
+        for place in _readers():
+            cache = self._cache(place)
+            if cache is not None and cache.cache_path != self.cache_path:
+                yield cache
+
+    @functools.cached_property
+    def _own(self) -> Any:
+        return self._cache(_caching.FunctionCache)
+
+    def _cache(self, kind: Any) -> Any:
+        """numba's cache of a kind; None where it finds no place."""
+        try:
+            cache = kind(self._loop)
+        except _NO_PLACE:
+            return None
+        if hasattr(cache, "_cache_file"):
+            cache._cache_file._source_stamp = stamp(self._loop)
+        return cache
 
 
 def keep(made: Any, loop: Callable[..., Any]) -> None:
-    """Let a compiled loop find what is kept of it; `made` has numba's own cache, or none."""
-    own, fresh = made._cache, stamp(loop)
-    others = []
-    for cache in _readers():
-        with contextlib.suppress(RuntimeError, OSError):  # numba's word for a place without a folder
-            others.append(cache(loop))
-    others = [cache for cache in others if cache.cache_path != own.cache_path]
-    for cache in (own, *others):
-        if hasattr(cache, "_cache_file"):
-            cache._cache_file._source_stamp = fresh
-    made._cache = Kept(own, others)
+    """Let a compiled loop find what is kept of it."""
+    made._cache = Kept(loop)
 
 
 def stamp(loop: Callable[..., Any]) -> Stamp:
-    """The text of each file that went into a loop, hashed, and the constants its module sees."""
-    own = loop.__code__.co_filename
-    seen = loop.__globals__
-    called = {value.py_func.__code__.co_filename for value in seen.values() if hasattr(value, "py_func")}
-    files = _files_below.setdefault(own, {own})
-    files.update(*(_files_below.get(file, {file}) for file in called))
-    constants = {name: repr(value) for name, value in seen.items() if _is_constant(value)}
-    texts = ((Path(file).name, _hashed(file)) for file in sorted(files))
-    return tuple(texts), tuple(sorted(constants.items()))
+    """What went into a loop: of its own file, and of each whose loops it can call."""
+    return tuple(sorted(_below(loop.__code__.co_filename, loop.__globals__).values()))
 
 
-@functools.cache
-def _hashed(file: str) -> str:
-    return hashlib.sha256(Path(file).read_bytes()).hexdigest()
+_known: dict[str, dict[str, Text]] = {}
+
+
+def _below(file: str, names: dict[str, Any]) -> dict[str, Text]:
+    """By file, what its loops can hold; `names` are those of the file's module."""
+    if file not in _known:
+        constants = {name: repr(value) for name, value in names.items() if _is_constant(value)}
+        hashed = hashlib.sha256(Path(file).read_bytes()).hexdigest()
+        found = _known[file] = {file: Text(Path(file).name, hashed, tuple(sorted(constants.items())))}
+        called = [value.py_func for value in names.values() if hasattr(value, "py_func")]
+        for other, there in {called.__code__.co_filename: called.__globals__ for called in called}.items():
+            found |= _below(other, there)
+    return _known[file]
 
 
 def _is_constant(value: object) -> bool:
@@ -109,4 +135,3 @@ def _readers() -> tuple[Any, ...]:
             impl = type("_Impl", (_caching.CompileResultCacheImpl,), {"_locator_classes": [locator]})
             made.append(type("_Cache", (_caching.FunctionCache,), {"_impl_class": impl}))
     return tuple(made)
-

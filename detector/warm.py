@@ -31,7 +31,8 @@ _QUICK = Policy(
 _LOUD = replace(_QUICK, evidence=EvidenceRules("live", page_years=0.001, ticket_years=0.001))
 """So that the statistics have something to say, too."""
 _START_MS = 1_772_000_000_000
-_MINUTES = 15
+_MINUTES = 6
+_LATE_S = 240
 _FEW = 100
 """Events or records where not all are needed: how long a start takes depends on it."""
 _EXTRA = {"note": {"é": [1.5, None, "\n"]}, "amount": 1, "currency": "EUR", "code": "05"}
@@ -48,9 +49,9 @@ def _events() -> Iterator[dict[str, object]]:
         for bank, status in (("red", answer), ("fine", "approved"), ("fine", "pending"), ("fine", "cancelled")):
             payment = {**common, "payment_id": f"{bank}{status}{second}", "bank": bank, "status": status, **_EXTRA}
             yield {**payment, "shopper_id": f"s{second}"}
-        if second == 600:
+        if second == _LATE_S:
             late = {**payment, "payment_id": "late", "status": "approved", "started_at": _START_MS}
-            yield {**late, "occurred_at": "2026-02-25T06:23:20Z", "instrument_id": "4111111111111111"}
+            yield {**late, "occurred_at": "2026-02-25T06:17:20Z", "instrument_id": "4111111111111111"}
 
 
 def _judge(told: list[Tally | Marker]) -> None:

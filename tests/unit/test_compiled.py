@@ -22,10 +22,11 @@ print(loop(1), sum(loop.stats.cache_hits.values()))
 """
 CALLEE = """
 from detector.compiled import compiled
+from more import MORE
 
 @compiled
 def add(n: int) -> int:
-    return n + {}
+    return n + MORE + {}
 """
 ROOT = Path(__file__).parents[2]
 NOWHERE = {"NUMBA_CACHE_DIR": "", "HOME": "/proc/nowhere", "XDG_CACHE_HOME": "/proc/nowhere"}
@@ -50,11 +51,12 @@ def _obey_modes() -> None:
 
 
 def written(folder: Path) -> Path:
-    """The three modules in a folder."""
+    """The modules in a folder."""
     folder.mkdir(exist_ok=True)
     (folder / "caller.py").write_text(CALLER)
     (folder / "callee.py").write_text(CALLEE.format(10))
     (folder / "limit.py").write_text("LIMIT = 100\n")
+    (folder / "more.py").write_text("MORE = 0\n")
     return folder
 
 
@@ -65,7 +67,8 @@ def forbid_writing(folder: Path) -> None:
 
 
 def test_loops_are_kept_until_something_changes(tmp_path: Path) -> None:
-    """A second process takes the loop from the cache; after a change in another file it is compiled again."""
+    """A second process takes the loop from the cache; after a change in another file it is compiled again, also where
+    only a loop that it calls sees that."""
     cache = {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
     written(tmp_path)
     assert run(tmp_path, **cache) == (111, 0)
@@ -74,6 +77,8 @@ def test_loops_are_kept_until_something_changes(tmp_path: Path) -> None:
     assert run(tmp_path, **cache) == (2101, 0)
     (tmp_path / "limit.py").write_text("LIMIT = 500\n")
     assert run(tmp_path, **cache) == (2501, 0)
+    (tmp_path / "more.py").write_text("MORE = 7000\n")
+    assert run(tmp_path, **cache) == (9501, 0)
 
 
 def test_no_folder_to_keep_loops_in(tmp_path: Path) -> None:
