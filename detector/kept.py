@@ -12,9 +12,10 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import pickle
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numba.core import caching
@@ -25,17 +26,13 @@ PLACES = ("UserProvidedCacheLocator", "InTreeCacheLocator", "UserWideCacheLocato
 _caching: Any = caching  # it has no types
 _NO_PLACE = (RuntimeError, OSError)
 """numba's word for a place without a folder, and the system's."""
+_UNREADABLE = (EOFError, AttributeError, ImportError, pickle.UnpicklingError)
+"""What stands there was written by another version, or not to its end."""
 
 
-class Text(NamedTuple):
-    """What a loop can hold of a file: its text, hashed, and the constants that its loops see."""
-
-    name: str
-    hashed: str
-    constants: tuple[tuple[str, str], ...]
-
-
-Stamp: TypeAlias = tuple[Text, ...]
+Stamp: TypeAlias = tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...]
+"""Of each file: its name, its text, hashed, and the constants that its loops see. Plain values, since they are kept:
+another version of Pastille may read them from the same folder."""
 
 
 class Kept:
@@ -52,7 +49,7 @@ class Kept:
     def load_overload(self, signature: Any, target: Any) -> Any:
         """What is kept for these types, or None."""
         for cache in self._caches():
-            with contextlib.suppress(OSError, EOFError):
+            with contextlib.suppress(OSError, *_UNREADABLE):
                 found = cache.load_overload(signature, target)
                 if found is not None:
                     return found
@@ -60,8 +57,13 @@ class Kept:
 
     def save_overload(self, signature: Any, result: Any) -> None:
         """Keep what was compiled, if there is a place, and room."""
-        if self._own is not None:
-            with contextlib.suppress(OSError):
+        if self._own is None:
+            return
+        with contextlib.suppress(OSError):
+            try:
+                self._own.save_overload(signature, result)
+            except _UNREADABLE:
+                self._own.flush()
                 self._own.save_overload(signature, result)
 
     def _caches(self) -> Iterator[Any]:
@@ -97,15 +99,15 @@ def stamp(loop: Callable[..., Any]) -> Stamp:
     return tuple(sorted(_below(loop.__code__.co_filename, loop.__globals__).values()))
 
 
-_known: dict[str, dict[str, Text]] = {}
+_known: dict[str, dict[str, Any]] = {}
 
 
-def _below(file: str, names: dict[str, Any]) -> dict[str, Text]:
+def _below(file: str, names: dict[str, Any]) -> dict[str, Any]:
     """By file, what its loops can hold; `names` are those of the file's module."""
     if file not in _known:
         constants = {name: repr(value) for name, value in names.items() if _is_constant(value)}
         hashed = hashlib.sha256(Path(file).read_bytes()).hexdigest()
-        found = _known[file] = {file: Text(Path(file).name, hashed, tuple(sorted(constants.items())))}
+        found = _known[file] = {file: (Path(file).name, hashed, tuple(sorted(constants.items())))}
         called = [value.py_func for value in names.values() if hasattr(value, "py_func")]
         for other, there in {called.__code__.co_filename: called.__globals__ for called in called}.items():
             found |= _below(other, there)

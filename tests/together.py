@@ -32,6 +32,9 @@ WARM = ("detector.warm",)
 file but has no lock: of two processes that add another signature of one loop at once, one can get the other's code."""
 SAID = {0: "passed", 2: "interrupted", 5: "found no test"}
 ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+"""Tests start a hundred processes: where Python kept no byte code, each would compile some hundred modules anew. The
+loops are kept in the same folders."""
 
 
 class Together:
@@ -48,7 +51,7 @@ class Together:
     def begin(self, module: str, *arguments: str, output: Any = None) -> subprocess.Popen[bytes]:
         """Start a module in a process group of its own, so that a Ctrl-C reaches it once and from here."""
         process = subprocess.Popen(
-            [sys.executable, "-m", module, *arguments], cwd=self.root, start_new_session=True,
+            [sys.executable, "-m", module, *arguments], cwd=self.root, start_new_session=True, env=ENVIRONMENT,
             stdin=subprocess.DEVNULL, stdout=output, stderr=None if output is None else subprocess.STDOUT,
         )  # fmt: skip
         self._begun.append(process)

@@ -50,7 +50,8 @@ HORIZONS_KEPT = 3
 IN_FLIGHT_MAX = 1_000
 TOLD_MAX = 1_000
 """Tallies and bad records after which they are written before more is counted."""
-WAIT_S = 0.05
+WAIT_S = 1.0
+"""So often a member without sources looks whether it is to end."""
 
 
 @dataclass(frozen=True)
@@ -93,14 +94,14 @@ class Session:
         """One round of work, or a short wait where there is none. Raises KafkaError."""
         if self._reader.round == NOT_PLACED:
             self.problem = "waiting for the group to place sources here"
-            await asyncio.sleep(WAIT_S)
+            await self._reader.placing(WAIT_S)
             return
         if self._round != self._reader.round and not await self._settle(self._reader.round):
             return
         wanted = [_partition(lane, topic) for lane in self.lanes.values() for topic in lane.wanted()]
         if not wanted:
             self.problem = self._say()  # None with more workers than partitions: this one stands by
-            await asyncio.sleep(WAIT_S)
+            await self._reader.placing(WAIT_S)
             return
         fetches = await self._reader.fetch(wanted, FETCH_MS)
         if self._round != self._reader.round:

@@ -225,6 +225,10 @@ async def same_while_cleaned(settings: Settings, at: TopicPartition, position: i
             return ours
 
 
+def has_holes(found: list[Row]) -> bool:
+    return any(later[0] - sooner[0] > 1 for sooner, later in pairwise(found))
+
+
 def test_holes_that_compaction_left(kafka: EmbeddedKafka) -> None:
     """A compacted topic has offsets that are no more, and batches without records: both ways pass over them alike."""
     quick = {"segment.ms": "100", "min.cleanable.dirty.ratio": "0.001", "max.compaction.lag.ms": "200"}
@@ -244,12 +248,11 @@ def test_holes_that_compaction_left(kafka: EmbeddedKafka) -> None:
                 # A segment is cleaned once another one has begun.
                 await producer.send_and_wait(topic, b"later", key=b"later", partition=0)
             found = await same_while_cleaned(settings, TopicPartition(topic, 0), 0)
-            if len(found) < 1_000:
+            if len(found) < 1_000 and has_holes(found):  # the first cleaning leaves tombstones, and so perhaps none
                 break
             await asyncio.sleep(1)
-        offsets = [row[0] for row in found]
         assert len(found) < 1_000, "the broker's cleaner has not run"
-        assert any(later - sooner > 1 for sooner, later in pairwise(offsets))
+        assert has_holes(found)
         for position in range(0, 2_000, 333):
             await same_while_cleaned(settings, TopicPartition(topic, 0), position)
 

@@ -42,7 +42,6 @@ def afternoon(lines: list[bytes]) -> list[bytes]:
 
 
 DAYS: dict[str, Callable[[], list[bytes]]] = {
-    "made_day": made,
     "made_afternoon": lambda: afternoon(made()),
     "acquirer_day1": lambda: afternoon(recorded("acquirer_day1", "acquirer")),
     "bank_0303": lambda: recorded("bank_0303", "bank"),
@@ -97,7 +96,7 @@ def assert_same(got: list[Change], expected: list[Change]) -> None:
     assert len(got) == len(expected), [(type_, data["scope"]) for type_, data in got[len(expected) :]]
 
 
-@pytest.mark.parametrize("day", ["made_day", "bank_0303"])
+@pytest.mark.parametrize("day", ["made_afternoon", "bank_0303"])
 def test_two_workers_write_what_replay_finds(kafka: EmbeddedKafka, tmp_path: Path, day: str) -> None:
     """A day read as fast as it goes gives the outage events of `pastille replay --sources 8`, each once."""
     lines, expected = DAYS[day](), replayed(day)

@@ -33,6 +33,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from detector.contracts.models import Maintenance
@@ -215,11 +216,12 @@ def _payment(base: dict[str, object], outcome: str, at: int, answer_ms: int, nam
         yield {**payment, "status": word, "occurred_at": at + answer_ms, "started_at": at, **code}
 
 
-def _known(lines: tuple[str, ...], scene: Scene) -> Learned | None:
-    """What the hours of `learned` teach."""
+@cache
+def _known(lines: tuple[str, ...], policy: Policy) -> Learned | None:
+    """What the hours of `learned` teach. Several scenes begin with the same; a Judge copies what it is given."""
     if not lines:
         return None
-    replay = Replay(scene.policy)
+    replay = Replay(policy)
     replay.feed([json.dumps(event).encode() for event in _events(list(lines), START_MS + _LEARNED_MS[0])])
     replay.finish()
     return replay.learned()
@@ -228,6 +230,7 @@ def _known(lines: tuple[str, ...], scene: Scene) -> Learned | None:
 def play(scene: Scene, sources: int = 1, batch: int = 500) -> list[Change]:
     """The changes the scene gives, through the very Counter and Judge of the worker."""
     lines = [json.dumps(event).encode() for event in events(scene)]
-    replay = Replay(scene.policy, sources, maintenances=scene.maintenances, learned=_known(tuple(scene.learned), scene))
+    learned = _known(tuple(scene.learned), scene.policy)
+    replay = Replay(scene.policy, sources, maintenances=scene.maintenances, learned=learned)
     changes = [change for at in range(0, len(lines), batch) for change in replay.feed(lines[at : at + batch])]
     return changes + replay.finish()

@@ -81,6 +81,17 @@ def test_loops_are_kept_until_something_changes(tmp_path: Path) -> None:
     assert run(tmp_path, **cache) == (9501, 0)
 
 
+def test_what_cannot_be_read_is_compiled_again(tmp_path: Path) -> None:
+    """What another version kept in the same folder, or what is torn, costs compiling once more."""
+    cache = tmp_path / "cache"
+    written(tmp_path)
+    assert run(tmp_path, NUMBA_CACHE_DIR=str(cache)) == (111, 0)
+    for torn in (b"", b"torn", b"cdetector.kept\nNot_of_this_version\n."):
+        for index in cache.rglob("*.nbi"):
+            index.write_bytes(torn)
+        assert [run(tmp_path, NUMBA_CACHE_DIR=str(cache)) for _ in range(2)] == [(111, 0), (111, 1)]
+
+
 def test_no_folder_to_keep_loops_in(tmp_path: Path) -> None:
     """Where nothing can be kept, loops work all the same."""
     written(tmp_path)
