@@ -9,7 +9,9 @@ import gzip
 import sys
 import time
 import zlib
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -19,14 +21,16 @@ from rich.progress import Progress, SpinnerColumn, TextColumn
 from detector.contracts.moments import rfc3339
 from detector.counting.packed import Packed
 from detector.judging.outage import Change
-from detector.rehearsal.replay import Replay
+from detector.rehearsal.replay import Counted, Read, Replay
 from streams.errors import UserError
 
-__all__ = ["blocks_of", "played"]
+__all__ = ["blocks_of", "counted_ahead", "played"]
 
-BLOCK_BYTES = 1 << 18
+BLOCK_BYTES, PIPE_BYTES = 1 << 21, 1 << 18
 LINE_BYTES_MAX = 16 << 20
 PROGRESS_S = 0.1
+AHEAD = 1
+"""Blocks that are counted, or about to be, while one is judged."""
 
 
 class Readable(Protocol):
@@ -42,12 +46,37 @@ def played(files: Sequence[str], replay: Replay) -> Iterator[Sequence[Change]]:
         with _watch(replay) as watch:
             for file in files:
                 with _opened(file) as source:
-                    for lines in blocks_of(source):
-                        yield replay.feed(lines)
+                    way = _one_by_one(source, replay) if file == "-" else counted_ahead(blocks_of(source), replay)
+                    for counted in way:
+                        yield replay.judge(counted)
                         watch.look()
     except (OSError, EOFError, zlib.error) as error:
         raise UserError(f"a file cannot be used; got {error}; give JSON lines, plain or .gz") from None
     yield replay.finish()
+
+
+def _one_by_one(source: Readable, replay: Replay) -> Iterator[Counted]:
+    """What a program writes may come slowly: nothing waits for the next block, and blocks are small."""
+    return (replay.count(replay.read(lines)) for lines in blocks_of(source, PIPE_BYTES))
+
+
+def counted_ahead(blocks: Iterator[Packed], replay: Replay) -> Iterator[Counted]:
+    """The blocks as they are counted, in order: while one is judged by whoever asks, the next is counted in a thread
+    and the one after it is read in another, for the loops are free of the interpreter's lock."""
+
+    def read() -> Read | None:
+        lines = next(blocks, None)
+        return None if lines is None else replay.read(lines)
+
+    with ThreadPoolExecutor(1, "reading") as reading, ThreadPoolExecutor(1, "counting") as counting:
+        coming, waiting = reading.submit(read), deque[Future[Counted]]()
+        while (lines := coming.result()) is not None:
+            coming = reading.submit(read)
+            waiting.append(counting.submit(replay.count, lines))
+            if len(waiting) > AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 @contextmanager
@@ -62,10 +91,11 @@ def _opened(file: str) -> Iterator[Readable]:
             yield plain
 
 
-def blocks_of(source: Readable) -> Iterator[Packed]:
-    """The lines of a stream in blocks of a quarter MiB, without their ends. Raises UserError where one never ends."""
+def blocks_of(source: Readable, size: int = BLOCK_BYTES) -> Iterator[Packed]:
+    """The lines of a stream in blocks of about `size` bytes, without their ends. Raises UserError where one never
+    ends."""
     rest = b""
-    while block := source.read(BLOCK_BYTES):
+    while block := source.read(size):
         end = block.rfind(b"\n") + 1
         if end:
             yield Packed.lines(rest + block[:end])

@@ -21,7 +21,7 @@ from detector.counting.columns import Columns, Int32s
 from detector.counting.counter import Counter
 from detector.counting.decoder import Decoder
 from detector.counting.names import Names
-from detector.counting.reference import words_of
+from detector.counting.reference import Decoded, words_of
 from detector.counting.rejects import Reason
 from detector.counting.tally import Marker, Source, Tally
 from detector.judging.judge import Judge
@@ -73,11 +73,33 @@ class Seen:
     reasons: dict[str, int] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Lines of which it is known what they say: the first one's number, counted from 0, and how many they are; of more
+    sources than one, the source of each line."""
+
+    first: int
+    lines: int
+    decoded: Decoded
+    bad: list[BadLine]
+    source: Int32s | None
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Lines that are counted: what their boundaries tell the Judge, in order, and all bad lines found meanwhile."""
+
+    read: Read
+    tallies: list[Tally]
+    bad: list[BadLine]
+
+
 class Replay:
     """N Counters, as of a topic with N partitions, and one Judge.
 
-    `through` is what stands between them, by default nothing. `bad_lines` are those found by the last call. Raises
-    ValueError for too many sources or maintenances.
+    `feed` is `read`, `count` and `judge`, one after the other; each takes what the one before gave, in order, and may
+    have a thread of its own. `through` is what stands between Counters and Judge, by default nothing. `seen` and
+    `bad_lines` (those of the last call) are of what is judged. Raises ValueError for too many sources or maintenances.
     """
 
     def __init__(self, policy: Policy, sources: int = 1, through: Through | None = None,
@@ -101,6 +123,7 @@ class Replay:
         self._policy, self._through = policy, through
         # Of those declared at once the order of the list counts.
         self._announced = deque(sorted(maintenances, key=lambda said: said.declared_at or 0))
+        self._lines = 0
         self.seen = Seen()
         self.bad_lines: list[BadLine] = []
 
@@ -120,29 +143,43 @@ class Replay:
 
     def feed(self, values: Sequence[bytes]) -> list[Change]:
         """The changes of outages that these lines complete. Any cutting of the same lines gives the same changes."""
-        first = self.seen.lines
-        decoded = self._decoder.decode(values, "mixed", None, np.arange(first, first + len(values), dtype=np.int64))
-        self._note(len(values), decoded.columns, decoded.ignored)
-        if len(self._counters) == 1:
-            tallies = self._counters[0].take(decoded.columns)
-        else:
-            tallies = self._counted(decoded.columns, _partitions(values, len(self._counters)), first)
-        self._note_bad([
+        return self.judge(self.count(self.read(values)))
+
+    def read(self, values: Sequence[bytes]) -> Read:
+        """What these lines say."""
+        first, sources = self._lines, len(self._counters)
+        self._lines += len(values)
+        decoded = self._decoder.decode(values, "mixed", None, np.arange(first, self._lines, dtype=np.int64))
+        bad = [
             BadLine(first + bad.index + 1, bad.reason, bad.field, words_of(values[bad.index], "mixed", self._policy))
             for bad in decoded.rejects
-        ])  # fmt: skip
-        return self._judged(tallies)
+        ]
+        return Read(first, len(values), decoded, bad, _partitions(values, sources) if sources > 1 else None)
+
+    def count(self, read: Read) -> Counted:
+        """What they come to."""
+        columns = read.decoded.columns
+        if read.source is None:
+            tallies = self._counters[0].take(columns)
+        else:
+            tallies = self._counted(columns, read.source[columns.offset - read.first])
+        return Counted(read, tallies, read.bad + self._ahead())
+
+    def judge(self, counted: Counted) -> list[Change]:
+        """What the Judge says of that."""
+        self._note(counted.read)
+        self._note_bad(counted.bad)
+        return self._judged(counted.tallies)
 
     def finish(self) -> list[Change]:
         """Say that every source is at its end, so that all of them are judged up to the newest boundary of any."""
         changes = self._judged(_in_order([tally for counter in self._counters for tally in counter.finish()]))
-        self._note_bad([])
+        self._note_bad(self._ahead())
         for source in self._sources:
             changes += self._judge.take(Marker("ended", source))
         return changes
 
-    def _counted(self, columns: Columns, of_line: Int32s, first: int) -> list[Tally]:
-        of_event = of_line[columns.offset - first]
+    def _counted(self, columns: Columns, of_event: Int32s) -> list[Tally]:
         tallies = []
         for number, counter in enumerate(self._counters):
             rows = np.flatnonzero(of_event == number)
@@ -158,21 +195,22 @@ class Replay:
             changes += self._judge.take(tally if self._through is None else self._through(tally))
         return changes
 
-    def _note(self, lines: int, columns: Columns, ignored: int) -> None:
-        seen = self.seen
-        seen.lines += lines
+    def _ahead(self) -> list[BadLine]:
+        """The lines that a Counter refused: it alone knows the time of the log."""
+        lines = [line for counter in self._counters for _, line in counter.take_rejects()]
+        return [BadLine(line + 1, Reason.CLOCK_AHEAD, "occurred_at", _AHEAD) for line in lines]
+
+    def _note(self, read: Read) -> None:
+        seen, columns = self.seen, read.decoded.columns
+        seen.lines += read.lines
         seen.events += len(columns)
-        seen.ignored += ignored
+        seen.ignored += read.decoded.ignored
         if len(columns):
             earliest, latest = int(columns.occurred_at.min()), int(columns.occurred_at.max())
             seen.first_ms = min(seen.first_ms, earliest) if seen.first_ms else earliest
             seen.last_ms = max(seen.last_ms, latest)
 
     def _note_bad(self, found: list[BadLine]) -> None:
-        """Add the lines that a Counter refused: it alone knows the time of the log."""
-        for counter in self._counters:
-            ahead = [line for _, line in counter.take_rejects()]
-            found += [BadLine(line + 1, Reason.CLOCK_AHEAD, "occurred_at", _AHEAD) for line in ahead]
         self.bad_lines = found
         for bad in found:
             self.seen.reasons[bad.reason] = self.seen.reasons.get(bad.reason, 0) + 1

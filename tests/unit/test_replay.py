@@ -3,6 +3,7 @@
 import gzip
 import json
 import random
+from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from detector.rehearsal.replay import Replay
 from detector.rehearsal.shops import Shops
 from detector.rehearsal.simulate import made_day, simulate
 from streams.commands import app_for
+from streams.recording import blocks_of, counted_ahead
 from tests.alone import alone
 
 ALONE = alone()
@@ -117,6 +119,22 @@ def test_the_wire_changes_nothing(scene: list[bytes]) -> None:
         return decode(encode(tally))
 
     assert play(scene, Replay(QUICK, 2, through)) == play(scene, Replay(QUICK, 2))
+
+
+@pytest.mark.parametrize("sources", [1, 2])
+def test_reading_and_counting_ahead_changes_nothing(scene: list[bytes], sources: int) -> None:
+    """While a block is judged the next is counted and the one after it read: the same changes in the same order, and
+    each bad line with the block it stood in."""
+    lines = [*scene[:3_000], b"{", *scene[3_000:], b"["]
+    plain, ahead = Replay(QUICK, sources), Replay(QUICK, sources)
+    changes, bad = [], []
+    for counted in counted_ahead(blocks_of(BytesIO(b"\n".join(lines)), 10_000), ahead):
+        changes += ahead.judge(counted)
+        bad += [line.line for line in ahead.bad_lines if line.line <= ahead.seen.lines]
+    changes += ahead.finish()
+    assert [{"type": change.type, **change.data.model_dump()} for change in changes] == play(lines, plain)
+    assert bad == [3_001, len(lines)]
+    assert ahead.seen == plain.seen
 
 
 def test_bad_lines_are_told_by_number() -> None:
