@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 
 import numba
 
-from detector.kept import keep
+from detector.kept import Kept
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -42,7 +42,7 @@ def _made(loop: F, counts_references: bool, **options: Any) -> F:
     if getattr(numba.config, "DISABLE_JIT", 0):
         return loop
     # numba has no public way to leave the counting out; where a loop makes an array after all, compiling it fails.
-    options |= {"nogil": True, "_nrt": counts_references}
+    options |= {"nogil": True, "_nrt": counts_references, "no_cfunc_wrapper": True}
     made: Any = numba.njit(**options)(loop)
-    keep(made, loop)
+    made._cache = Kept(loop)
     return cast(F, made)

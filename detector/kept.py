@@ -10,6 +10,7 @@ to; a folder that is gone or full only costs compiling again.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import functools
 import hashlib
 import pickle
@@ -28,7 +29,6 @@ _NO_PLACE = (RuntimeError, OSError)
 """numba's word for a place without a folder, and the system's."""
 _UNREADABLE = (EOFError, AttributeError, ImportError, pickle.UnpicklingError)
 """What stands there was written by another version, or not to its end."""
-
 
 Stamp: TypeAlias = tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...]
 """Of each file: its name, its text, hashed, and the constants that its loops see. Plain values, since they are kept:
@@ -56,10 +56,11 @@ class Kept:
         return None
 
     def save_overload(self, signature: Any, result: Any) -> None:
-        """Keep what was compiled, if there is a place, and room."""
+        """Keep what was compiled, if there is a place, and room. numba looks for a free name and then takes it: of two
+        processes at once, one could later be given what the other had compiled for other types."""
         if self._own is None:
             return
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError), _alone(Path(self._own.cache_path)):
             try:
                 self._own.save_overload(signature, result)
             except _UNREADABLE:
@@ -89,9 +90,13 @@ class Kept:
         return cache
 
 
-def keep(made: Any, loop: Callable[..., Any]) -> None:
-    """Let a compiled loop find what is kept of it."""
-    made._cache = Kept(loop)
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """No other process writes into the folder meanwhile."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "loops.lock").open("wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def stamp(loop: Callable[..., Any]) -> Stamp:

@@ -28,8 +28,7 @@ CHECKING = ("tests/tidy", "tests/deploy", "tests/embedded")
 PARTS = (WAITING, ("tests/degraded", "tests/recorded"), COMPUTING, CHECKING)
 REST = "everything else"
 WARM = ("detector.warm",)
-"""Before the others: two that compile the same loops take twice the time. And numba's cache on disk is replaced file by
-file but has no lock: of two processes that add another signature of one loop at once, one can get the other's code."""
+"""Before the others: two that compile the same loops take twice the time."""
 SAID = {0: "passed", 2: "interrupted", 5: "found no test"}
 ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}

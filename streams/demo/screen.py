@@ -36,7 +36,7 @@ def draw(board: Board, title: str, note: str, now: str) -> RenderableType:
 def _banks(board: Board) -> Table:
     rows = board.banks()
     table = Table(box=None, padding=(0, 1), pad_edge=False)
-    for name in ("bank", "state", "approved, last minute"):
+    for name in ("bank", "state", "approved of answered, 1 min"):
         table.add_column(name, no_wrap=True)
     for name, _ in rows[0].parts if rows else ():
         table.add_column(name, justify="center", no_wrap=True)

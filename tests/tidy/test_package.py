@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tests.tidy.source import PACKAGES, ROOT
 
-BUILT = {".py", ".pyc", ".nbi", ".nbc"}
+BUILT = {".py", ".pyc", ".nbi", ".nbc", ".lock"}
 
 
 def test_every_data_file_is_packed() -> None:

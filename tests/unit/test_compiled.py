@@ -92,6 +92,41 @@ def test_what_cannot_be_read_is_compiled_again(tmp_path: Path) -> None:
         assert [run(tmp_path, NUMBA_CACHE_DIR=str(cache)) for _ in range(2)] == [(111, 0), (111, 1)]
 
 
+AT_ONCE = """
+import sys
+import numpy as np
+from detector.compiled import compiled
+
+@compiled
+def twice(n):
+    return n + n
+
+print("ready", flush=True)
+sys.stdin.readline()
+assert twice(getattr(np, sys.argv[1])(21)) == 42  # a constant of the module would go into what is kept
+print(sum(twice.stats.cache_hits.values()))
+"""
+TYPES = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "float32")
+
+
+def test_processes_that_compile_one_loop_at_once_keep_all_of_it(tmp_path: Path) -> None:
+    """Each for another type, as where workers begin together on a new machine: none is given another's later."""
+    (tmp_path / "twice.py").write_text(AT_ONCE)
+    variables = {**os.environ, "PYTHONPATH": str(ROOT), "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    for hits in ("0", "1"):
+        started = [
+            subprocess.Popen([sys.executable, "twice.py", type_], cwd=tmp_path, env=variables, text=True,
+                             stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            for type_ in TYPES
+        ]  # fmt: skip
+        assert [process.stdout.readline() for process in started if process.stdout] == ["ready\n"] * len(TYPES)
+        for process in started:
+            assert process.stdin is not None
+            process.stdin.write("all are\n")
+            process.stdin.flush()
+        assert [process.communicate(timeout=60)[0].strip() for process in started] == [hits] * len(TYPES)
+
+
 def test_no_folder_to_keep_loops_in(tmp_path: Path) -> None:
     """Where nothing can be kept, loops work all the same."""
     written(tmp_path)
