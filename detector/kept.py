@@ -92,10 +92,11 @@ class Kept:
 
 @contextlib.contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """No other process writes into the folder meanwhile."""
+    """No other process writes into the folder meanwhile; where the file system knows no locks, one may."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "loops.lock").open("wb") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        with contextlib.suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
