@@ -27,7 +27,7 @@ CHECKING = ("tests/tidy", "tests/deploy", "tests/embedded")
 """Needs no compiled loop."""
 PARTS = (WAITING, ("tests/degraded", "tests/recorded"), COMPUTING, CHECKING)
 REST = "everything else"
-WARM = ("detector.warm",)
+WARM = ("tests.warm",)
 """Before the others: two that compile the same loops take twice the time."""
 SAID = {0: "passed", 2: "interrupted", 5: "found no test"}
 ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

@@ -43,9 +43,6 @@ NOT_PLACED = -1
 FETCH_BYTES = 1 << 25
 """What a broker may send at once. Of a partition it is what the settings say: every one holds one fetch more than is
 counted. A larger record batch comes alone."""
-FETCH_BYTES_MIN, FETCH_WAIT_MS = 16 * 1024, 100
-"""A broker answers when it has so much, or after so long. Where it answers for each event of a quiet feed, a worker
-takes twice the CPU; from some 700 events a second of a broker on, nothing is held up."""
 CONFIRMED_S = 5.0
 """An end that no broker has confirmed for so long is not known any more: what came since may wait unseen."""
 UNCOMMITTED_S_MAX = 30.0
@@ -86,8 +83,6 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships
             heartbeat_interval_ms=int(HEARTBEAT_S * 1000),
             max_partition_fetch_bytes=settings.fetch_bytes,
             fetch_max_bytes=FETCH_BYTES,
-            fetch_min_bytes=FETCH_BYTES_MIN,
-            fetch_max_wait_ms=FETCH_WAIT_MS,
         )
 
     async def start(self) -> None:

@@ -86,7 +86,7 @@ def test_what_cannot_be_read_is_compiled_again(tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     written(tmp_path)
     assert run(tmp_path, NUMBA_CACHE_DIR=str(cache)) == (111, 0)
-    for torn in (b"", b"torn", b"cdetector.kept\nNot_of_this_version\n."):
+    for torn in (b"", b"cdetector.kept\nNot_of_this_version\n."):
         for index in cache.rglob("*.nbi"):
             index.write_bytes(torn)
         assert [run(tmp_path, NUMBA_CACHE_DIR=str(cache)) for _ in range(2)] == [(111, 0), (111, 1)]
@@ -106,7 +106,7 @@ sys.stdin.readline()
 assert twice(getattr(np, sys.argv[1])(21)) == 42  # a constant of the module would go into what is kept
 print(sum(twice.stats.cache_hits.values()))
 """
-TYPES = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "float32")
+TYPES = ("int8", "int32", "uint16", "float32")
 
 
 def test_processes_that_compile_one_loop_at_once_keep_all_of_it(tmp_path: Path) -> None:
