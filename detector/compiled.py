@@ -37,11 +37,12 @@ def allocating(loop: F) -> F:
 
 
 def _made(loop: F, counts_references: bool, **options: Any) -> F:
-    """numba's own `cache=True` raises where no folder is writable, and looks for folders a loop at a time, which takes
-    a third of an import."""
+    """Not by numba's own `cache=True`: it looks for a folder at every loop, which takes a third of an import, and
+    raises where none can be written."""
     if getattr(numba.config, "DISABLE_JIT", 0):
         return loop
-    # numba has no public way to leave the counting out; where a loop makes an array after all, compiling it fails.
+    # numba has no public way to leave the counting out; where a loop makes an array after all, compiling it fails. No
+    # loop is called from C, so none is compiled a second time for that.
     options |= {"nogil": True, "_nrt": counts_references, "no_cfunc_wrapper": True}
     made: Any = numba.njit(**options)(loop)
     made._cache = Kept(loop)

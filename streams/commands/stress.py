@@ -86,12 +86,11 @@ async def _watched(ground: Ground, load: Load, for_s: float) -> tuple[list[Look]
         _tell(looks[-1])
     loaded_s = time.monotonic() - began_s
     until_s = time.monotonic() + DRAIN_S_MAX
-    after: list[Look] = []
     while time.monotonic() < until_s:
+        was_sent = sending.done()
         await asyncio.sleep(LOOK_S)
         looks.append(await _look(ground, load, began_s, before.counted))
-        after += looks[-1:] if sending.done() else []
-        if after and _is_done(after[-1], *after[-2:-1]):
+        if was_sent and looks[-1].lag == 0:  # a lag is as old as the broker's last answer: by now all was in one
             break
     if sending.done():
         await sending  # its error, where it has one
@@ -100,11 +99,6 @@ async def _watched(ground: Ground, load: Load, for_s: float) -> tuple[list[Look]
         await asyncio.gather(sending, return_exceptions=True)
     begun.cancel()
     return looks, loaded_s
-
-
-def _is_done(look: Look, before: Look | None = None) -> bool:
-    """A lag is as old as the broker's last answer: once is believed where all is counted, else twice."""
-    return look.lag == 0 and (look.counted >= look.sent or (before is not None and before.lag == 0))
 
 
 async def _look(ground: Ground, load: Load, began_s: float, before: int) -> Look:
