@@ -275,22 +275,26 @@ def names_grown(book: Book, names: Names, hashes: Sequence[int]) -> Book:
     return book
 
 
+_POOLS = {
+    "merchants": "merchants", "rows": "rows", "cells": "cells", "dirty": "cells", "orders": "orders",
+    "order_events": "order_events", "lates": "lates", "out_ages": "lates", "hold": "hold", "rejects": "rejects",
+}  # fmt: skip
+_INDEXES = {
+    "merchant_slots": "merchant_indexed", "row_slots": "indexed", "groups": "groups", "order_slots": "order_indexed",
+    "late_slots": "late_indexed",
+}  # fmt: skip
+"""Where the state says how much of a table is used."""
+
+
 def grown(book: Book) -> Book:
     """Every table that is nearly full made larger."""
     state = book.state[0]
     state.full = 0
-    return book._replace(
-        merchants=roomier(book.merchants, state.merchants),
-        merchant_slots=_wider(book.merchant_slots, state.merchant_indexed), codes=_fewer(book.codes, state),
-        rows=roomier(book.rows, state.rows), row_slots=_wider(book.row_slots, state.indexed),
-        cells=roomier(book.cells, state.cells), dirty=roomier(book.dirty, state.cells),
-        groups=_wider(book.groups, state.groups),
-        orders=roomier(book.orders, state.orders), order_slots=_wider(book.order_slots, state.order_indexed),
-        order_events=roomier(book.order_events, state.order_events),
-        lates=roomier(book.lates, state.lates), out_ages=roomier(book.out_ages, state.lates),
-        late_slots=_wider(book.late_slots, state.late_indexed),
-        hold=roomier(book.hold, state.hold), rejects=roomier(book.rejects, state.rejects),
-    )  # fmt: skip
+    used = dict(zip(state.dtype.names, state.item(), strict=True))
+    for name, count in _POOLS.items():
+        roomier(getattr(book, name), used[count])
+    wider: dict[str, Any] = {name: _wider(getattr(book, name), used[count]) for name, count in _INDEXES.items()}
+    return book._replace(codes=_fewer(book.codes, state), **wider)
 
 
 def room_for_cut(book: Book, cells: int) -> Book:
