@@ -6,13 +6,15 @@ every loop plain Python, for a debugger.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, cast
 
 import numba
+from numba.core import types
 
 from detector.kept import Kept
 
+_types: Any = types  # it has few types
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -46,4 +48,23 @@ def _made(loop: F, counts_references: bool, **options: Any) -> F:
     options |= {"nogil": True, "_nrt": counts_references, "no_cfunc_wrapper": True}
     made: Any = numba.njit(**options)(loop)
     made._cache = Kept(loop)
+    _call_inner(made, numba.njit(**options | {"no_cpython_wrapper": True})(loop))
     return cast(F, made)
+
+
+def _call_inner(made: Any, inner: Any) -> None:
+    """Let loops that call a loop take another one of the same text, which Python cannot call and nobody keeps.
+
+    Of eight loops one is called from Python, and what such a door and its keeping take is a sixth of compiling.
+    """
+
+    def call_template(kinds: Sequence[Any], named: dict[str, Any]) -> Any:
+        return inner.get_call_template(map(_wide, kinds), {name: _wide(kind) for name, kind in named.items()})
+
+    made.get_call_template, made.get_overload = call_template, inner.get_overload
+
+
+def _wide(kind: Any) -> Any:
+    """What an argument is taken for: a number written out, or of fewer bits, would be a loop of its own."""
+    plain = _types.unliteral(kind)
+    return _types.int64 if isinstance(plain, _types.Integer) and plain.signed else plain

@@ -92,6 +92,45 @@ def test_what_cannot_be_read_is_compiled_again(tmp_path: Path) -> None:
         assert [run(tmp_path, NUMBA_CACHE_DIR=str(cache)) for _ in range(2)] == [(111, 0), (111, 1)]
 
 
+INNER = """
+import numpy as np
+from numba.core import event
+from detector.compiled import compiled, inlined
+
+class Compiled(event.Listener):
+    def on_start(self, said):
+        pass
+
+    def on_end(self, said):
+        print(said.data["dispatcher"].py_func.__name__)
+
+event.register("numba:compile", Compiled())
+
+@inlined
+def less(n, by):
+    return n - by
+
+@compiled
+def loop(n, few):
+    return less(n, 3) + less(n, few) + less(few, n)
+
+print(loop(7, np.int32(2)))
+print(less(7, 3), less(np.int32(7), 3))
+"""
+
+
+def test_who_calls_a_loop_writes_numbers_as_it_likes(tmp_path: Path) -> None:
+    """For loops it is compiled once, whether a number is written out or has 32 bits; for Python apart, by its types."""
+    (tmp_path / "inner.py").write_text(INNER)
+    variables = {**os.environ, "PYTHONPATH": str(ROOT), "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    done = [
+        subprocess.run([sys.executable, "inner.py"], cwd=tmp_path, env=variables, capture_output=True, text=True,
+                       check=True, timeout=60).stdout.split()
+        for _ in range(2)
+    ]  # fmt: skip
+    assert done == [["less", "loop", "4", "less", "less", "4", "4"], ["4", "4", "4"]]
+
+
 AT_ONCE = """
 import sys
 import numpy as np
