@@ -22,10 +22,11 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 WAITING = ("tests/integration",)
-COMPUTING = ("tests/property", "tests/simulation")
+COMPUTING = ("tests/simulation", "tests/scenarios")
 CHECKING = ("tests/tidy", "tests/deploy", "tests/embedded")
 """Needs no compiled loop."""
-PARTS = (WAITING, ("tests/degraded", "tests/recorded"), COMPUTING, CHECKING)
+PARTS = (WAITING, ("tests/degraded", "tests/recorded"), COMPUTING, ("tests/property",), CHECKING)
+"""Each computes about as long as the rest, so that no core is left idle at the end."""
 REST = "everything else"
 WARM = ("tests.warm",)
 """Before the others: two that compile the same loops take twice the time."""
