@@ -55,7 +55,8 @@ def _made(loop: F, counts_references: bool, **options: Any) -> F:
 def _call_inner(made: Any, inner: Any) -> None:
     """Let loops that call a loop take another one of the same text, which Python cannot call and nobody keeps.
 
-    Of eight loops one is called from Python, and what such a door and its keeping take is a sixth of compiling.
+    Of eight loops one is called from Python, and what such a door and its keeping take is a sixth of compiling. numba
+    asks a loop for both by names of its own, which a test holds on to.
     """
 
     def call_template(kinds: Sequence[Any], named: dict[str, Any]) -> Any:

@@ -26,7 +26,6 @@ COMPUTING = ("tests/simulation", "tests/scenarios")
 CHECKING = ("tests/tidy", "tests/deploy", "tests/embedded")
 """Needs no compiled loop."""
 PARTS = (WAITING, ("tests/degraded", "tests/recorded"), COMPUTING, ("tests/property",), CHECKING)
-"""Each computes about as long as the rest, so that no core is left idle at the end."""
 REST = "everything else"
 WARM = ("tests.warm",)
 """Before the others: two that compile the same loops take twice the time."""
