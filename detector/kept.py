@@ -15,16 +15,18 @@ import functools
 import hashlib
 import pickle
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
-from numba.core import caching
+from numba.core import caching, runtime
 
 PLACES = ("UserProvidedCacheLocator", "InTreeCacheLocator", "UserWideCacheLocator")
 """Where numba would write, in its order: NUMBA_CACHE_DIR, beside the file, the user's cache folder."""
 
-_caching: Any = caching  # it has no types
+_caching: Any = caching  # they have no types
+_runtime: Any = runtime
 _NO_PLACE = (RuntimeError, OSError)
 """numba's word for a place without a folder, and the system's."""
 _UNREADABLE = (EOFError, AttributeError, ImportError, pickle.UnpicklingError)
@@ -33,6 +35,23 @@ _UNREADABLE = (EOFError, AttributeError, ImportError, pickle.UnpicklingError)
 Stamp: TypeAlias = tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...]
 """Of each file: its name, its text, hashed, and the constants that its loops see. Plain values, since they are kept:
 another version of Pastille may read them from the same folder."""
+
+
+_no_compiling: ContextVar[bool] = ContextVar("no_compiling", default=False)
+
+
+class NotKept(Exception):
+    """A loop would have to be compiled where that is forbidden."""
+
+
+@contextlib.contextmanager
+def only_kept() -> Iterator[None]:
+    """Forbid compiling what could be kept: such a loop raises NotKept when it is called and nothing is kept of it."""
+    before = _no_compiling.set(True)
+    try:
+        yield
+    finally:
+        _no_compiling.reset(before)
 
 
 class Kept:
@@ -50,9 +69,11 @@ class Kept:
         """What is kept for these types, or None."""
         for cache in self._caches():
             with contextlib.suppress(OSError, *_UNREADABLE):
-                found = cache.load_overload(signature, target)
+                found = cache.load_overload(signature, _Loading(target))
                 if found is not None:
                     return found
+        if _no_compiling.get() and self._own is not None:
+            raise NotKept(f"{self._loop.__module__}.{self._loop.__qualname__}")
         return None
 
     def save_overload(self, signature: Any, result: Any) -> None:
@@ -88,6 +109,21 @@ class Kept:
         if hasattr(cache, "_cache_file"):
             cache._cache_file._source_stamp = stamp(self._loop)
         return cache
+
+
+class _Loading:
+    """numba's target without what only compiling needs: how each function of Python and numpy is compiled, which takes
+    a third of a second to know, and numba asks for it before it looks for what is kept."""
+
+    def __init__(self, target: Any) -> None:
+        self._target = target
+
+    def refresh(self) -> None:
+        """Make ready to run what is loaded."""
+        _runtime.rtsys.initialize(self._target)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._target, name)
 
 
 @contextlib.contextmanager

@@ -14,13 +14,15 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from detector.contracts.policy import Policy
+from detector.warm import warm_counting, warm_judging
 from streams.admin import admin_client
+from streams.coldstart import Loops, Stage, become
 from streams.degraded.lookout import Lookout
 from streams.degraded.wallclock import WallClock
 from streams.health import HealthServer
@@ -60,10 +62,12 @@ def where_to_read(settings: Settings) -> Placing:
 
 @dataclass(slots=True)
 class Ending:
-    """Why a worker ends: asked to (code 0), or because going on was impossible (code 1)."""
+    """Why a worker ends: asked to (code 0), or because going on was impossible (code 1). `becomes`: it goes on as the
+    same process begun anew."""
 
     code: int
     why: str
+    becomes: Stage | None = None
 
 
 class Worker:
@@ -75,8 +79,10 @@ class Worker:
         self.lookout: Lookout
         self.intake: Intake
         self.verdict: Verdict
+        self._loops = Loops(settings)
         self._http: HealthServer
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: list[asyncio.Task[Ending | None]] = []
+        self._ends: list[Callable[[], Coroutine[Any, Any, None]]] = []
 
     def wall_ms(self) -> int:
         """Epoch ms now, whatever the machine's clock jumps to while events go on."""
@@ -104,9 +110,16 @@ class Worker:
         """Since when the oldest write waits for the broker's answer, on the loop's clock; None where none does."""
         return oldest(self.intake.waiting_since_s, self.verdict.waiting_since_s)
 
+    @property
+    def is_compiled(self) -> bool:
+        """Whether the loops are machine code."""
+        return self._loops.stage is not Stage.PLAIN
+
     def problems(self) -> dict[str, str]:
         """What keeps the worker from being ready."""
         found = self.lookout.problems()
+        if self._loops.problem is not None:
+            found["loops"] = self._loops.problem
         if self.intake.problem is not None:
             found["intake"] = self.intake.problem
         if not self.verdict.recovered:
@@ -124,14 +137,16 @@ class Worker:
         try:
             ending = await self._work(stopped)
         except BaseException:
-            _end_surely(1)
+            _end_surely(Ending(1, "it failed"), self._http.port)
             raise
         log.log(logging.INFO if ending.code == 0 else logging.ERROR, "worker: stopping: %s", ending.why)
-        _end_surely(ending.code)
+        leave = _end_surely(ending, self._http.port)
         try:
             await asyncio.wait_for(self._stop(), STOP_S)
         except TimeoutError:
             log.warning("worker: not everything stopped within %.0f s; ending anyway", STOP_S)
+        if ending.becomes is not None:
+            leave()
         return ending.code
 
     def _told(self, stopped: asyncio.Event, number: int) -> None:
@@ -150,25 +165,48 @@ class Worker:
         self.verdict = Verdict(app, self._settings, self._policy, self.wall_ms, is_deaf=lambda: self.lookout.is_deaf,
                                is_busy=lambda: self.intake.is_rebuilding)  # fmt: skip
         self._http = HealthServer(WorkerMetrics(self).page, self.problems)
-        await self._http.start(self._settings.http_host, self._settings.http_port)
+        await self._http.start(self._settings.http_host, self._loops.port)
+        self._ends.append(self._http.stop)
         self._say_where()
-        await self.intake.start()
-        works = (self.verdict.start(), self.verdict.watch(), self.lookout.run())
+        works = [self._begin(), self.verdict.watch(), self.lookout.run()]
+        if self._loops.stage is Stage.PLAIN:
+            works.append(self._compile())
         self._tasks = [asyncio.create_task(work) for work in works]
         told = asyncio.ensure_future(stopped.wait())
         return await self._first_end([told, self.intake.failed, self.verdict.failed, *self._tasks], self._tasks[0])
 
+    async def _begin(self) -> Ending | None:
+        """Join, and return when Faust has recovered its table: no loop is compiled in a group's sessions, which would
+        cost the membership. The loops that judge are loaded while the counters join."""
+        slow = Ending(0, "the loops must be compiled first; meanwhile plain Python counts", Stage.PLAIN)
+        if not await self._loops.load(warm_counting):
+            return slow
+        self._ends.append(self.intake.stop)
+        await self.intake.start()
+        if not await self._loops.load(warm_judging):
+            return slow
+        self._loops.loaded()
+        self._ends.append(self.verdict.stop)
+        await self.verdict.start()
+        return None
+
+    async def _compile(self) -> Ending:
+        await self._loops.compiled()
+        return Ending(0, "the loops are compiled; it begins anew with them", Stage.COMPILED)
+
     def _say_where(self) -> None:
+        if self._loops.stage is not Stage.STARTED:
+            return  # it was said, and is still there
         url = f"http://{self._settings.http_host}:{self._http.port}"
         with suppress(OSError):  # a full disk behind it is no reason not to work
             print(json.dumps({"http": url, "pid": os.getpid()}), flush=True)
 
-    async def _first_end(self, waits: Iterable[asyncio.Future[Any]], starting: asyncio.Task[None]) -> Ending:
+    async def _first_end(self, waits: Iterable[asyncio.Future[Any]], starting: asyncio.Task[Any]) -> Ending:
         pending = set(waits)
         while True:
             done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
             for one in done:
-                if one is starting and starting.exception() is None:
+                if one is starting and starting.exception() is None and starting.result() is None:
                     log.info("worker: joined")
                     continue
                 return _ending(one)
@@ -177,9 +215,7 @@ class Worker:
         for task in self._tasks:
             task.cancel()
         # Side by side: one that hangs must not keep the other from leaving its group.
-        results = await asyncio.gather(
-            self.intake.stop(), self.verdict.stop(), self._http.stop(), return_exceptions=True
-        )
+        results = await asyncio.gather(*(end() for end in self._ends), return_exceptions=True)
         for result in results:
             if isinstance(result, Exception):
                 log.warning("worker: while stopping: %s: %s", type(result).__name__, result)
@@ -200,6 +236,8 @@ def _steady_ms() -> int:
 def _ending(done: asyncio.Future[Any]) -> Ending:
     error = done.exception()
     result = error if error is not None else done.result()
+    if isinstance(result, Ending):
+        return result
     if isinstance(result, Fenced):
         return Ending(1, "a newer Judge has fenced this worker's; start it again to count and to stand by")
     if isinstance(result, BaseException):
@@ -208,8 +246,18 @@ def _ending(done: asyncio.Future[Any]) -> Ending:
     return Ending(0, "asked to")
 
 
-def _end_surely(code: int) -> None:
-    """Whatever hangs, a thread or a send, the process is gone in seconds."""
-    timer = threading.Timer(KILL_S, os._exit, (code,))
+def _end_surely(ending: Ending, port: int) -> Callable[[], NoReturn]:
+    """How to leave; whatever hangs, a thread or a send, the process leaves so by itself in seconds."""
+
+    def leave() -> NoReturn:
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError):  # where the disk behind them is full
+                stream.flush()
+        if ending.becomes is not None:
+            become(ending.becomes, port)
+        os._exit(ending.code)
+
+    timer = threading.Timer(KILL_S, leave)
     timer.daemon = True
     timer.start()
+    return leave

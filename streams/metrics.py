@@ -93,6 +93,8 @@ METRICS: Final = (
            "Records of the source not read yet; the lag that Kafka's tools show includes what is kept for recovery."),
     Metric("pastille_ingest_takes_bytes", "gauge", (),
            "1 where fetched bytes are counted without an object a record; 0, slower, where the client makes records."),
+    Metric("pastille_loops_compiled", "gauge", (),
+           "1 where the loops are machine code; 0 where plain Python, much slower, counts and judges meanwhile."),
     Metric("pastille_ingest_corrupt_total", "counter", ("topic",),
            "Fetches with a record batch that cannot be read; the worker begins anew and tries again."),
     Metric("pastille_ledger_payments", "gauge", ("source",),
@@ -126,6 +128,10 @@ class Sources(Protocol):
     intake: Intake
     verdict: Verdict
     lookout: Lookout
+
+    @property
+    def is_compiled(self) -> bool:
+        """Whether the loops are machine code."""
 
     def wall_ms(self) -> int:
         """Epoch ms now."""
@@ -170,6 +176,7 @@ class WorkerMetrics:
         return {
             "pastille_ingest_lag_events": _words(lags),
             "pastille_ingest_takes_bytes": takes_bytes,
+            "pastille_loops_compiled": [((), self._worker.is_compiled)],
             "pastille_watermark_age_seconds": _words(ages),
         }
 

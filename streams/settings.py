@@ -164,6 +164,11 @@ class Settings(BaseSettings):
             )
 
     @property
+    def counter_group(self) -> str:
+        """The group of those who count."""
+        return f"{self.app_id}-counter"
+
+    @property
     def has_sasl(self) -> bool:
         """Whether a user and a password are sent."""
         return self.security_protocol.startswith("SASL_")

@@ -21,7 +21,6 @@ from detector.counting.columns import STATUSES
 from detector.counting.decoder import Decoder
 from detector.counting.names import Names
 from detector.counting.tally import Source
-from detector.warm import warm
 from streams.cancelled import lost_is_an_error
 from streams.intake.lane import Lane, Totals
 from streams.intake.placing import Placing
@@ -50,7 +49,7 @@ class Intake(Service):
         decoder = Decoder(policy, self._names)
         self._counting = Counting(settings, policy, placing, wall_ms, self._thread, self._names, decoder)
         self._session: Session | None = None
-        self._problem = "compiling"
+        self._problem = "waiting for the loops"
         self._done = asyncio.Event()
 
     # Life
@@ -66,8 +65,6 @@ class Intake(Service):
             self._done.set()
 
     async def _sessions(self) -> None:
-        # Compiling in the middle of a session would cost the membership: first compile, then join.
-        await asyncio.get_running_loop().run_in_executor(self._thread, warm)
         pause_s, said = PAUSE_S, ""
         while not self.should_stop:
             started_s = loop_s()

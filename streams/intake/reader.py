@@ -74,7 +74,7 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships
         self.takes_bytes = False
         self._consumer = AIOKafkaConsumer(
             **settings.aiokafka(),
-            group_id=f"{settings.app_id}-counter",
+            group_id=settings.counter_group,
             partition_assignment_strategy=(SourceAssignor(),),
             enable_auto_commit=False,
             auto_offset_reset="earliest",

@@ -51,8 +51,7 @@ EDGE: tuple[tuple[Any, str, Any], ...] = (
     (reader, "AIOKafkaConsumer", Consumer), (tallyreader, "AIOKafkaConsumer", Consumer),
     (outbox, "AIOKafkaConsumer", Consumer), (announcements, "AIOKafkaConsumer", Consumer),
     (tallylog, "AIOKafkaProducer", Producer), (outbox, "AIOKafkaProducer", Producer),
-    (deadletters, "AIOKafkaProducer", Producer), (ingest, "warm", lambda: None),
-    (agent, "begin_tenure", agent.begin_tenure),
+    (deadletters, "AIOKafkaProducer", Producer), (agent, "begin_tenure", agent.begin_tenure),
 )  # fmt: skip
 SHORT: tuple[tuple[Any, str, Any], ...] = (
     (Policy, "vote_block_ms", VOTE_BLOCK_MS), (session, "FETCH_MS", 2_000), (session, "COMMIT_S", 4.0),

@@ -207,6 +207,48 @@ def test_what_a_folder_lacks_is_kept_elsewhere(tmp_path: Path) -> None:
     assert [run(modules, **variables), run(modules, **variables)] == [(111, 0), (111, 1)]
 
 
+ONLY_KEPT = """
+import sys
+from detector.kept import NotKept, only_kept
+from detector.compiled import compiled
+
+@compiled
+def loop(n):
+    return n + 1
+
+def tried(n):
+    try:
+        return loop(n)
+    except NotKept as error:
+        return error
+
+with only_kept():
+    print(tried(1), "numba.np.linalg" in sys.modules)
+if "compile" in sys.argv:
+    print(loop(1), loop(1.5))
+"""
+
+
+def test_what_is_kept_is_asked_for_without_compiling(tmp_path: Path) -> None:
+    """A loop of which nothing is kept says so; one that is kept is called, and what only compiling needs to know is
+    not loaded for it, but is when something is compiled after all. Without a place to keep it is compiled."""
+    (tmp_path / "only.py").write_text(ONLY_KEPT)
+
+    def said(*arguments: str, **variables: str) -> list[str]:
+        done = subprocess.run(
+            [sys.executable, "only.py", *arguments], cwd=tmp_path, capture_output=True, text=True, check=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "NUMBA_CACHE_DIR": str(tmp_path / "cache"), **variables},
+            preexec_fn=_obey_modes if os.getuid() == 0 else None,
+        )  # fmt: skip
+        return done.stdout.split()
+
+    assert said("compile") == ["__main__.loop", "False", "2", "2.5"]
+    assert said() == ["2", "False"]
+    assert said("compile") == ["2", "False", "2", "2.5"]
+    forbid_writing(tmp_path)
+    assert said(**NOWHERE)[:1] == ["2"]
+
+
 WARMED = """
 import importlib, pkgutil
 import detector

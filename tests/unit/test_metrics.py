@@ -106,7 +106,9 @@ def asked(facts: Facts | None, tell: Callable[[], None] = lambda: None, names: S
     board.say(Reason.BROKER, "no broker answers", 0.0)
     readers = SimpleNamespace(readings=(Reading("pager", False, 320.0),))
     lookout = SimpleNamespace(board=board, readers=readers)
-    worker: Any = SimpleNamespace(intake=FakeIntake(), verdict=verdict, lookout=lookout, wall_ms=lambda: NOW_MS)
+    worker: Any = SimpleNamespace(
+        intake=FakeIntake(), verdict=verdict, lookout=lookout, is_compiled=True, wall_ms=lambda: NOW_MS
+    )
     return asyncio.run(WorkerMetrics(worker).page(names))
 
 

@@ -1,0 +1,132 @@
+"""A start where loops are not compiled yet: plain Python counts until another process has compiled them.
+
+Compiling takes one core for a minute or more. Meanwhile the worker is the same program with no loop compiled, which
+counts and judges some hundred events a second; then it begins anew with what was kept. Both times the process replaces
+itself: all that it knew is in Kafka, as after any end. Where others count already, nothing is taken from them by one so
+slow: it compiles first, and then joins. Knows processes, and of the worker nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Any, Final, NoReturn
+
+import numba
+
+from detector.kept import NotKept, only_kept
+from detector.warm import warm
+from streams.admin import admin_client
+from streams.degraded.readers import WITHOUT_MEMBERS
+from streams.errors import UserError
+from streams.settings import Settings
+
+__all__ = ["Loops", "Stage", "become"]
+
+log = logging.getLogger(__name__)
+
+VARIABLE: Final = "PASTILLE_COLD_START"
+"""Tells the process that it was one before: what it is now, and the port on which it is known."""
+PLAIN_SWITCH: Final = "NUMBA_DISABLE_JIT"
+SLOW: Final = "counted with plain Python, some hundred events a second"
+
+
+class Stage(StrEnum):
+    """What a process is: one that was started, the one of plain Python, the one after that."""
+
+    STARTED = "started"
+    PLAIN = "plain"
+    COMPILED = "compiled"
+
+
+class Loops:
+    """The loops of this process. `problem` says why they are not what they should be; None once they are."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        stage, _, port = os.environ.get(VARIABLE, "").partition(":")
+        self.stage = Stage(stage or Stage.STARTED)
+        self.port = int(port) if port else settings.http_port
+        self.problem: str | None = "loading the compiled loops"
+        if self.stage is Stage.PLAIN:
+            self.problem = f"the loops are being compiled; until then events are {SLOW}"
+            # Sums of 64 bits wrap around on purpose.
+            warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"detector\.")
+
+    async def load(self, part: Callable[[], None]) -> bool:
+        """Make a part of the loops ready, by calling them; False where the process should become one of plain Python
+        instead."""
+        if _numba.config.DISABLE_JIT or await asyncio.to_thread(_load, part):
+            return True
+        if self.stage is Stage.STARTED and await asyncio.to_thread(_is_alone, self._settings):
+            return False
+        self.problem = "compiling"
+        await asyncio.to_thread(warm)
+        return True
+
+    def loaded(self) -> None:
+        """Say that all parts are."""
+        if self.stage is not Stage.PLAIN:
+            self.problem = None
+
+    async def compiled(self) -> None:
+        """Compile the loops in another process, which ends with this call; returns when they are. Where that fails it
+        never does, since what is slow is better than nothing."""
+        environment = {name: value for name, value in os.environ.items() if name not in (VARIABLE, PLAIN_SWITCH)}
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", _WARM.format(path=sys.path), env=environment, start_new_session=True,
+            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL,
+        )  # fmt: skip
+        try:
+            code = await process.wait()
+        finally:
+            if process.returncode is None:
+                process.kill()
+        if code:
+            self.problem = (
+                f"the loops must be compiled; got exit code {code} of python -m {warm.__module__}; events go on being "
+                f"{SLOW}: run that by hand, with 1 GB of memory, and start the worker again"
+            )
+            log.error("worker: %s", self.problem)
+            await asyncio.Event().wait()
+
+
+def become(stage: Stage, port: int) -> NoReturn:
+    """Replace this process by the same command at another stage; its HTTP is to be at the same port."""
+    environment = {name: value for name, value in os.environ.items() if name != PLAIN_SWITCH}
+    environment[VARIABLE] = f"{stage}:{port}"
+    if stage is Stage.PLAIN:
+        environment[PLAIN_SWITCH] = "1"
+    os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
+
+
+_WARM: Final = (
+    f"import runpy, sys; sys.path[:] = {{path!r}}; runpy.run_module({warm.__module__!r}, run_name='__main__')"
+)
+"""Modules are looked for where this process does, wherever it was started."""
+_numba: Any = numba  # its configuration has no types
+
+
+def _load(part: Callable[[], None]) -> bool:
+    """Whether the loops were there to load, or there is no place to keep them."""
+    try:
+        with only_kept():
+            part()
+    except NotKept:
+        return False
+    return True
+
+
+def _is_alone(settings: Settings) -> bool:
+    """Whether no other worker counts; taken for granted is that some do."""
+    try:
+        with admin_client(settings) as admin:
+            states = {group["group_id"]: group["group_state"] for group in admin.list_groups()}
+    except UserError:
+        return False
+    return states.get(settings.counter_group, "Dead") in WITHOUT_MEMBERS

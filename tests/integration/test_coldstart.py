@@ -1,0 +1,132 @@
+"""A worker whose loops are not all kept: what it does until they are compiled."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import secrets
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from streams.embedded import EmbeddedKafka
+from tests.integration.workers import WORKER, Stage, WorkerProcess, wait_for
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
+
+ROOT = Path(__file__).parents[2]
+LOOP = "index.refill"
+"""Of those that count the quickest to compile."""
+
+
+@pytest.fixture
+def cold(tmp_path: Path) -> Path:
+    """A copy of Pastille of which all loops are kept but one."""
+    for package in ("detector", "streams"):
+        shutil.copytree(ROOT / package, tmp_path / package)
+    forget(tmp_path)
+    return tmp_path
+
+
+def forget(tree: Path) -> None:
+    """Throw away what is kept of the loop."""
+    kept = [file for file in (tree / "detector").rglob("*.nb?") if file.name.startswith(f"{LOOP}-")]
+    assert kept, "the loops are compiled before the tests, and kept beside their files"
+    for file in kept:
+        file.unlink()
+
+
+@contextlib.contextmanager
+def nothing_is_kept(tree: Path) -> Iterator[None]:
+    """Whoever has compiled the loop waits with keeping it."""
+    with (tree / "detector" / "counting" / "__pycache__" / "loops.lock").open("wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def started(stage: Stage, tree: Path) -> WorkerProcess:
+    """A worker of that copy."""
+    program = f"import sys; sys.path.insert(0, {str(tree)!r}); {WORKER[2]}"
+    stage.settings_environment["PYTHONPATH"] = str(tree)
+    return stage.worker(program=[sys.executable, "-c", program])
+
+
+def payments(count: int, status: str) -> list[bytes]:
+    """So many events of now, each of a payment of its own."""
+    now_ms = time.time_ns() // 10**6
+    common = {"method": "card", "bank": "bnp", "merchant_id": "m", "status": status, "occurred_at": now_ms}
+    names = [secrets.token_hex(8) for _ in range(count)]
+    return [json.dumps({**common, "payment_id": name, "order_id": name}).encode() for name in names]
+
+
+def loops(worker: WorkerProcess) -> str | None:
+    """What the worker says is wrong with its loops."""
+    problem: str | None = json.loads(worker.get("/health/ready")[1])["problems"].get("loops")
+    return problem
+
+
+def ratio(worker: WorkerProcess) -> float | None:
+    """Approved of the answered payments of the last quarter of an hour."""
+    samples = worker.metrics("pastille_approval_ratio")
+    wanted = {("dimension", "platform"), ("window", "15m")}
+    return next((value for (_, labels), value in samples.items() if wanted <= labels), None)
+
+
+def answered(worker: WorkerProcess) -> bool:
+    """Whether it can be asked: between its lives nobody listens."""
+    try:
+        return worker.get("/health/live")[0] == 200
+    except OSError:
+        return False
+
+
+def test_plain_python_counts_until_the_loops_are_compiled(kafka: EmbeddedKafka, cold: Path) -> None:
+    """It judges what it counts, and says that it is slow; then the same process, at the same address, goes on with
+    machine code, and every payment counts once. What it compiled is there for the next start."""
+    with Stage(kafka, 2) as stage:
+        stage.send(payments(30, "approved"))
+        with nothing_is_kept(cold):
+            worker = started(stage, cold)
+            wait_for(lambda: answered(worker) and ratio(worker) == 1.0, stage, "judged by plain Python")
+            assert worker.metric("pastille_loops_compiled") == 0
+            assert "are being compiled" in str(loops(worker))
+            stage.send(payments(70, "declined"))
+            wait_for(lambda: ratio(worker) == 30 / 100, stage, "counted by plain Python")
+        wait_for(lambda: answered(worker) and loops(worker) is None, stage, "the loops compiled")
+        assert worker.metric("pastille_loops_compiled") == 1
+        stage.send(payments(100, "declined"))
+        wait_for(lambda: ratio(worker) == 30 / 200, stage, "every payment counted, each once")
+        assert (worker.process.poll(), worker.end()) == (None, 0)
+        again = started(stage, cold)
+        wait_for(lambda: again.get("/health/ready")[0] == 200, stage, "ready at once")
+        assert "plain Python" not in again.logged()
+
+
+def test_who_would_be_slow_takes_nothing_from_the_others(kafka: EmbeddedKafka, cold: Path) -> None:
+    """Where another worker counts, one whose loops are not compiled joins when they are."""
+    with Stage(kafka, 2) as stage:
+        first = stage.worker()
+        wait_for(lambda: first.get("/health/ready")[0] == 200, stage, "the first ready")
+        with nothing_is_kept(cold):
+            second = started(stage, cold)
+            wait_for(lambda: loops(second) == "compiling", stage, "the second compiling")
+            assert second.metric("pastille_loops_compiled") == 1
+        wait_for(lambda: second.get("/health/ready")[0] == 200, stage, "the second ready")
+        assert "plain Python" not in second.logged()
+
+
+def test_what_cannot_be_compiled_is_counted_all_the_same(kafka: EmbeddedKafka, cold: Path) -> None:
+    """Where the other process fails the worker says so, and stays as slow as it is."""
+    with (cold / "detector" / "warm.py").open("a") as file:
+        file.write("    raise SystemExit(3)\n")
+    with Stage(kafka, 2) as stage:
+        worker = started(stage, cold)
+        wait_for(lambda: answered(worker) and "exit code 3" in str(loops(worker)), stage, "told")
+        stage.send(payments(10, "declined"))
+        wait_for(lambda: ratio(worker) == 0.0, stage, "counted and judged")
+        assert worker.end() == 0
