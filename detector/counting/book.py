@@ -15,7 +15,7 @@ import numpy.typing as npt
 from detector.contracts.policy import Policy
 from detector.counting.ages import BINS
 from detector.counting.columns import NONE, Int32s, Int64s, UInt8s, UInt64s
-from detector.counting.index import is_full, new_slots, refill, rehash
+from detector.counting.index import is_full, new_slots, refill, widen
 from detector.counting.names import Names
 
 Records: TypeAlias = npt.NDArray[Any]
@@ -293,8 +293,10 @@ def grown(book: Book) -> Book:
     used = dict(zip(state.dtype.names, state.item(), strict=True))
     for name, count in _POOLS.items():
         roomier(getattr(book, name), used[count])
-    wider: dict[str, Any] = {name: _wider(getattr(book, name), used[count]) for name, count in _INDEXES.items()}
-    return book._replace(codes=_fewer(book.codes, state), **wider)
+    for name, count in _INDEXES.items():
+        if is_full(getattr(book, name), used[count]):
+            widen(getattr(book, name))
+    return book._replace(codes=_fewer(book.codes, state))
 
 
 def room_for_cut(book: Book, cells: int) -> Book:
@@ -306,15 +308,6 @@ def room_for_cut(book: Book, cells: int) -> Book:
         out_cells=np.zeros((size, 3), np.int64), out_counts=np.zeros((size, OUT_COUNTS), np.int32),
         out_lengths=np.zeros((size, 5), np.uint8), out_hashes=np.zeros(size * book.smallest.size, np.uint64),
     )  # fmt: skip
-
-
-def _wider(slots: Int64s, used: int) -> Int64s:
-    """The index, half as long again where it is full."""
-    if not is_full(slots, used):
-        return slots
-    wider = np.zeros(len(slots) * 3 // 2, np.int64)
-    rehash(slots, wider)
-    return wider
 
 
 def _fewer(codes: Records, state: Any) -> Records:

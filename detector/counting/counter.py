@@ -16,7 +16,7 @@ from detector.counting.book import Book, Told, grown, longer, names_grown, new_b
 from detector.counting.columns import NONE, PAYMENT, Columns, Int64s
 from detector.counting.hand import in_hand
 from detector.counting.hashing import hash_text
-from detector.counting.index import new_slots, refill, rehash
+from detector.counting.index import new_slots, refill, widen
 from detector.counting.names import Names
 from detector.counting.orders import index_orders
 from detector.counting.tally import FIRST, Cells, Details, Layout, Source, Tally
@@ -273,7 +273,7 @@ def warm_up() -> None:
     counter.at_end(1, True)
     counter.caught_up()
     book = grown(counter._book)  # asks what is full
-    rehash(book.row_slots, book.row_slots[:0])
+    widen(new_slots(0))
     refill(book.codes[:0], book.codes)
 
 

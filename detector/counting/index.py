@@ -2,8 +2,8 @@
 
 A *slot* is 31 bits of the hash beside the row's number and one, so that looking up, moving and removing touch no other
 row; a removed slot leaves no gap (what follows moves back). A free one is 0: the system need not give memory to where
-nothing is. Where a slot belongs grows with its hash, whatever the length of the index, so that a longer one is filled
-from its beginning to its end. Knows nothing of what the rows are.
+nothing is. Where a slot belongs grows with its hash, whatever the length of the index, so that one grows where it is,
+from its end. Knows nothing of what the rows are.
 """
 
 from __future__ import annotations
@@ -18,11 +18,24 @@ from detector.counting.columns import NONE, Int64s, UInt64s
 
 EMPTY = 0
 _LOW, _TAG, _TAG_BITS = 0xFFFFFFFF, 0x7FFFFFFF, 31
+_ASIDE = 1024
 
 
 def new_slots(rows: int) -> Int64s:
     """An empty index with room for so many rows."""
     return np.zeros(rows * 3 // 2 + 8, np.int64)
+
+
+def widen(slots: Int64s) -> None:
+    """Make an index half as long again, in place: the system moves pages instead of copying them. Whoever else holds
+    it must take it anew."""
+    before, aside = len(slots), np.zeros(_ASIDE, np.int64)
+    slots.resize(before * 3 // 2, refcheck=False)
+    rest = aside[: spread(slots, before, aside)]
+    if len(rest) == _ASIDE:  # keys that want one place: perhaps on purpose
+        rest = np.concatenate((slots[slots != EMPTY], rest))
+        slots[:] = EMPTY
+    rehash(rest, slots)
 
 
 @inlined
@@ -149,13 +162,44 @@ def remove_tagged(slots: Int64s, mask: int, number: int) -> int:
 
 @compiled
 def rehash(slots: Int64s, wider: Int64s) -> None:
-    """Enter every row of an index, which is used up, in an empty one."""
+    """Enter every row of an index, which is used up, in another one."""
+    for place in range(_packed(slots, len(slots))):
+        put(wider, tag_at(slots, place), row_at(slots, place))
+
+
+@inlined
+def _packed(slots: Int64s, length: int) -> int:
+    """Move what is taken of the first places to the front, in its order; how many they are."""
     taken = 0
-    for place in range(len(slots)):  # without a question, as nobody can foretell which places are free
+    for place in range(length):  # without a question, as nobody can foretell which places are free
         slots[taken] = slots[place]
         taken += slots[place] != EMPTY
-    for place in range(taken):
-        put(wider, tag_at(slots, place), row_at(slots, place))
+    return taken
+
+
+@compiled
+def spread(slots: Int64s, before: int, aside: Int64s) -> int:
+    """Move the rows of an index that was `before` places long, and is longer now, to where they belong: from its end,
+    so that nearly all go to a place behind those that wait. The others are set aside; how many they are. It stops where
+    there is no room for more of them.
+    """
+    taken = _packed(slots, before)
+    slots[taken:before] = EMPTY
+    count = 0
+    for place in range(taken - 1, -1, -1):
+        slot, there = slots[place], home_of(slots, tag_at(slots, place))
+        if there > place:
+            while there < len(slots) and slots[there] != EMPTY:
+                there += 1
+        if place < there < len(slots):
+            slots[there] = slot
+        elif count < len(aside):
+            aside[count] = slot
+            count += 1
+        else:
+            break
+        slots[place] = EMPTY
+    return count
 
 
 @inlined

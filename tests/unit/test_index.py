@@ -14,12 +14,12 @@ from detector.counting.index import (
     new_slots,
     place_with,
     put,
-    rehash,
     remove,
     remove_tagged,
     row_at,
     tag_at,
     tag_of,
+    widen,
 )
 
 KEYS = np.zeros(4_096, np.uint64)
@@ -54,17 +54,21 @@ def test_rows_are_found_until_they_are_removed(seed: int, narrow: bool) -> None:
 
 
 @pytest.mark.parametrize("narrow", [False, True])
-def test_a_longer_index_holds_the_same_rows(narrow: bool) -> None:
-    """Nothing is lost or entered twice when an index grows."""
-    random = Random(3)
-    slots, keys = new_slots(100), KEYS.copy()
-    keys[:100] = hashes(random, 100, narrow)
-    for row in range(100):
+@pytest.mark.parametrize("rows", [0, 1, 100, 1_500])
+def test_a_longer_index_holds_the_same_rows(rows: int, narrow: bool) -> None:
+    """Nothing is lost or entered twice when an index grows, though more keys than can be set aside want one place."""
+    slots, keys = new_slots(rows), KEYS.copy()
+    keys[:rows] = hashes(Random(rows), rows, narrow)
+    for row in range(rows):
         put(slots, tag_of(keys[row]), row)
-    wider = new_slots(150)
-    rehash(slots, wider)
-    assert np.count_nonzero(wider != EMPTY) == 100
-    assert all(find(wider, keys, keys[row]) == row for row in range(100))
+    before = len(slots)
+    widen(slots)
+    assert len(slots) == before * 3 // 2
+    assert np.count_nonzero(slots != EMPTY) == rows
+    assert all(find(slots, keys, keys[row]) == row for row in range(rows))
+    for row in range(rows):
+        remove(slots, keys[row], row)
+    assert not slots.any()
 
 
 @pytest.mark.parametrize("narrow", [False, True])
