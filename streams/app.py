@@ -14,7 +14,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
@@ -137,10 +137,10 @@ class Worker:
         try:
             ending = await self._work(stopped)
         except BaseException:
-            _end_surely(Ending(1, "it failed"), self._http.port)
+            _end_surely(Ending(1, "it failed"), [])
             raise
         log.log(logging.INFO if ending.code == 0 else logging.ERROR, "worker: stopping: %s", ending.why)
-        leave = _end_surely(ending, self._http.port)
+        leave = _end_surely(ending, [] if ending.becomes is None else self._http.bequeathed())
         try:
             await asyncio.wait_for(self._stop(), STOP_S)
         except TimeoutError:
@@ -165,7 +165,7 @@ class Worker:
         self.verdict = Verdict(app, self._settings, self._policy, self.wall_ms, is_deaf=lambda: self.lookout.is_deaf,
                                is_busy=lambda: self.intake.is_rebuilding)  # fmt: skip
         self._http = HealthServer(WorkerMetrics(self).page, self.problems)
-        await self._http.start(self._settings.http_host, self._loops.port)
+        await self._http.start(self._settings.http_host, self._settings.http_port, self._loops.sockets)
         self._ends.append(self._http.stop)
         self._say_where()
         works = [self._begin(), self.verdict.watch(), self.lookout.run()]
@@ -246,7 +246,7 @@ def _ending(done: asyncio.Future[Any]) -> Ending:
     return Ending(0, "asked to")
 
 
-def _end_surely(ending: Ending, port: int) -> Callable[[], NoReturn]:
+def _end_surely(ending: Ending, sockets: Sequence[int]) -> Callable[[], NoReturn]:
     """How to leave; whatever hangs, a thread or a send, the process leaves so by itself in seconds."""
 
     def leave() -> NoReturn:
@@ -254,7 +254,7 @@ def _end_surely(ending: Ending, port: int) -> Callable[[], NoReturn]:
             with suppress(OSError):  # where the disk behind them is full
                 stream.flush()
         if ending.becomes is not None:
-            become(ending.becomes, port)
+            become(ending.becomes, sockets)
         os._exit(ending.code)
 
     timer = threading.Timer(KILL_S, leave)

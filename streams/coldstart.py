@@ -13,7 +13,7 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import Any, Final, NoReturn
 
@@ -31,7 +31,7 @@ __all__ = ["Loops", "Stage", "become"]
 log = logging.getLogger(__name__)
 
 VARIABLE: Final = "PASTILLE_COLD_START"
-"""Tells the process that it was one before: what it is now, and the port on which it is known."""
+"""Tells the process that it was one before: what it is now, and the sockets on which it is known."""
 PLAIN_SWITCH: Final = "NUMBA_DISABLE_JIT"
 SLOW: Final = "counted with plain Python, some hundred events a second"
 
@@ -49,9 +49,9 @@ class Loops:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        stage, _, port = os.environ.get(VARIABLE, "").partition(":")
-        self.stage = Stage(stage or Stage.STARTED)
-        self.port = int(port) if port else settings.http_port
+        stage, *sockets = os.environ.get(VARIABLE, Stage.STARTED).split()
+        self.stage = Stage(stage)
+        self.sockets = [int(number) for number in sockets]
         self.problem: str | None = "loading the compiled loops"
         if self.stage is Stage.PLAIN:
             self.problem = f"the loops are being compiled; until then events are {SLOW}"
@@ -96,10 +96,10 @@ class Loops:
             await asyncio.Event().wait()
 
 
-def become(stage: Stage, port: int) -> NoReturn:
-    """Replace this process by the same command at another stage; its HTTP is to be at the same port."""
+def become(stage: Stage, sockets: Sequence[int]) -> NoReturn:
+    """Replace this process by the same command at another stage, which finds these sockets open."""
     environment = {name: value for name, value in os.environ.items() if name != PLAIN_SWITCH}
-    environment[VARIABLE] = f"{stage}:{port}"
+    environment[VARIABLE] = " ".join(map(str, (stage, *sockets)))
     if stage is Stage.PLAIN:
         environment[PLAIN_SWITCH] = "1"
     os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Collection
+import os
+import socket
+from collections.abc import Awaitable, Callable, Collection, Sequence
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -32,10 +34,12 @@ class HealthServer:
         self._page, self._problems = page, problems
         self._scraped = asyncio.Lock()
         self._runner: web.AppRunner | None = None
+        self._listening: list[asyncio.Server] = []
         self.port = 0
 
-    async def start(self, host: str, port: int) -> None:
-        """Listen; port 0 takes a free one, told in `port`. Raises UserError where the port is taken."""
+    async def start(self, host: str, port: int, inherited: Sequence[int] = ()) -> None:
+        """Listen; port 0 takes a free one, told in `port`. `inherited`: sockets, by number, on which this process
+        listened before it was replaced. Raises UserError where the port is taken."""
         app = web.Application()
         app.add_routes(
             [
@@ -46,17 +50,31 @@ class HealthServer:
         )
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=STOP_S)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, host, port)
+        serve, loop = self._runner.server, asyncio.get_running_loop()
+        assert serve is not None, "it is set up"
         try:
-            await site.start()
+            if inherited:
+                for number in inherited:
+                    self._listening.append(await loop.create_server(serve, sock=socket.socket(fileno=number)))
+            else:
+                self._listening.append(await loop.create_server(serve, host, port))
         except OSError as error:
             raise UserError(
                 f"the HTTP port must be free; got {host}:{port}: {error.strerror}; choose one with --http-port, or 0"
             ) from None
-        self.port = int(self._runner.addresses[0][1])
+        self.port = int(self._listening[0].sockets[0].getsockname()[1])
+
+    def bequeathed(self) -> list[int]:
+        """The numbers under which whoever replaces this process finds its sockets: who asks meanwhile, waits."""
+        numbers = [os.dup(one.fileno()) for server in self._listening for one in server.sockets]
+        for number in numbers:
+            os.set_inheritable(number, True)
+        return numbers
 
     async def stop(self) -> None:
         """Stop listening."""
+        for server in self._listening:
+            server.close()
         if self._runner is not None:
             await self._runner.cleanup()
 

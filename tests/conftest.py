@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from detector.warm import warm
 from streams.embedded import EmbeddedKafka
 
 
@@ -16,8 +17,9 @@ from streams.embedded import EmbeddedKafka
 def kafka() -> Iterator[EmbeddedKafka]:
     """A real broker: `.bootstrap`, `.new_topic(stem, partitions)` for a name of its own, `.settings(**overrides)`.
 
-    It raises where Kafka cannot start: a test run without Kafka fails, it does not skip.
+    It raises where Kafka cannot start: a test run without Kafka fails, it does not skip. Workers find their loops kept.
     """
+    warm()
     with EmbeddedKafka() as broker:
         yield broker
 

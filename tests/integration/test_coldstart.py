@@ -77,14 +77,6 @@ def ratio(worker: WorkerProcess) -> float | None:
     return next((value for (_, labels), value in samples.items() if wanted <= labels), None)
 
 
-def answered(worker: WorkerProcess) -> bool:
-    """Whether it can be asked: between its lives nobody listens."""
-    try:
-        return worker.get("/health/live")[0] == 200
-    except OSError:
-        return False
-
-
 def test_plain_python_counts_until_the_loops_are_compiled(kafka: EmbeddedKafka, cold: Path) -> None:
     """It judges what it counts, and says that it is slow; then the same process, at the same address, goes on with
     machine code, and every payment counts once. What it compiled is there for the next start."""
@@ -92,12 +84,12 @@ def test_plain_python_counts_until_the_loops_are_compiled(kafka: EmbeddedKafka, 
         stage.send(payments(30, "approved"))
         with nothing_is_kept(cold):
             worker = started(stage, cold)
-            wait_for(lambda: answered(worker) and ratio(worker) == 1.0, stage, "judged by plain Python")
+            wait_for(lambda: ratio(worker) == 1.0, stage, "judged by plain Python")
             assert worker.metric("pastille_loops_compiled") == 0
             assert "are being compiled" in str(loops(worker))
             stage.send(payments(70, "declined"))
             wait_for(lambda: ratio(worker) == 30 / 100, stage, "counted by plain Python")
-        wait_for(lambda: answered(worker) and loops(worker) is None, stage, "the loops compiled")
+        wait_for(lambda: loops(worker) is None, stage, "the loops compiled")
         assert worker.metric("pastille_loops_compiled") == 1
         stage.send(payments(100, "declined"))
         wait_for(lambda: ratio(worker) == 30 / 200, stage, "every payment counted, each once")
@@ -126,7 +118,7 @@ def test_what_cannot_be_compiled_is_counted_all_the_same(kafka: EmbeddedKafka, c
         file.write("    raise SystemExit(3)\n")
     with Stage(kafka, 2) as stage:
         worker = started(stage, cold)
-        wait_for(lambda: answered(worker) and "exit code 3" in str(loops(worker)), stage, "told")
+        wait_for(lambda: "exit code 3" in str(loops(worker)), stage, "told")
         stage.send(payments(10, "declined"))
         wait_for(lambda: ratio(worker) == 0.0, stage, "counted and judged")
         assert worker.end() == 0

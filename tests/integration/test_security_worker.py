@@ -7,10 +7,19 @@ from collections.abc import Iterator
 import pytest
 
 from streams.embedded import EmbeddedKafka
+from streams.intake.wire import LARGE_BYTES
 from tests.integration.test_hostile import good
-from tests.integration.workers import Stage, judged_ms, wait_for
+from tests.integration.workers import Stage, WorkerProcess, judged_ms, wait_for
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
+
+MANY = 2_000
+
+
+def counted(worker: WorkerProcess) -> float:
+    """Events it has counted."""
+    return sum(value for (_, labels), value in worker.metrics("pastille_events_total").items()
+               if ("result", "counted") in labels)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -22,11 +31,15 @@ def secured() -> Iterator[EmbeddedKafka]:
 
 @pytest.mark.parametrize("mutual", [False, True], ids=["TLS and SCRAM", "mutual TLS"])
 def test_a_worker_counts_and_judges(secured: EmbeddedKafka, mutual: bool) -> None:
-    """Payments are counted and judged over the secured listener, and the password is in no output."""
+    """Payments are counted and judged over the secured listener, large answers received in place as on any, and the
+    password is in no output."""
     with Stage(secured, 1, mutual=mutual) as stage:
+        sent = [good(number) for number in range(MANY)]
+        assert sum(len(value or b"") for _, value in sent) > 2 * LARGE_BYTES
+        stage.send_raw(stage.feed.payments, sent)
         worker = stage.worker("--from", "earliest")
-        stage.send_raw(stage.feed.payments, [good(number) for number in range(40)])
-        wait_for(lambda: judged_ms(stage) > 0, stage, "judging")
+        wait_for(lambda: counted(worker) == MANY and judged_ms(stage) > 0, stage, "all counted, and judging")
+        assert worker.metric("pastille_ingest_takes_bytes") == 1
         assert worker.get("/health/ready")[0] == 200
         assert worker.end() == 0
         password = (secured.folder / "password").read_text(encoding="ascii").strip()
