@@ -22,10 +22,10 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 WAITING = ("tests/integration",)
-COMPUTING = ("tests/simulation", "tests/scenarios")
+COMPUTING = ("tests/simulation",)
 CHECKING = ("tests/tidy", "tests/deploy", "tests/embedded")
 """Needs no compiled loop."""
-PARTS = (WAITING, ("tests/degraded", "tests/recorded"), COMPUTING, ("tests/property",), CHECKING)
+PARTS = (WAITING, ("tests/degraded", "tests/recorded", "tests/scenarios"), COMPUTING, ("tests/property",), CHECKING)
 REST = "everything else"
 WARM = ("tests.warm",)
 """Before the others: two that compile the same loops take twice the time."""
