@@ -13,6 +13,7 @@ import numba
 from numba.core import types
 
 from detector.kept import Kept
+from detector.linked import ForLoops, ForPython
 
 _types: Any = types  # it has few types
 F = TypeVar("F", bound=Callable[..., Any])
@@ -46,9 +47,9 @@ def _made(loop: F, counts_references: bool, **options: Any) -> F:
     # numba has no public way to leave the counting out; where a loop makes an array after all, compiling it fails. No
     # loop is called from C, so none is compiled a second time for that.
     options |= {"nogil": True, "_nrt": counts_references, "no_cfunc_wrapper": True}
-    made: Any = numba.njit(**options)(loop)
+    made: Any = numba.njit(**options | {"pipeline_class": ForPython})(loop)
     made._cache = Kept(loop)
-    _call_inner(made, numba.njit(**options | {"no_cpython_wrapper": True})(loop))
+    _call_inner(made, numba.njit(**options | {"pipeline_class": ForLoops, "no_cpython_wrapper": True})(loop))
     return cast(F, made)
 
 
