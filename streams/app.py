@@ -113,7 +113,7 @@ class Worker:
     @property
     def is_compiled(self) -> bool:
         """Whether the loops are machine code."""
-        return self._loops.stage is not Stage.PLAIN
+        return self._loops.are_compiled
 
     def problems(self) -> dict[str, str]:
         """What keeps the worker from being ready."""
@@ -146,6 +146,9 @@ class Worker:
         except TimeoutError:
             log.warning("worker: not everything stopped within %.0f s; ending anyway", STOP_S)
         if ending.becomes is not None:
+            with suppress(OSError):  # where the disk behind them is full
+                sys.stdout.flush()
+                sys.stderr.flush()
             leave()
         return ending.code
 
@@ -183,7 +186,7 @@ class Worker:
             return slow
         self._ends.append(self.intake.stop)
         await self.intake.start()
-        if not await self._loops.load(warm_judging):
+        if not await self._loops.load(warm_judging, has_joined=True):
             return slow
         self._loops.loaded()
         self._ends.append(self.verdict.stop)
@@ -250,9 +253,6 @@ def _end_surely(ending: Ending, sockets: Sequence[int]) -> Callable[[], NoReturn
     """How to leave; whatever hangs, a thread or a send, the process leaves so by itself in seconds."""
 
     def leave() -> NoReturn:
-        for stream in (sys.stdout, sys.stderr):
-            with suppress(OSError):  # where the disk behind them is full
-                stream.flush()
         if ending.becomes is not None:
             become(ending.becomes, sockets)
         os._exit(ending.code)

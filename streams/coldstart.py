@@ -58,14 +58,20 @@ class Loops:
             # Sums of 64 bits wrap around on purpose.
             warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"detector\.")
 
-    async def load(self, part: Callable[[], None]) -> bool:
+    @property
+    def are_compiled(self) -> bool:
+        """Whether they are machine code."""
+        return not _numba.config.DISABLE_JIT
+
+    async def load(self, part: Callable[[], None], *, has_joined: bool = False) -> bool:
         """Make a part of the loops ready, by calling them; False where the process should become one of plain Python
-        instead."""
-        if _numba.config.DISABLE_JIT or await asyncio.to_thread(_load, part):
+        instead. One that has joined should: nothing is compiled in a session."""
+        if not self.are_compiled or await asyncio.to_thread(_load, part):
             return True
-        if self.stage is Stage.STARTED and await asyncio.to_thread(_is_alone, self._settings):
+        if self.stage is Stage.STARTED and (has_joined or await asyncio.to_thread(_is_alone, self._settings)):
             return False
         self.problem = "compiling"
+        log.info("worker: compiling the loops, which takes a minute or more; it joins then")
         await asyncio.to_thread(warm)
         return True
 

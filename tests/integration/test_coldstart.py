@@ -20,22 +20,21 @@ from tests.integration.workers import WORKER, Stage, WorkerProcess, wait_for
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 
 ROOT = Path(__file__).parents[2]
-LOOP = "index.refill"
-"""Of those that count the quickest to compile."""
+COUNTS, JUDGES = "index.refill", "ring.clear_source"
+"""Loops that are soon compiled."""
 
 
 @pytest.fixture
 def cold(tmp_path: Path) -> Path:
-    """A copy of Pastille of which all loops are kept but one."""
+    """A copy of Pastille with what is kept of its loops."""
     for package in ("detector", "streams"):
         shutil.copytree(ROOT / package, tmp_path / package)
-    forget(tmp_path)
     return tmp_path
 
 
-def forget(tree: Path) -> None:
-    """Throw away what is kept of the loop."""
-    kept = [file for file in (tree / "detector").rglob("*.nb?") if file.name.startswith(f"{LOOP}-")]
+def forget(tree: Path, loop: str) -> None:
+    """Throw away what is kept of a loop."""
+    kept = [file for file in (tree / "detector").rglob("*.nb?") if file.name.startswith(f"{loop}-")]
     assert kept, "the loops are compiled before the tests, and kept beside their files"
     for file in kept:
         file.unlink()
@@ -80,6 +79,7 @@ def ratio(worker: WorkerProcess) -> float | None:
 def test_plain_python_counts_until_the_loops_are_compiled(kafka: EmbeddedKafka, cold: Path) -> None:
     """It judges what it counts, and says that it is slow; then the same process, at the same address, goes on with
     machine code, and every payment counts once. What it compiled is there for the next start."""
+    forget(cold, COUNTS)
     with Stage(kafka, 2) as stage:
         stage.send(payments(30, "approved"))
         with nothing_is_kept(cold):
@@ -101,6 +101,7 @@ def test_plain_python_counts_until_the_loops_are_compiled(kafka: EmbeddedKafka, 
 
 def test_who_would_be_slow_takes_nothing_from_the_others(kafka: EmbeddedKafka, cold: Path) -> None:
     """Where another worker counts, one whose loops are not compiled joins when they are."""
+    forget(cold, COUNTS)
     with Stage(kafka, 2) as stage:
         first = stage.worker()
         wait_for(lambda: first.get("/health/ready")[0] == 200, stage, "the first ready")
@@ -113,7 +114,8 @@ def test_who_would_be_slow_takes_nothing_from_the_others(kafka: EmbeddedKafka, c
 
 
 def test_what_cannot_be_compiled_is_counted_all_the_same(kafka: EmbeddedKafka, cold: Path) -> None:
-    """Where the other process fails the worker says so, and stays as slow as it is."""
+    """Where the other process fails the worker says so, and stays as slow as it is; here it is a loop that judges."""
+    forget(cold, JUDGES)
     with (cold / "detector" / "warm.py").open("a") as file:
         file.write("    raise SystemExit(3)\n")
     with Stage(kafka, 2) as stage:
