@@ -14,15 +14,14 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 from detector.contracts.policy import Policy
-from detector.warm import warm_counting, warm_judging
 from streams.admin import admin_client
-from streams.coldstart import Loops, Stage, become
+from streams.coldstart import ENDS, Loops, Stage, become, hear
 from streams.degraded.lookout import Lookout
 from streams.degraded.wallclock import WallClock
 from streams.health import HealthServer
@@ -132,25 +131,39 @@ class Worker:
         """Work until told to stop, or until going on is impossible; the process's exit code."""
         sys.setswitchinterval(SWITCH_S)
         stopped = asyncio.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in ENDS:
             asyncio.get_running_loop().add_signal_handler(number, self._told, stopped, number)
+        hear()
         try:
             ending = await self._work(stopped)
         except BaseException:
-            _end_surely(Ending(1, "it failed"), [])
+            _end_surely(lambda: os._exit(1))
             raise
         log.log(logging.INFO if ending.code == 0 else logging.ERROR, "worker: stopping: %s", ending.why)
-        leave = _end_surely(ending, [] if ending.becomes is None else self._http.bequeathed())
+        leave = self._leaving(ending, stopped)
+        _end_surely(leave)
         try:
             await asyncio.wait_for(self._stop(), STOP_S)
         except TimeoutError:
             log.warning("worker: not everything stopped within %.0f s; ending anyway", STOP_S)
-        if ending.becomes is not None:
+        if ending.becomes is not None and not stopped.is_set():
             with suppress(OSError):  # where the disk behind them is full
                 sys.stdout.flush()
                 sys.stderr.flush()
             leave()
         return ending.code
+
+    def _leaving(self, ending: Ending, stopped: asyncio.Event) -> Callable[[], None]:
+        """How the process ends, or becomes another where nobody has told it to end meanwhile."""
+        sockets = [] if ending.becomes is None else self._http.bequeathed()
+
+        def leave() -> None:
+            with suppress(OSError):  # no room for another: whoever supervises this one starts it again
+                if ending.becomes is not None and not stopped.is_set():
+                    become(ending.becomes, sockets)
+            os._exit(ending.code if ending.becomes is None or stopped.is_set() else 1)
+
+        return leave
 
     def _told(self, stopped: asyncio.Event, number: int) -> None:
         log.info("worker: got %s", signal.Signals(number).name)
@@ -179,17 +192,11 @@ class Worker:
         return await self._first_end([told, self.intake.failed, self.verdict.failed, *self._tasks], self._tasks[0])
 
     async def _begin(self) -> Ending | None:
-        """Join, and return when Faust has recovered its table: no loop is compiled in a group's sessions, which would
-        cost the membership. The loops that judge are loaded while the counters join."""
-        slow = Ending(0, "the loops must be compiled first; meanwhile plain Python counts", Stage.PLAIN)
-        if not await self._loops.load(warm_counting):
-            return slow
-        self._ends.append(self.intake.stop)
+        """Join, and return when Faust has recovered its table."""
+        if not await self._loops.load():
+            return Ending(0, "the loops must be compiled first; meanwhile plain Python counts", Stage.PLAIN)
+        self._ends += [self.intake.stop, self.verdict.stop]
         await self.intake.start()
-        if not await self._loops.load(warm_judging, has_joined=True):
-            return slow
-        self._loops.loaded()
-        self._ends.append(self.verdict.stop)
         await self.verdict.start()
         return None
 
@@ -249,15 +256,8 @@ def _ending(done: asyncio.Future[Any]) -> Ending:
     return Ending(0, "asked to")
 
 
-def _end_surely(ending: Ending, sockets: Sequence[int]) -> Callable[[], NoReturn]:
-    """How to leave; whatever hangs, a thread or a send, the process leaves so by itself in seconds."""
-
-    def leave() -> NoReturn:
-        if ending.becomes is not None:
-            become(ending.becomes, sockets)
-        os._exit(ending.code)
-
+def _end_surely(leave: Callable[[], None]) -> None:
+    """Whatever hangs, a thread or a send, the process leaves in seconds."""
     timer = threading.Timer(KILL_S, leave)
     timer.daemon = True
     timer.start()
-    return leave

@@ -11,9 +11,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import signal
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any, Final, NoReturn
 
@@ -26,13 +27,15 @@ from streams.degraded.readers import WITHOUT_MEMBERS
 from streams.errors import UserError
 from streams.settings import Settings
 
-__all__ = ["Loops", "Stage", "become"]
+__all__ = ["ENDS", "Loops", "Stage", "become", "hear"]
 
 log = logging.getLogger(__name__)
 
 VARIABLE: Final = "PASTILLE_COLD_START"
 """Tells the process that it was one before: what it is now, and the sockets on which it is known."""
 PLAIN_SWITCH: Final = "NUMBA_DISABLE_JIT"
+ENDS: Final = (signal.SIGTERM, signal.SIGINT)
+"""What tells a worker to end."""
 SLOW: Final = "counted with plain Python, some hundred events a second"
 
 
@@ -63,52 +66,64 @@ class Loops:
         """Whether they are machine code."""
         return not _numba.config.DISABLE_JIT
 
-    async def load(self, part: Callable[[], None], *, has_joined: bool = False) -> bool:
-        """Make a part of the loops ready, by calling them; False where the process should become one of plain Python
-        instead. One that has joined should: nothing is compiled in a session."""
-        if not self.are_compiled or await asyncio.to_thread(_load, part):
-            return True
-        if self.stage is Stage.STARTED and (has_joined or await asyncio.to_thread(_is_alone, self._settings)):
-            return False
-        self.problem = "compiling"
-        log.info("worker: compiling the loops, which takes a minute or more; it joins then")
-        await asyncio.to_thread(warm)
-        return True
-
-    def loaded(self) -> None:
-        """Say that all parts are."""
+    async def load(self) -> bool:
+        """Make the loops ready, by calling all of them; False where the process should become one of plain Python
+        instead. It is called before a group is joined: what is compiled in a session costs the membership."""
+        if self.are_compiled and not await asyncio.to_thread(_load):
+            if self.stage is Stage.STARTED and await asyncio.to_thread(_is_alone, self._settings):
+                return False
+            self.problem = "compiling"
+            log.info("worker: compiling the loops, which takes a minute or more; it joins then")
+            await asyncio.to_thread(warm)
         if self.stage is not Stage.PLAIN:
             self.problem = None
+        return True
 
     async def compiled(self) -> None:
         """Compile the loops in another process, which ends with this call; returns when they are. Where that fails it
         never does, since what is slow is better than nothing."""
-        environment = {name: value for name, value in os.environ.items() if name not in (VARIABLE, PLAIN_SWITCH)}
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", _WARM.format(path=sys.path), env=environment, start_new_session=True,
-            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL,
-        )  # fmt: skip
-        try:
-            code = await process.wait()
-        finally:
-            if process.returncode is None:
-                process.kill()
-        if code:
+        got = await _compiling()
+        if got is not None:
             self.problem = (
-                f"the loops must be compiled; got exit code {code} of python -m {warm.__module__}; events go on being "
-                f"{SLOW}: run that by hand, with 1 GB of memory, and start the worker again"
+                f"the loops must be compiled; got {got} of python -m {warm.__module__}; events go on being {SLOW}: run "
+                "that by hand, with 1 GB of memory, and start the worker again"
             )
             log.error("worker: %s", self.problem)
             await asyncio.Event().wait()
 
 
 def become(stage: Stage, sockets: Sequence[int]) -> NoReturn:
-    """Replace this process by the same command at another stage, which finds these sockets open."""
+    """Replace this process by the same command at another stage, which finds these sockets open. Who tells it to end
+    while it begins is heard once it can `hear`."""
     environment = {name: value for name, value in os.environ.items() if name != PLAIN_SWITCH}
     environment[VARIABLE] = " ".join(map(str, (stage, *sockets)))
     if stage is Stage.PLAIN:
         environment[PLAIN_SWITCH] = "1"
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
     os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
+
+
+def hear() -> None:
+    """Say that this process can be told to end."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDS)
+
+
+async def _compiling() -> str | None:
+    """Compile in another process, which ends with this call; what is wrong, or None where nothing is."""
+    environment = {name: value for name, value in os.environ.items() if name not in (VARIABLE, PLAIN_SWITCH)}
+    try:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", _WARM.format(path=sys.path), env=environment, start_new_session=True,
+            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL,
+        )  # fmt: skip
+    except OSError as error:
+        return error.strerror or type(error).__name__
+    try:
+        code = await process.wait()
+    finally:
+        if process.returncode is None:
+            process.kill()
+    return f"exit code {code}" if code else None
 
 
 _WARM: Final = (
@@ -118,11 +133,11 @@ _WARM: Final = (
 _numba: Any = numba  # its configuration has no types
 
 
-def _load(part: Callable[[], None]) -> bool:
+def _load() -> bool:
     """Whether the loops were there to load, or there is no place to keep them."""
     try:
         with only_kept():
-            part()
+            warm()
     except NotKept:
         return False
     return True

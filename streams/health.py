@@ -55,6 +55,7 @@ class HealthServer:
         try:
             if inherited:
                 for number in inherited:
+                    os.set_inheritable(number, False)
                     self._listening.append(await loop.create_server(serve, sock=socket.socket(fileno=number)))
             else:
                 self._listening.append(await loop.create_server(serve, host, port))

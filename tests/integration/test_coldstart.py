@@ -65,7 +65,10 @@ def payments(count: int, status: str) -> list[bytes]:
 
 def loops(worker: WorkerProcess) -> str | None:
     """What the worker says is wrong with its loops."""
-    problem: str | None = json.loads(worker.get("/health/ready")[1])["problems"].get("loops")
+    try:
+        problem: str | None = json.loads(worker.get("/health/ready")[1])["problems"].get("loops")
+    except OSError:
+        return "it begins anew"
     return problem
 
 
@@ -101,7 +104,7 @@ def test_plain_python_counts_until_the_loops_are_compiled(kafka: EmbeddedKafka, 
 
 def test_who_would_be_slow_takes_nothing_from_the_others(kafka: EmbeddedKafka, cold: Path) -> None:
     """Where another worker counts, one whose loops are not compiled joins when they are."""
-    forget(cold, COUNTS)
+    forget(cold, JUDGES)
     with Stage(kafka, 2) as stage:
         first = stage.worker()
         wait_for(lambda: first.get("/health/ready")[0] == 200, stage, "the first ready")
@@ -114,8 +117,8 @@ def test_who_would_be_slow_takes_nothing_from_the_others(kafka: EmbeddedKafka, c
 
 
 def test_what_cannot_be_compiled_is_counted_all_the_same(kafka: EmbeddedKafka, cold: Path) -> None:
-    """Where the other process fails the worker says so, and stays as slow as it is; here it is a loop that judges."""
-    forget(cold, JUDGES)
+    """Where the other process fails the worker says so, and stays as slow as it is."""
+    forget(cold, COUNTS)
     with (cold / "detector" / "warm.py").open("a") as file:
         file.write("    raise SystemExit(3)\n")
     with Stage(kafka, 2) as stage:
@@ -123,4 +126,13 @@ def test_what_cannot_be_compiled_is_counted_all_the_same(kafka: EmbeddedKafka, c
         wait_for(lambda: "exit code 3" in str(loops(worker)), stage, "told")
         stage.send(payments(10, "declined"))
         wait_for(lambda: ratio(worker) == 0.0, stage, "counted and judged")
+        assert worker.end() == 0
+
+
+def test_it_can_be_told_to_end_while_it_begins_anew(kafka: EmbeddedKafka, cold: Path) -> None:
+    """At whatever moment of that."""
+    forget(cold, COUNTS)
+    with Stage(kafka, 2) as stage:
+        worker = started(stage, cold)
+        wait_for(lambda: "must be compiled first" in worker.logged(), stage, "it becomes another", every_s=0.01)
         assert worker.end() == 0
