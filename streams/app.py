@@ -192,11 +192,13 @@ class Worker:
         return await self._first_end([told, self.intake.failed, self.verdict.failed, *self._tasks], self._tasks[0])
 
     async def _begin(self) -> Ending | None:
-        """Join, and return when Faust has recovered its table."""
-        if not await self._loops.load():
+        """Join, and return when Faust has recovered its table. What judges is loaded while the counters join."""
+        if not await self._loops.load_counting():
             return Ending(0, "the loops must be compiled first; meanwhile plain Python counts", Stage.PLAIN)
-        self._ends += [self.intake.stop, self.verdict.stop]
+        self._ends.append(self.intake.stop)
         await self.intake.start()
+        await self._loops.load_judging()
+        self._ends.append(self.verdict.stop)
         await self.verdict.start()
         return None
 

@@ -14,14 +14,14 @@ import os
 import signal
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import Any, Final, NoReturn
 
 import numba
 
 from detector.kept import NotKept, only_kept
-from detector.warm import warm
+from detector.warm import warm, warm_counting, warm_judging
 from streams.admin import admin_client
 from streams.degraded.readers import WITHOUT_MEMBERS
 from streams.errors import UserError
@@ -66,18 +66,26 @@ class Loops:
         """Whether they are machine code."""
         return not _numba.config.DISABLE_JIT
 
-    async def load(self) -> bool:
-        """Make the loops ready, by calling all of them; False where the process should become one of plain Python
-        instead. It is called before a group is joined: what is compiled in a session costs the membership."""
-        if self.are_compiled and not await asyncio.to_thread(_load):
+    async def load_counting(self) -> bool:
+        """Make ready what counts, by calling it; False where the process should become one of plain Python instead. It
+        is called before a group is joined, whose sources would wait."""
+        if self.are_compiled and not await asyncio.to_thread(_load, warm_counting):
             if self.stage is Stage.STARTED and await asyncio.to_thread(_is_alone, self._settings):
                 return False
-            self.problem = "compiling"
-            log.info("worker: compiling the loops, which takes a minute or more; it joins then")
-            await asyncio.to_thread(warm)
+            await self._compile(warm)
+        return True
+
+    async def load_judging(self) -> None:
+        """Make ready what judges. Where that must be compiled, sources are counted meanwhile."""
+        if self.are_compiled and not await asyncio.to_thread(_load, warm_judging):
+            await self._compile(warm_judging)
         if self.stage is not Stage.PLAIN:
             self.problem = None
-        return True
+
+    async def _compile(self, part: Callable[[], None]) -> None:
+        self.problem = "compiling"
+        log.info("worker: compiling the loops, which takes a minute or more")
+        await asyncio.to_thread(part)
 
     async def compiled(self) -> None:
         """Compile the loops in another process, which ends with this call; returns when they are. Where that fails it
@@ -133,11 +141,11 @@ _WARM: Final = (
 _numba: Any = numba  # its configuration has no types
 
 
-def _load() -> bool:
+def _load(part: Callable[[], None]) -> bool:
     """Whether the loops were there to load, or there is no place to keep them."""
     try:
         with only_kept():
-            warm()
+            part()
     except NotKept:
         return False
     return True

@@ -41,9 +41,9 @@ def forget(tree: Path, loop: str) -> None:
 
 
 @contextlib.contextmanager
-def nothing_is_kept(tree: Path) -> Iterator[None]:
+def nothing_is_kept(tree: Path, where: str = "counting") -> Iterator[None]:
     """Whoever has compiled the loop waits with keeping it."""
-    with (tree / "detector" / "counting" / "__pycache__" / "loops.lock").open("wb") as file:
+    with (tree / "detector" / where / "__pycache__" / "loops.lock").open("wb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
@@ -70,6 +70,12 @@ def loops(worker: WorkerProcess) -> str | None:
     except OSError:
         return "it begins anew"
     return problem
+
+
+def counted(worker: WorkerProcess) -> float:
+    """Events it has counted."""
+    return sum(value for (_, labels), value in worker.metrics("pastille_events_total").items()
+               if ("result", "counted") in labels)  # fmt: skip
 
 
 def ratio(worker: WorkerProcess) -> float | None:
@@ -104,7 +110,7 @@ def test_plain_python_counts_until_the_loops_are_compiled(kafka: EmbeddedKafka, 
 
 def test_who_would_be_slow_takes_nothing_from_the_others(kafka: EmbeddedKafka, cold: Path) -> None:
     """Where another worker counts, one whose loops are not compiled joins when they are."""
-    forget(cold, JUDGES)
+    forget(cold, COUNTS)
     with Stage(kafka, 2) as stage:
         first = stage.worker()
         wait_for(lambda: first.get("/health/ready")[0] == 200, stage, "the first ready")
@@ -136,3 +142,17 @@ def test_it_can_be_told_to_end_while_it_begins_anew(kafka: EmbeddedKafka, cold: 
         worker = started(stage, cold)
         wait_for(lambda: "must be compiled first" in worker.logged(), stage, "it becomes another", every_s=0.01)
         assert worker.end() == 0
+
+
+def test_what_judges_is_compiled_while_it_counts(kafka: EmbeddedKafka, cold: Path) -> None:
+    """With what counts kept, machine code counts from the start."""
+    forget(cold, JUDGES)
+    with Stage(kafka, 2) as stage:
+        stage.send(payments(10, "declined"))
+        with nothing_is_kept(cold, "judging"):
+            worker = started(stage, cold)
+            wait_for(lambda: counted(worker) == 10, stage, "counted")
+            assert loops(worker) == "compiling"
+            assert worker.metric("pastille_judge_active") == 0
+        wait_for(lambda: ratio(worker) == 0.0, stage, "judged")
+        assert "plain Python" not in worker.logged()
