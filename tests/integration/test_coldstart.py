@@ -152,7 +152,7 @@ def test_what_judges_is_compiled_while_it_counts(kafka: EmbeddedKafka, cold: Pat
         with nothing_is_kept(cold, "judging"):
             worker = started(stage, cold)
             wait_for(lambda: counted(worker) == 10, stage, "counted")
-            assert loops(worker) == "compiling"
+            wait_for(lambda: loops(worker) == "compiling", stage, "what judges compiling")
             assert worker.metric("pastille_judge_active") == 0
         wait_for(lambda: ratio(worker) == 0.0, stage, "judged")
         assert "plain Python" not in worker.logged()
