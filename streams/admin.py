@@ -16,10 +16,11 @@ from kafka.errors import KafkaError
 from streams.errors import UserError
 from streams.settings import Settings
 
-__all__ = ["ANSWER_MS", "admin_client"]
+__all__ = ["ANSWER_MS", "admin_client", "group_has_member"]
 
 ANSWER_MS: Final = 10_000
 ASK_AGAIN_MS: Final = 5_000
+WITHOUT_MEMBERS: Final = ("Empty", "Dead")
 # What these say while they connect is told once, in the error, and only if it comes to nothing.
 QUIET: Final = ("kafka.net", "kafka.cluster", "kafka.client", "kafka.admin", "aiokafka")
 
@@ -62,6 +63,11 @@ def admin_client(settings: Settings, *, answer_ms: int = ANSWER_MS) -> Iterator[
                 f"Kafka at {settings.broker} ({settings.security_protocol}) cannot be used; "
                 f"got: {reason.text or error}; {_mend(reason.text)}"
             ) from None
+
+
+def group_has_member(admin: KafkaAdminClient) -> dict[str, bool]:
+    """Of each group that there is, and that we may see, whether it has a member."""
+    return {group["group_id"]: group["group_state"] not in WITHOUT_MEMBERS for group in admin.list_groups()}
 
 
 def _ask_again(settings: Settings) -> None:

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any, Final
 
 from detector.contracts.policy import Policy
@@ -79,6 +80,7 @@ class Worker:
         self.intake: Intake
         self.verdict: Verdict
         self._loops = Loops(settings)
+        self._is_told = False
         self._http: HealthServer
         self._tasks: list[asyncio.Task[Ending | None]] = []
         self._ends: list[Callable[[], Coroutine[Any, Any, None]]] = []
@@ -131,43 +133,55 @@ class Worker:
         """Work until told to stop, or until going on is impossible; the process's exit code."""
         sys.setswitchinterval(SWITCH_S)
         stopped = asyncio.Event()
-        for number in ENDS:
-            asyncio.get_running_loop().add_signal_handler(number, self._told, stopped, number)
-        hear()
+        self._hear(stopped)
         try:
             ending = await self._work(stopped)
         except BaseException:
             _end_surely(lambda: os._exit(1))
             raise
         log.log(logging.INFO if ending.code == 0 else logging.ERROR, "worker: stopping: %s", ending.why)
-        leave = self._leaving(ending, stopped)
+        leave = self._leaving(ending)
         _end_surely(leave)
         try:
             await asyncio.wait_for(self._stop(), STOP_S)
         except TimeoutError:
             log.warning("worker: not everything stopped within %.0f s; ending anyway", STOP_S)
-        if ending.becomes is not None and not stopped.is_set():
+        if ending.becomes is not None:
             with suppress(OSError):  # where the disk behind them is full
                 sys.stdout.flush()
                 sys.stderr.flush()
             leave()
         return ending.code
 
-    def _leaving(self, ending: Ending, stopped: asyncio.Event) -> Callable[[], None]:
-        """How the process ends, or becomes another where nobody has told it to end meanwhile."""
+    def _leaving(self, ending: Ending) -> Callable[[], None]:
+        """How the process ends, or becomes another where nobody tells it to end meanwhile."""
         sockets = [] if ending.becomes is None else self._http.bequeathed()
 
         def leave() -> None:
             with suppress(OSError):  # no room for another: whoever supervises this one starts it again
-                if ending.becomes is not None and not stopped.is_set():
-                    become(ending.becomes, sockets)
-            os._exit(ending.code if ending.becomes is None or stopped.is_set() else 1)
+                if ending.becomes is not None:
+                    become(ending.becomes, sockets, unless=lambda: self._is_told)
+            os._exit(ending.code if ending.becomes is None or self._is_told else 1)
 
         return leave
 
-    def _told(self, stopped: asyncio.Event, number: int) -> None:
-        log.info("worker: got %s", signal.Signals(number).name)
-        stopped.set()
+    def _hear(self, stopped: asyncio.Event) -> None:
+        """Be told to end from now on. That is known at once, and not when the event loop comes to it: a process that
+        is replaced meanwhile would never."""
+        loop = asyncio.get_running_loop()
+
+        def stop(number: int) -> None:
+            log.info("worker: got %s", signal.Signals(number).name)
+            stopped.set()
+
+        def told(number: int, _frame: FrameType | None) -> None:
+            self._is_told = True
+            with suppress(RuntimeError):  # the loop is closed: it ends already
+                loop.call_soon_threadsafe(stop, number)
+
+        for number in ENDS:
+            signal.signal(number, told)
+        hear()
 
     async def _work(self, stopped: asyncio.Event) -> Ending:
         for warning in self._placing.warnings:

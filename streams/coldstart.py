@@ -16,14 +16,13 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from enum import StrEnum
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 import numba
 
 from detector.kept import NotKept, only_kept
 from detector.warm import warm, warm_counting, warm_judging
-from streams.admin import admin_client
-from streams.degraded.readers import WITHOUT_MEMBERS
+from streams.admin import admin_client, group_has_member
 from streams.errors import UserError
 from streams.settings import Settings
 
@@ -31,12 +30,18 @@ __all__ = ["ENDS", "Loops", "Stage", "become", "hear"]
 
 log = logging.getLogger(__name__)
 
-VARIABLE: Final = "PASTILLE_COLD_START"
+_numba: Any = numba  # its configuration has no types
+VARIABLE: Final = "_PASTILLE_COLD_START"
 """Tells the process that it was one before: what it is now, and the sockets on which it is known."""
 PLAIN_SWITCH: Final = "NUMBA_DISABLE_JIT"
 ENDS: Final = (signal.SIGTERM, signal.SIGINT)
 """What tells a worker to end."""
 SLOW: Final = "counted with plain Python, some hundred events a second"
+
+_WARM: Final = (
+    f"import runpy, sys; sys.path[:] = {{path!r}}; runpy.run_module({warm.__module__!r}, run_name='__main__')"
+)
+"""Modules are looked for where this process does, wherever it was started."""
 
 
 class Stage(StrEnum):
@@ -100,15 +105,16 @@ class Loops:
             await asyncio.Event().wait()
 
 
-def become(stage: Stage, sockets: Sequence[int]) -> NoReturn:
-    """Replace this process by the same command at another stage, which finds these sockets open. Who tells it to end
-    while it begins is heard once it can `hear`."""
+def become(stage: Stage, sockets: Sequence[int], unless: Callable[[], bool]) -> None:
+    """Replace this process by the same command at another stage, which finds these sockets open; returns where it is
+    told to end meanwhile. Who tells the new one while it begins is heard once it can `hear`."""
     environment = {name: value for name, value in os.environ.items() if name != PLAIN_SWITCH}
     environment[VARIABLE] = " ".join(map(str, (stage, *sockets)))
     if stage is Stage.PLAIN:
         environment[PLAIN_SWITCH] = "1"
     signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
-    os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
+    if not unless():
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
 
 
 def hear() -> None:
@@ -134,13 +140,6 @@ async def _compiling() -> str | None:
     return f"exit code {code}" if code else None
 
 
-_WARM: Final = (
-    f"import runpy, sys; sys.path[:] = {{path!r}}; runpy.run_module({warm.__module__!r}, run_name='__main__')"
-)
-"""Modules are looked for where this process does, wherever it was started."""
-_numba: Any = numba  # its configuration has no types
-
-
 def _load(part: Callable[[], None]) -> bool:
     """Whether the loops were there to load, or there is no place to keep them."""
     try:
@@ -155,7 +154,6 @@ def _is_alone(settings: Settings) -> bool:
     """Whether no other worker counts; taken for granted is that some do."""
     try:
         with admin_client(settings) as admin:
-            states = {group["group_id"]: group["group_state"] for group in admin.list_groups()}
+            return not group_has_member(admin).get(settings.counter_group, False)
     except UserError:
         return False
-    return states.get(settings.counter_group, "Dead") in WITHOUT_MEMBERS

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from detector.warm import warm
 from streams.embedded import EmbeddedKafka
 
 
@@ -17,9 +16,8 @@ from streams.embedded import EmbeddedKafka
 def kafka() -> Iterator[EmbeddedKafka]:
     """A real broker: `.bootstrap`, `.new_topic(stem, partitions)` for a name of its own, `.settings(**overrides)`.
 
-    It raises where Kafka cannot start: a test run without Kafka fails, it does not skip. Workers find their loops kept.
+    It raises where Kafka cannot start: a test run without Kafka fails, it does not skip.
     """
-    warm()
     with EmbeddedKafka() as broker:
         yield broker
 

@@ -35,7 +35,7 @@ def widen(slots: Int64s) -> None:
     if len(rest) == _ASIDE:  # keys that want one place: perhaps on purpose
         rest = np.concatenate((slots[slots != EMPTY], rest))
         slots[:] = EMPTY
-    rehash(rest, slots)
+    enter(rest, slots)
 
 
 @inlined
@@ -161,20 +161,10 @@ def remove_tagged(slots: Int64s, mask: int, number: int) -> int:
 
 
 @compiled
-def rehash(slots: Int64s, wider: Int64s) -> None:
-    """Enter every row of an index, which is used up, in another one."""
-    for place in range(_packed(slots, len(slots))):
-        put(wider, tag_at(slots, place), row_at(slots, place))
-
-
-@inlined
-def _packed(slots: Int64s, length: int) -> int:
-    """Move what is taken of the first places to the front, in its order; how many they are."""
-    taken = 0
-    for place in range(length):  # without a question, as nobody can foretell which places are free
-        slots[taken] = slots[place]
-        taken += slots[place] != EMPTY
-    return taken
+def enter(taken: Int64s, slots: Int64s) -> None:
+    """Enter the rows of slots that are taken, whatever the length of the index they are from."""
+    for place in range(len(taken)):
+        put(slots, tag_at(taken, place), row_at(taken, place))
 
 
 @compiled
@@ -183,9 +173,11 @@ def spread(slots: Int64s, before: int, aside: Int64s) -> int:
     so that nearly all go to a place behind those that wait. The others are set aside; how many they are. It stops where
     there is no room for more of them.
     """
-    taken = _packed(slots, before)
+    taken = count = 0
+    for place in range(before):  # without a question, as nobody can foretell which places are free
+        slots[taken] = slots[place]
+        taken += slots[place] != EMPTY
     slots[taken:before] = EMPTY
-    count = 0
     for place in range(taken - 1, -1, -1):
         slot, there = slots[place], home_of(slots, tag_at(slots, place))
         if there > place:

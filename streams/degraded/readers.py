@@ -15,7 +15,7 @@ from typing import Any, Final
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
-from streams.admin import admin_client
+from streams.admin import admin_client, group_has_member
 from streams.errors import UserError
 from streams.settings import Settings
 
@@ -26,7 +26,6 @@ READ_S: Final = 5.0
 POLL_MS: Final = 500
 GONE_MAX: Final = 2
 """Looks in a row at which a group has no member: one that is started anew is away for one."""
-WITHOUT_MEMBERS: Final = ("Empty", "Dead")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +82,7 @@ class OutageReaders:
     def _asked(self) -> list[Reading]:
         names = self._settings.outage_readers
         with admin_client(self._settings, answer_ms=ANSWER_MS) as admin:
-            known = {group["group_id"]: group["group_state"] for group in admin.list_groups()}
+            known = group_has_member(admin)
             there = [name for name in names if name in known]
             committed = {name: self._committed(admin, name) for name in there}
         consumer = KafkaConsumer(
@@ -95,8 +94,8 @@ class OutageReaders:
             self._first_end = end if self._first_end is None else self._first_end
             # A group that has committed nothing has read what was there when it was first looked at.
             places = {name: self._first_end if committed.get(name) is None else committed[name] for name in names}
-            there_are = {name: known.get(name, "Dead") not in WITHOUT_MEMBERS for name in names}
-            return [Reading(name, there_are[name], self._unread_s(consumer, places[name], end)) for name in names]
+            unread_s = {name: self._unread_s(consumer, place, end) for name, place in places.items()}
+            return [Reading(name, known.get(name, False), unread_s[name]) for name in names]
         finally:
             consumer.close(autocommit=False)
 

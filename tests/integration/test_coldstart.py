@@ -72,12 +72,6 @@ def loops(worker: WorkerProcess) -> str | None:
     return problem
 
 
-def counted(worker: WorkerProcess) -> float:
-    """Events it has counted."""
-    return sum(value for (_, labels), value in worker.metrics("pastille_events_total").items()
-               if ("result", "counted") in labels)  # fmt: skip
-
-
 def ratio(worker: WorkerProcess) -> float | None:
     """Approved of the answered payments of the last quarter of an hour."""
     samples = worker.metrics("pastille_approval_ratio")
@@ -136,7 +130,7 @@ def test_what_cannot_be_compiled_is_counted_all_the_same(kafka: EmbeddedKafka, c
 
 
 def test_it_can_be_told_to_end_while_it_begins_anew(kafka: EmbeddedKafka, cold: Path) -> None:
-    """At whatever moment of that."""
+    """Whether it is still the old one, is being replaced, or is new."""
     forget(cold, COUNTS)
     with Stage(kafka, 2) as stage:
         worker = started(stage, cold)
@@ -151,7 +145,7 @@ def test_what_judges_is_compiled_while_it_counts(kafka: EmbeddedKafka, cold: Pat
         stage.send(payments(10, "declined"))
         with nothing_is_kept(cold, "judging"):
             worker = started(stage, cold)
-            wait_for(lambda: counted(worker) == 10, stage, "counted")
+            wait_for(lambda: worker.counted() == 10, stage, "counted")
             wait_for(lambda: loops(worker) == "compiling", stage, "what judges compiling")
             assert worker.metric("pastille_judge_active") == 0
         wait_for(lambda: ratio(worker) == 0.0, stage, "judged")

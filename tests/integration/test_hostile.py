@@ -57,7 +57,7 @@ def test_every_hostile_record_is_a_dead_letter(kafka: EmbeddedKafka) -> None:
         kept = [at for at, bad in sent.items() if found[at]["payload"] is not None]
         assert all(base64.b64decode(found[at]["payload"]) == sent[at].value for at in kept)
         assert len(kept) > 40
-        wait_for(lambda: _counted(worker) == 50, stage, "the sound payments behind them counted")
+        wait_for(lambda: worker.counted() == 50, stage, "the sound payments behind them counted")
         reasons = worker.metrics()
         told = sum(value for (name, _), value in reasons.items() if name == "pastille_dead_letters_total")
         assert told == len(found) == len(letters(stage))
@@ -118,7 +118,7 @@ def test_a_flood_of_bad_records_does_not_blind_the_worker(kafka: EmbeddedKafka) 
         worker = stage.worker("--from", "earliest")
         stage.send_raw(stage.feed.payments, [(b"k", b"not an event")] * flood)
         stage.send_raw(stage.feed.payments, [good(number) for number in range(20)])
-        wait_for(lambda: _counted(worker) == 20, stage, "the good ones counted")
+        wait_for(lambda: worker.counted() == 20, stage, "the good ones counted")
         wait_for(lambda: _told(letters(stage)) == flood, stage, "every bad record told of", every_s=2)
         assert len(letters(stage)) < flood
 
@@ -126,11 +126,6 @@ def test_a_flood_of_bad_records_does_not_blind_the_worker(kafka: EmbeddedKafka) 
 def _told(found: list[dict[str, Any]]) -> int:
     """How many records the letters speak of; a flood's letter says how many in its first word."""
     return sum(int(letter["field"].split()[0]) if letter["reason"] == "flood" else 1 for letter in found)
-
-
-def _counted(worker: Any) -> float:
-    return sum(value for (name, labels), value in worker.metrics().items()
-               if name == "pastille_events_total" and ("result", "counted") in labels)  # fmt: skip
 
 
 def _payments(worker: Any) -> float:

@@ -9,17 +9,11 @@ import pytest
 from streams.embedded import EmbeddedKafka
 from streams.intake.wire import LARGE_BYTES
 from tests.integration.test_hostile import good
-from tests.integration.workers import Stage, WorkerProcess, judged_ms, wait_for
+from tests.integration.workers import Stage, judged_ms, wait_for
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 
 MANY = 2_000
-
-
-def counted(worker: WorkerProcess) -> float:
-    """Events it has counted."""
-    return sum(value for (_, labels), value in worker.metrics("pastille_events_total").items()
-               if ("result", "counted") in labels)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +32,7 @@ def test_a_worker_counts_and_judges(secured: EmbeddedKafka, mutual: bool) -> Non
         assert sum(len(value or b"") for _, value in sent) > 2 * LARGE_BYTES
         stage.send_raw(stage.feed.payments, sent)
         worker = stage.worker("--from", "earliest")
-        wait_for(lambda: counted(worker) == MANY and judged_ms(stage) > 0, stage, "all counted, and judging")
+        wait_for(lambda: worker.counted() == MANY and judged_ms(stage) > 0, stage, "all counted, and judging")
         assert worker.metric("pastille_ingest_takes_bytes") == 1
         assert worker.get("/health/ready")[0] == 200
         assert worker.end() == 0

@@ -6,6 +6,7 @@ Knows how a worker is started, watched and ended, and how topics are filled and 
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import os
 import secrets
@@ -28,6 +29,7 @@ from kafka import KafkaConsumer, TopicPartition
 from prometheus_client.parser import text_string_to_metric_families
 
 from detector.rehearsal.partition import partitions
+from detector.warm import warm
 from streams.admin import admin_client
 from streams.embedded import EmbeddedKafka
 from streams.intake.recovery import Note, parse_note
@@ -92,8 +94,9 @@ class Stage:
         return self.settings.feeds[0]
 
     def worker(self, *arguments: str, clock: Path | None = None, program: Sequence[str] = WORKER[:3]) -> WorkerProcess:
-        """Start a worker; returns at once. Its clock is off by as many seconds as the file `clock` says; `program` is
-        what runs it, where that is not the plain command."""
+        """Start a worker, which finds its loops kept; returns at once. Its clock is off by as many seconds as the file
+        `clock` says; `program` is what runs it, where that is not the plain command."""
+        _keep_loops()
         start = program if clock is None else [WORKER[0], "-c", CLOCKED, str(clock)]
         command = [*start, *WORKER[3:]]
         started = WorkerProcess([*command, *arguments], {**os.environ, **self.settings_environment})
@@ -111,7 +114,7 @@ class Stage:
     def notes(self) -> list[Note | None]:
         """What stands beside the committed offsets of the counters' group."""
         with admin_client(self.settings) as admin:
-            group = f"{self.settings.app_id}-counter"
+            group = self.settings.counter_group
             return [parse_note(found.metadata) for found in admin.list_group_offsets([group])[group].values()]
 
     def outages(self) -> list[dict[str, Any]]:
@@ -176,6 +179,11 @@ class WorkerProcess:
         """The one sample of a metric without labels; None where it is absent."""
         return self.metrics(name).get((name, frozenset()))
 
+    def counted(self) -> float:
+        """Events that it has counted."""
+        samples = self.metrics("pastille_events_total").items()
+        return sum(value for (_, labels), value in samples if ("result", "counted") in labels)
+
     def end(self, number: int = signal.SIGTERM, within_s: float = 15.0) -> int:
         """Send a signal and wait; the exit code."""
         self.process.send_signal(number)
@@ -193,6 +201,11 @@ class WorkerProcess:
         """What it wrote to standard error so far."""
         self.log.seek(0)
         return self.log.read()
+
+
+@functools.cache
+def _keep_loops() -> None:
+    warm()
 
 
 def wait_for(what: Callable[[], Any], stage: Stage, sentence: str, within_s: float = 120, every_s: float = 0.5) -> Any:

@@ -58,7 +58,7 @@ own, in turns, in several rounds. Figures are the middle round's, with the least
 are ratios within one run, since machines differ and are shared. *A CPU second*: user and system time of the consumer's
 process with all its threads, from when it stands at its partition (where only the first event shows that: from that) to
 the last event counted; starting up, compiling and joining a group are left out. The broker's time is nobody's. Our
-worker counts before its Judge is there: a second of CPU in which that starts is in its figures.
+worker counts before its Judge is there: what starting that takes is in its figures.
 
 The events: payments of 50 banks x 5 methods, about 220 bytes of JSON, {PEAK:,} a second of event time (sixty such
 partitions are the largest peak ever published; *calm* is {CALM:,} a second), 15 % with a second status; one partition,
