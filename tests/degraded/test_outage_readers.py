@@ -35,10 +35,13 @@ class Pager(threading.Thread):
         )  # fmt: skip
         self._commits = commits
         self._stopped = threading.Event()
+        self.is_at_work = threading.Event()
 
     def run(self) -> None:
         while not self._stopped.is_set():
             self._consumer.poll(timeout_ms=200)
+            if self._consumer.assignment():
+                self.is_at_work.set()
             if self._commits:
                 self._consumer.commit()
         self._consumer.close(autocommit=False)
@@ -50,10 +53,11 @@ class Pager(threading.Thread):
 
 @contextmanager
 def pager(settings: Settings, group: str, *, commits: bool = True) -> Iterator[None]:
-    """A pager at work."""
+    """A pager at work. One that is stopped while it joins keeps the next from joining until its session is over."""
     one = Pager(settings, group, commits=commits)
     one.start()
     try:
+        assert one.is_at_work.wait(120), "the group gave the pager nothing to read"
         yield
     finally:
         one.stop()
