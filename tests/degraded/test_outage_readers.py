@@ -11,8 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from aiokafka import AIOKafkaProducer
-from kafka import KafkaConsumer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from streams.degraded.readers import GONE_MAX, OutageReaders
 from streams.embedded import EmbeddedKafka
@@ -29,22 +28,24 @@ class Pager(threading.Thread):
 
     def __init__(self, settings: Settings, group: str, *, commits: bool) -> None:
         super().__init__(daemon=True)
-        self._consumer = KafkaConsumer(
-            settings.topics.outages, **settings.kafka_python(), group_id=group, isolation_level="read_committed",
-            auto_offset_reset="earliest", enable_auto_commit=False,
-        )  # fmt: skip
-        self._commits = commits
+        self._settings, self._group, self._commits = settings, group, commits
         self._stopped = threading.Event()
         self.is_at_work = threading.Event()
 
     def run(self) -> None:
-        while not self._stopped.is_set():
-            self._consumer.poll(timeout_ms=200)
-            if self._consumer.assignment():
-                self.is_at_work.set()
-            if self._commits:
-                self._consumer.commit()
-        self._consumer.close(autocommit=False)
+        asyncio.run(self._read())
+
+    async def _read(self) -> None:
+        async with AIOKafkaConsumer(
+            self._settings.topics.outages, **self._settings.aiokafka(), group_id=self._group,
+            isolation_level="read_committed", auto_offset_reset="earliest", enable_auto_commit=False,
+        ) as consumer:  # fmt: skip
+            while not self._stopped.is_set():
+                await consumer.getmany(timeout_ms=200)
+                if consumer.assignment():
+                    self.is_at_work.set()
+                    if self._commits:
+                        await consumer.commit()
 
     def stop(self) -> None:
         self._stopped.set()
