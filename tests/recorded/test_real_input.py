@@ -36,15 +36,15 @@ def made() -> list[bytes]:
     return [value.encode() for events in simulate(shops, duration_ms) for value in lines.values(events)]
 
 
-def afternoon(lines: list[bytes]) -> list[bytes]:
-    """A third of a day, with outages in it."""
-    return lines[len(lines) // 2 : len(lines) * 5 // 6]
+def afternoon(lines: list[bytes], share: float) -> list[bytes]:
+    """So much of a day from its middle on, with outages in it."""
+    return lines[len(lines) // 2 : int(len(lines) * (0.5 + share))]
 
 
 DAYS: dict[str, Callable[[], list[bytes]]] = {
-    "made_afternoon": lambda: afternoon(made()),
-    "acquirer_day1": lambda: afternoon(recorded("acquirer_day1", "acquirer")),
-    "bank_0303": lambda: recorded("bank_0303", "bank"),
+    "made_afternoon": lambda: afternoon(made(), 1 / 4),
+    "acquirer_day1": lambda: afternoon(recorded("acquirer_day1", "acquirer"), 1 / 5),
+    "bank_0303": lambda: afternoon(recorded("bank_0303", "bank"), 1 / 3),
 }
 _QUICK = "min_merchants = 1\n[answer_s]\ndefault = 15\n" + "".join(
     f"[{kind}]\nafter_s = 20\nvoters = 5\n" for kind in ("all_red", "all_pending")
