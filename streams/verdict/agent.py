@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter as Count
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import Enum, auto
 from typing import Any, cast
 
@@ -35,7 +35,7 @@ from streams.verdict.outbox import Fenced, TransactionLost
 from streams.verdict.setback import Setback
 from streams.verdict.snapshot import pack, slot_after
 from streams.verdict.standby import Roles, Standby
-from streams.verdict.tallyreader import Logged, decoded
+from streams.verdict.tallyreader import Logged, decoded, open_tally_reader
 from streams.verdict.tenure import Tenure, begin_tenure
 
 __all__ = ["Verdict"]
@@ -237,17 +237,20 @@ class Verdict:
         return self._seat is Seat.LOST and self._tenure is None
 
     async def _seated(self) -> Tenure | None:
-        """The tenure that was, where nobody else has begun one since; else a new one. None where the seat was lost
-        while Kafka was asked: to begin would fence who judges."""
+        """The tenure that was, where nobody else has begun one since; else a new one, if the seat still is ours."""
         tenure = self._tenure
         if tenure is not None and self._may_be_fenced:
             self._may_be_fenced = False
             if not await tenure.is_ours():
-                await self._vacate()
-                return await self._begin() if self.holds_seat else None
+                return await self._anew()
             self._watch = Watch(loop_s())  # who was not heard while the group dealt was not silent
             log.info("verdict: the seat is ours again, judging goes on at offset %d", tenure.next)
         return tenure or await self._begin()
+
+    async def _anew(self) -> Tenure | None:
+        """A new tenure; None where the seat was lost while Kafka was asked: to begin would fence who judges."""
+        await self._vacate()
+        return await self._begin() if self.holds_seat else None
 
     async def _vacate(self) -> None:
         tenure, self._tenure = self._tenure, None
@@ -295,21 +298,37 @@ class Verdict:
     async def _take(self, event: faust.EventT[bytes]) -> bool:
         message, tenure = event.message, await self._seated()
         if tenure is not None and message.offset > tenure.next:
-            tenure = await self._begin()  # somebody took what is between, and is gone
+            tenure = await self._without_gap(tenure, message.offset)
         if tenure is None or message.offset > tenure.next:
             return False
-        logged = Logged(message.offset, int(message.timestamp * 1000), decoded(message.value, message.offset))
-        for change in await tenure.take([logged]):
+        await self._judge(tenure, [Logged(message.offset, int(message.timestamp * 1000),
+                                          decoded(message.value, message.offset))])  # fmt: skip
+        if loop_s() - self._snapshot_s >= SNAPSHOT_S:
+            self._write_snapshot(tenure)
+        return True
+
+    async def _without_gap(self, tenure: Tenure, offset: int) -> Tenure | None:
+        """With what the stream left out up to an offset, as it may where the group dealt. A new tenure where somebody
+        else took it, and is gone, or the log has it no more."""
+        if not await tenure.is_ours():
+            return await self._anew()
+        log.info("verdict: the records from offset %d to %d are read from the log", tenure.next, offset - 1)
+        async with open_tally_reader(self._settings) as reader:
+            async for batch in reader.between(tenure.next, offset):
+                await self._judge(tenure, batch)
+        return tenure if tenure.next >= offset else await self._anew()
+
+    async def _judge(self, tenure: Tenure, batch: Sequence[Logged]) -> None:
+        """Take records, and note what they come to."""
+        for change in await tenure.take(batch):
             if change.type == "started":
                 self.started[change.data.kind, change.data.trigger] += 1
             if change.data.children_left_out:
                 scope, rest = change.data.scope.to_scope().key, change.data.children_left_out
                 log.warning("verdict: %s has %d scopes below it more than children_max lets it name", scope, rest)
-        self._watch.taken(tenure.judge.sources.moved_by(logged.records), loop_s())
+        moved = [source for logged in batch for source in tenure.judge.sources.moved_by(logged.records)]
+        self._watch.taken(moved, loop_s())
         self._note_gaps(tenure.judge.sources.left_out)
-        if loop_s() - self._snapshot_s >= SNAPSHOT_S:
-            self._write_snapshot(tenure)
-        return True
 
     def _note_gaps(self, left_out: int) -> None:
         self.left_out += left_out - self._left_out

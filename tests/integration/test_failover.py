@@ -103,7 +103,7 @@ def test_a_killed_judge_is_followed_in_the_open_outage(
         wait_for(lambda: judged_ms(stage) > _now_ms() - 5_000, stage, "judging near the clock")
         shop.is_dead = True
         wait_for(stage.outages, stage, "an outage started", every_s=1)
-        judging = next(worker for worker in workers if worker.metric("pastille_judge_active") == 1)
+        judging = wait_for(lambda: _who_judges(stage), stage, "one judges")
         other = next(worker for worker in workers if worker is not judging)
         wait_for(lambda: other.metric("pastille_judge_standby") == 1, stage, "the other stands by")
         judging.end(SIGKILL)
@@ -122,20 +122,25 @@ def test_a_killed_judge_is_followed_in_the_open_outage(
         *_, stood, began = (int(at) for at in re.findall("log read from ([0-9]+)", other.logged()))
         assert stood < began, "the log that the one which stood by had read is not read again"
         for _ in range(TRIES):
-            news = _while_one_more_comes(stage, other)
+            news = _while_one_more_comes(stage, wait_for(lambda: _who_judges(stage), stage, "one judges"))
             if not any(word in news for word in LOST):
                 break
-        assert BEGUN not in news, news
+        assert BEGUN not in news, "\n\n".join(worker.logged() for worker in stage.workers)
 
 
 def _while_one_more_comes(stage: Stage, judging: WorkerProcess) -> str:
     """What the one that judges logs until it judges again behind the dealing that another worker brings."""
     logged = len(judging.logged())
     stage.worker()
-    wait_for(lambda: KEPT in judging.logged()[logged:], stage, "the seat dealt again")
+    wait_for(lambda: any(word in judging.logged()[logged:] for word in (KEPT, *LOST)), stage, "the seat dealt again")
     dealt_ms = _now_ms()
     wait_for(lambda: judged_ms(stage) > dealt_ms, stage, "judging after that")
     return judging.logged()[logged:]
+
+
+def _who_judges(stage: Stage) -> WorkerProcess | None:
+    living = [worker for worker in stage.workers if worker.process.poll() is None]
+    return next((worker for worker in living if worker.metric("pastille_judge_active") == 1), None)
 
 
 def _is_resolved(events: list[dict[str, Any]]) -> bool:
