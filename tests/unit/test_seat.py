@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +17,7 @@ from streams.settings import Settings
 from streams.verdict import agent
 from streams.verdict.agent import Verdict
 from streams.verdict.membership import build_app
+from streams.verdict.tallyreader import Logged
 
 SETTINGS = Settings(broker="localhost:9092")
 SEAT = {TP(SETTINGS.topics.tallies, 0)}
@@ -27,6 +29,7 @@ class FakeTenure:
     def __init__(self, next_: int) -> None:
         self.next = next_
         self.asked = 0
+        self.taken: list[int] = []
         self.answer: Callable[[], Awaitable[bool]] = self._yes
         sources = SimpleNamespace(moved_by=lambda _records: [], left_out=0)
         self.judge = SimpleNamespace(policy=Policy(), sources=sources)
@@ -40,6 +43,7 @@ class FakeTenure:
 
     async def take(self, batch: Any) -> list[Any]:
         self.next = max(self.next, batch[-1].offset + 1)
+        self.taken += [logged.offset for logged in batch]
         return []
 
     async def stop(self) -> None:
@@ -56,12 +60,21 @@ class Stage:
         monkeypatch.setattr(agent, "begin_tenure", self._begin)
         monkeypatch.setattr(agent, "Announcements", lambda _settings: stub)
         monkeypatch.setattr(agent, "TallyLog", lambda _settings: stub)
+        monkeypatch.setattr(agent, "open_tally_reader", self._open)
         self.verdict = Verdict(build_app(SETTINGS, str(folder)), SETTINGS, Policy(), lambda: 0)
         monkeypatch.setattr(self.verdict, "_write_snapshot", lambda _tenure: None)
 
     async def _begin(self, *_: Any) -> FakeTenure:
         self.begun.append(FakeTenure(self.end))
         return self.begun[-1]
+
+    @asynccontextmanager
+    async def _open(self, _settings: Settings) -> AsyncIterator[Any]:
+        yield SimpleNamespace(between=self._between)
+
+    async def _between(self, start: int, stop: int) -> AsyncIterator[list[Logged]]:
+        for offset in range(start, min(stop, self.end)):
+            yield [Logged(offset, 0, ())]
 
     async def deal(self, *, ours: bool) -> None:
         """The group has dealt."""
@@ -172,16 +185,37 @@ def test_a_seat_lost_while_kafka_was_asked_is_left(tmp_path: Path, monkeypatch: 
 
 
 def test_a_gap_of_offsets_is_read_from_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Somebody took what is between and is gone: a tenure begins anew, and takes nothing before it knows the rest."""
+    """The stream goes on behind records that nobody took: the tenure takes them, and nothing is put together anew."""
 
     async def play(stage: Stage) -> None:
         await stage.deal(ours=True)
         assert await stage.take(0)
+        await stage.doubt()
+        await stage.deal(ours=True)
+        stage.end = 6
+        assert await stage.take(5)
+        assert [tenure.taken for tenure in stage.begun] == [[0, 1, 2, 3, 4, 5]]
+
+    played(play, tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize(("is_ours", "first_next"), [(False, 1), (True, 4)])
+def test_a_gap_that_cannot_be_read_is_judged_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_ours: bool, first_next: int
+) -> None:
+    """Somebody took what is between and is gone, or the log has it no more: a tenure begins anew, and takes nothing
+    before it knows the rest."""
+
+    async def play(stage: Stage) -> None:
+        await stage.deal(ours=True)
+        assert await stage.take(0)
+        if not is_ours:
+            stage.begun[0].answer = _no
         stage.end = 4
         assert not await stage.take(5)
         stage.end = 5
         assert await stage.take(5)
-        assert [tenure.next for tenure in stage.begun] == [1, 4, 6]
+        assert [tenure.next for tenure in stage.begun] == [first_next, 6]
 
     played(play, tmp_path, monkeypatch)
 
