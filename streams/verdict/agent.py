@@ -309,12 +309,14 @@ class Verdict:
 
     async def _without_gap(self, tenure: Tenure, offset: int) -> Tenure | None:
         """With what the stream left out up to an offset, as it may where the group dealt. A new tenure where somebody
-        else took it, and is gone, or the log has it no more."""
+        else took it, and is gone, or the log has it no more; None where the seat was lost while the log was read."""
         if not await tenure.is_ours():
             return await self._anew()
         log.info("verdict: the records from offset %d to %d are read from the log", tenure.next, offset - 1)
         async with open_tally_reader(self._settings) as reader:
             async for batch in reader.between(tenure.next, offset):
+                if not self.holds_seat:
+                    return None
                 await self._judge(tenure, batch)
         return tenure if tenure.next >= offset else await self._anew()
 

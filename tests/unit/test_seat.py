@@ -163,8 +163,11 @@ def test_nobody_begins_while_the_seat_is_in_doubt(
     played(play, tmp_path, monkeypatch)
 
 
-def test_a_seat_lost_while_kafka_was_asked_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The answer comes when another judges already."""
+@pytest.mark.parametrize(("is_ours", "offset"), [(False, 1), (True, 5)])
+def test_a_seat_lost_while_kafka_was_asked_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_ours: bool, offset: int
+) -> None:
+    """The answer comes when another judges already, or is about to: not even a gap is judged any more."""
 
     async def play(stage: Stage) -> None:
         await stage.deal(ours=True)
@@ -173,12 +176,13 @@ def test_a_seat_lost_while_kafka_was_asked_is_left(tmp_path: Path, monkeypatch: 
         async def lost_meanwhile() -> bool:
             await stage.doubt()
             await stage.deal(ours=False)
-            return False
+            return is_ours
 
-        stage.begun[0].answer = lost_meanwhile
+        stage.begun[0].answer, stage.end = lost_meanwhile, 5
         await stage.deal(ours=True)
-        assert not await stage.take(1)
-        assert len(stage.begun) == 1
+        assert not await stage.take(offset)
+        await stage.verdict._keep_seat()
+        assert [tenure.taken for tenure in stage.begun] == [[0]]
         assert stage.verdict._tenure is None
 
     played(play, tmp_path, monkeypatch)
