@@ -48,9 +48,9 @@ from detector.records.loop import (
 
 __all__ = ["PART_BYTES", "PART_RECORDS", "RECORDS_BYTES_MAX", "CorruptBatch", "Inflate", "Records", "Unpacker", "span"]
 
-PART_BYTES = 1 << 20
+PART_BYTES = 1 << 22
 """Bytes of records that make a part; a batch that holds more is a part of its own."""
-PART_RECORDS = 1 << 14
+PART_RECORDS = 1 << 15
 KEPT_BYTES = 1 << 23
 """A larger work area is given back after use."""
 RECORDS_BYTES_MAX = 1 << 26
