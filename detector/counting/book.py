@@ -17,6 +17,7 @@ from detector.counting.ages import BINS
 from detector.counting.columns import NONE, Int32s, Int64s, UInt8s, UInt64s
 from detector.counting.index import is_full, new_slots, refill, widen
 from detector.counting.names import Names
+from detector.counting.space import lengthened, new_table
 
 Records: TypeAlias = npt.NDArray[Any]
 
@@ -181,21 +182,21 @@ def new_book(policy: Policy, names: Names) -> Book:
     limit = policy.merchants_detail_max
     widest = max(policy.voters_max, policy.merchants_max, 2)
     book = Book(
-        rows=np.zeros(1024, ROW), row_slots=new_slots(1024),
-        cells=np.zeros(1024, CELL), cell_at=np.full((panes, 17), NONE, np.int32), dirty=np.zeros(1024, np.int32),
+        rows=new_table(1024, ROW, room=ROW.itemsize << 20), row_slots=new_slots(1024),
+        cells=new_table(1024, CELL), cell_at=np.full((panes, 17), NONE, np.int32), dirty=new_table(1024, np.int32),
         groups=new_slots(1024),
-        orders=np.zeros(1024, ORDER), order_slots=new_slots(1024), order_events=np.zeros(1024, ORDER_EVENT),
-        lates=np.zeros(1024, LATE), late_slots=new_slots(1024),
-        merchants=np.zeros(1024, MERCHANT), merchant_slots=new_slots(1024), codes=np.zeros(1024, CODE),
+        orders=new_table(1024, ORDER), order_slots=new_slots(1024), order_events=new_table(1024, ORDER_EVENT),
+        lates=new_table(1024, LATE), late_slots=new_slots(1024),
+        merchants=new_table(1024, MERCHANT), merchant_slots=new_slots(1024), codes=np.zeros(1024, CODE),
         wheel=np.full((2, 2 * policy.horizon_ms // MINUTE_MS + 8), NONE, np.int32),
-        hold=np.zeros(1024, EVENT), held_at=np.full((2, HOLD_SECONDS), NONE, np.int32),
-        topics=np.zeros(TOPICS, TOPIC), rejects=np.zeros((1024, 2), np.int64),
+        hold=new_table(1024, EVENT), held_at=np.full((2, HOLD_SECONDS), NONE, np.int32),
+        topics=np.zeros(TOPICS, TOPIC), rejects=new_table(1024, np.int64, (2,)),
         totals=np.zeros((16, 5), np.int64), leaf_hash=names.leaf_hash, answer_ms=names.answer_ms,
         reader=names.reader, technical=names.technical,
         code_hash=np.zeros(16, np.uint64), rule=_rule(policy), state=np.zeros(1, STATE),
         out_cells=np.zeros((256, 3), np.int64), out_counts=np.zeros((256, OUT_COUNTS), np.int32),
         out_lengths=np.zeros((256, 5), np.uint8), out_hashes=np.zeros(256 * 5 * widest, np.uint64),
-        out_ages=np.zeros(1024, np.uint8), out_leaves=np.zeros(16, np.int32), leaf_mark=np.full(16, NONE, np.int32),
+        out_ages=new_table(1024, np.uint8), out_leaves=np.zeros(16, np.int32), leaf_mark=np.full(16, NONE, np.int32),
         smallest=np.zeros((5, widest), np.uint64), **_sums(16, widest), late_bins=np.zeros((2, BINS), np.int32),
         told=np.zeros(len(Told._fields), np.int64),
         picked=np.zeros(limit, np.int32), ranks=np.zeros(limit, np.uint64),
@@ -249,13 +250,8 @@ def longer(table: npt.NDArray[Any], length: int, fill: int = 0) -> npt.NDArray[A
 
 
 def roomier(pool: npt.NDArray[Any], used: int) -> npt.NDArray[Any]:
-    """The pool, a sixteenth longer where fewer than SPARE places are left.
-
-    In place: the system moves pages instead of copying them. Only the book holds a pool, and hands are made anew.
-    """
-    if used + SPARE > len(pool):
-        pool.resize((len(pool) * 17 // 16 + 4 * SPARE, *pool.shape[1:]), refcheck=False)
-    return pool
+    """The pool, twice as long where fewer than SPARE places are left; then the one passed must not be looked at."""
+    return lengthened(pool, 2 * len(pool)) if used + SPARE > len(pool) else pool
 
 
 def names_grown(book: Book, names: Names, hashes: Sequence[int]) -> Book:
@@ -291,12 +287,11 @@ def grown(book: Book) -> Book:
     state = book.state[0]
     state.full = 0
     used = dict(zip(state.dtype.names, state.item(), strict=True))
-    for name, count in _POOLS.items():
-        roomier(getattr(book, name), used[count])
+    tables = {name: roomier(getattr(book, name), used[count]) for name, count in _POOLS.items()}
     for name, count in _INDEXES.items():
-        if is_full(getattr(book, name), used[count]):
-            widen(getattr(book, name))
-    return book._replace(codes=_fewer(book.codes, state))
+        slots = getattr(book, name)
+        tables[name] = widen(slots) if is_full(slots, used[count]) else slots
+    return book._replace(**tables, codes=_fewer(book.codes, state))
 
 
 def room_for_cut(book: Book, cells: int) -> Book:

@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 
 from detector.contracts.policy import DEFAULT, Policy
-from detector.counting.book import Book, Told, grown, longer, names_grown, new_book, room_for_cut
+from detector.counting.book import ORDER, Book, Told, grown, names_grown, new_book, room_for_cut
 from detector.counting.columns import NONE, PAYMENT, Columns, Int64s
 from detector.counting.hand import in_hand
 from detector.counting.hashing import hash_text
 from detector.counting.index import new_slots, refill, widen
 from detector.counting.names import Names
 from detector.counting.orders import index_orders
+from detector.counting.space import new_table
 from detector.counting.tally import FIRST, Cells, Details, Layout, Source, Tally
 from detector.counting.watermark import CUT, CUT_ROOM, DONE, GROW, jump_to_noted, move_watermark, step
 
@@ -64,7 +65,8 @@ class Counter:
         if noted_ms is not None and noted_ms % policy.boundary_ms:
             raise ValueError(f"a boundary is a full second; got noted_ms {noted_ms}; pass one that was told")
         self.policy, self.names, self.source, self.layout, self.term = policy, names, source, layout, term
-        self._put(new_book(policy, names))
+        self._book = new_book(policy, names)
+        self._hand = in_hand(self._book)
         self._code_hashes: list[int] = []
         self._merchant_names = _MerchantNames(names)
         self._orders = False
@@ -176,7 +178,7 @@ class Counter:
     # Inside
 
     def _put(self, book: Book) -> None:
-        self._book, self._hand = book, in_hand(book)
+        self._book, self._hand = book, in_hand(book, self._hand)
 
     @property
     def _state(self) -> Any:
@@ -190,9 +192,8 @@ class Counter:
 
     def _begin_orders(self) -> None:
         payments = int(self._state.indexed) + 1024
-        fresh = new_book(self.policy, self.names)
         self._state.order_indexed = 0
-        self._put(self._book._replace(orders=longer(fresh.orders, payments * 2), order_slots=new_slots(payments * 2)))
+        self._put(self._book._replace(orders=new_table(2 * payments, ORDER), order_slots=new_slots(2 * payments)))
         index_orders(self._hand)
         self._orders = True
 

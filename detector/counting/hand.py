@@ -45,11 +45,24 @@ class Hand(_Address):
     block: Int64s
     tables: tuple[Any, ...]
 
-    def __new__(cls, tables: tuple[Any, ...]) -> Hand:
-        block = np.concatenate([table.block if isinstance(table, Hand) else _words(table) for table in tables])
+    def __new__(cls, tables: tuple[Any, ...], block: Int64s | None = None) -> Hand:
+        if block is None:
+            block = np.concatenate([table.block if isinstance(table, Hand) else _words(table) for table in tables])
         made = super().__new__(cls, block.ctypes.data)
         made.block, made.tables = block, tables
         return made
+
+    def again(self, tables: tuple[Any, ...]) -> Hand | None:
+        """A hand of the same tables but for a few, which is quicker to make; None where one is of another type."""
+        block = self.block.copy()
+        for (_, at), table, before in zip(self.kind.tables.values(), tables, self.tables, strict=True):
+            if table is before:
+                continue
+            if isinstance(table, Hand) or _kind(table) != _kind(before):
+                return None
+            words = _words(table)
+            block[at : at + len(words)] = words
+        return type(self)(tables, block)
 
 
 class Hands:
@@ -74,10 +87,15 @@ class Hands:
         return cast(T, known[1])
 
 
-def in_hand(tables: T) -> T:
-    """What to pass to loops that take these tables; make it anew whenever one was replaced."""
+def in_hand(tables: T, before: T | None = None) -> T:
+    """What to pass to loops that take these tables; make it anew whenever one was replaced.
+
+    `before`: what was in hand of such tables last, most of which are the same still.
+    """
     if getattr(numba.config, "DISABLE_JIT", 0):
         return tables
+    if isinstance(before, Hand) and (again := before.again(tables)) is not None:
+        return cast(T, again)
     kinds = type(tables), tuple(map(_kind, tables))
     found = _classes.get(kinds)
     if found is None:

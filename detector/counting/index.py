@@ -15,27 +15,29 @@ import numpy.typing as npt
 
 from detector.compiled import compiled, inlined
 from detector.counting.columns import NONE, Int64s, UInt64s
+from detector.counting.space import lengthened, new_table
 
 EMPTY = 0
 _LOW, _TAG, _TAG_BITS = 0xFFFFFFFF, 0x7FFFFFFF, 31
 _ASIDE = 1024
+_ROOM = 1 << 24
 
 
 def new_slots(rows: int) -> Int64s:
     """An empty index with room for so many rows."""
-    return np.zeros(rows * 3 // 2 + 8, np.int64)
+    return new_table(rows * 3 // 2 + 8, np.int64, room=_ROOM)
 
 
-def widen(slots: Int64s) -> None:
-    """Make an index half as long again, in place: the system moves pages instead of copying them. Whoever else holds
-    it must take it anew."""
+def widen(slots: Int64s) -> Int64s:
+    """An index half as long again; the one passed must not be looked at again."""
     before, aside = len(slots), np.zeros(_ASIDE, np.int64)
-    slots.resize(before * 3 // 2, refcheck=False)
+    slots = lengthened(slots, before * 3 // 2)
     rest = aside[: spread(slots, before, aside)]
     if len(rest) == _ASIDE:  # keys that want one place: perhaps on purpose
         rest = np.concatenate((slots[slots != EMPTY], rest))
         slots[:] = EMPTY
     enter(rest, slots)
+    return slots
 
 
 @inlined

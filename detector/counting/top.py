@@ -22,7 +22,7 @@ def tell_details(book: Book) -> None:
     """Put the pairs that count most into the `detail_*` tables."""
     state = book.state[0]
     state.detail_leaves = state.detail_names = state.detail_codes = 0
-    state.detail_merchant_rows = _pick(book.merchants, book.merchants["votes"], book)
+    state.detail_merchant_rows = _pick(book.merchants, state.merchants, book.merchants["votes"], book)
     book.numbered["key"][:] = 0
     for n in range(state.detail_merchant_rows):
         entry = book.merchants[book.picked[n]]
@@ -45,7 +45,7 @@ def tell_details(book: Book) -> None:
 @compiled
 def _tell_codes(book: Book) -> None:
     state = book.state[0]
-    state.detail_code_rows = _pick(book.codes, book.codes["payments"], book)
+    state.detail_code_rows = _pick(book.codes, len(book.codes), book.codes["payments"], book)
     book.numbered["key"][:] = 0
     for n in range(state.detail_code_rows):
         entry = book.codes[book.picked[n]]
@@ -79,14 +79,15 @@ def _number(book: Book, key: np.uint64, following: int) -> tuple[int, bool]:
 
 
 @compiled
-def _pick(table: Records, counts: Int32s, book: Book) -> int:
-    """Put the places of the live entries that count most into `picked`, by (count, then smaller hash); how many.
+def _pick(table: Records, used: int, counts: Int32s, book: Book) -> int:
+    """Put the places of the live entries that count most into `picked`, by (count, then smaller hash); how many. All
+    entries are among the first `used`.
 
     `ranks` and `picked` are a heap with the least of those kept so far on top.
     """
     keys, live, ranks, picked = table["key"], table["payments"], book.ranks, book.picked
     size, least = 0, _0
-    for place in range(len(table)):
+    for place in range(used):
         # One question a place, nearly always with the same answer: which places are live cannot be foretold.
         rank = _rank(counts[place], keys[place]) * np.uint64(live[place] > 0)
         if rank <= least:

@@ -1,0 +1,71 @@
+"""Tables that grow where they are, and take memory only where something was written.
+
+numpy's own `resize` writes zeros to all that it adds, so a table could only grow by little at a time, or would hold
+memory for nothing. Here a table is a view of address space, up to four times as much as it needs, which the system
+fills with zeros where it is first looked at: to grow is to take a longer view. Knows nothing of what a table holds.
+"""
+
+from __future__ import annotations
+
+import math
+import mmap
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from detector.counting.columns import UInt8s
+
+_LEAST_BYTES, _FACTOR = 1 << 20, 4
+_MOVED_BYTES = 1 << 22
+
+
+def new_table(
+    length: int, dtype: npt.DTypeLike, width: tuple[int, ...] = (), room: int = _LEAST_BYTES
+) -> npt.NDArray[Any]:
+    """Zeros of the shape `(length, *width)`, with so many bytes of address space at least."""
+    kind, size = np.dtype(dtype), room
+    while size < _bytes(length, kind, width):
+        size *= _FACTOR
+    space = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if hasattr(mmap, "MADV_NOHUGEPAGE"):  # or each table of each source would take 2 MiB at its first byte
+        space.madvise(mmap.MADV_NOHUGEPAGE)
+    return _view(np.frombuffer(space, np.uint8), length, kind, width)
+
+
+def lengthened(table: npt.NDArray[Any], length: int) -> npt.NDArray[Any]:
+    """A table of `new_table` with its first axis made longer by zeros; the one passed must not be used again.
+
+    Where its space is too small, what it held is moved piece by piece, so that no memory holds it twice.
+    """
+    kind, width, whole = table.dtype, table.shape[1:], _whole(table)
+    if _bytes(length, kind, width) <= len(whole):
+        return _view(whole, length, kind, width)
+    longer = new_table(length, kind, width)
+    there, space = _whole(longer), _space(whole)
+    for at in range(0, table.nbytes, _MOVED_BYTES):
+        piece = slice(at, min(at + _MOVED_BYTES, table.nbytes))
+        there[piece] = whole[piece]
+        space.madvise(mmap.MADV_DONTNEED, at, min(_MOVED_BYTES, len(whole) - at))
+    return longer
+
+
+def _bytes(length: int, kind: np.dtype[Any], width: tuple[int, ...]) -> int:
+    return length * kind.itemsize * math.prod(width)
+
+
+def _view(whole: UInt8s, length: int, kind: np.dtype[Any], width: tuple[int, ...]) -> npt.NDArray[Any]:
+    return whole[: _bytes(length, kind, width)].view(kind).reshape(length, *width)
+
+
+def _whole(table: npt.NDArray[Any]) -> UInt8s:
+    """All bytes of the table's space."""
+    while isinstance(table.base, np.ndarray):
+        table = table.base
+    return table
+
+
+def _space(whole: UInt8s) -> mmap.mmap:
+    held: Any = whole.base
+    space: mmap.mmap = held.obj
+    return space

@@ -1,0 +1,43 @@
+"""A table that grows holds what it held, and zeros beyond, wherever it lies by then."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from detector.counting.book import ROW
+from detector.counting.space import lengthened, new_table
+
+
+@pytest.mark.parametrize(("kind", "width"), [(ROW, ()), (np.uint8, ()), (np.int64, (2,))])
+def test_a_longer_table_holds_the_same(kind: Any, width: tuple[int, ...]) -> None:
+    """From one entry to some megabytes, of which no space has room for all."""
+    random, table = np.random.default_rng(7), new_table(1, kind, width)
+    assert table.shape == (1, *width)
+    while table.nbytes < 20 << 20:
+        told = random.bytes(table.nbytes)
+        table.view(np.uint8).reshape(-1)[:] = np.frombuffer(told, np.uint8)
+        table = lengthened(table, 3 * len(table))
+        said = table.view(np.uint8).reshape(-1)
+        assert (table.shape[1:], table.dtype) == (width, np.dtype(kind))
+        assert said[: len(told)].tobytes() == told
+        assert not said[len(told) :].any()
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="no /proc to ask for the memory of a process")
+def test_a_table_takes_memory_where_something_was_written() -> None:
+    """A gibibyte of nothing is no memory, nor is one that something was moved from."""
+    before = _resident_bytes()
+    table = new_table(1 << 24, np.uint8)
+    table[:] = 1
+    longer = lengthened(table, 1 << 30)
+    longer[1 << 29] = 1
+    assert _resident_bytes() - before < 1 << 25
+    assert not table.any(), "moved, not copied"
+
+
+def _resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text("ascii").split()[1]) * 4096
