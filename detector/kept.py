@@ -24,6 +24,8 @@ from numba.core import caching, runtime
 
 PLACES = ("UserProvidedCacheLocator", "InTreeCacheLocator", "UserWideCacheLocator")
 """Where numba would write, in its order: NUMBA_CACHE_DIR, beside the file, the user's cache folder."""
+COMPILERS = ("compiled.py", "indexing.py", "linked.py", "prefetch.py")
+"""Beside this file: how loops are compiled."""
 
 _caching: Any = caching  # they have no types
 _runtime: Any = runtime
@@ -137,8 +139,17 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 def stamp(loop: Callable[..., Any]) -> Stamp:
-    """What went into a loop: of its own file, and of each whose loops it can call."""
-    return tuple(sorted(_below(loop.__code__.co_filename, loop.__globals__).values()))
+    """What went into a loop: of its own file, of each whose loops it can call, and of those that say how it is done."""
+    return tuple(sorted([*_below(loop.__code__.co_filename, loop.__globals__).values(), *_compilers()]))
+
+
+@functools.cache
+def _compilers() -> Stamp:
+    return tuple((name, _hashed(Path(__file__).with_name(name)), ()) for name in COMPILERS)
+
+
+def _hashed(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 _known: dict[str, dict[str, Any]] = {}
@@ -148,8 +159,7 @@ def _below(file: str, names: dict[str, Any]) -> dict[str, Any]:
     """By file, what its loops can hold; `names` are those of the file's module."""
     if file not in _known:
         constants = {name: repr(value) for name, value in names.items() if _is_constant(value)}
-        hashed = hashlib.sha256(Path(file).read_bytes()).hexdigest()
-        found = _known[file] = {file: (Path(file).name, hashed, tuple(sorted(constants.items())))}
+        found = _known[file] = {file: (Path(file).name, _hashed(Path(file)), tuple(sorted(constants.items())))}
         called = [value.py_func for value in names.values() if hasattr(value, "py_func")]
         for other, there in {called.__code__.co_filename: called.__globals__ for called in called}.items():
             found |= _below(other, there)

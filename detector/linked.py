@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from numba.core import codegen, compiler
+from numba.core import codegen, compiler, typed_passes
+
+from detector.indexing import FromTheStart
 
 _compiler: Any = compiler  # it has no types
 
@@ -37,7 +39,19 @@ class Linked(codegen.CPUCodeLibrary):
         self._finalized = True
 
 
-class ForLoops(compiler.Compiler):
+class _Compiler(compiler.Compiler):
+    """numba's, with our pass before code is made."""
+
+    def define_pipelines(self) -> list[Any]:
+        """The steps of compiling."""
+        pipelines: list[Any] = _compiler.Compiler.define_pipelines(self)
+        for steps in pipelines:
+            steps.add_pass_after(FromTheStart, typed_passes.NoPythonSupportedFeatureValidation)
+            steps.finalize()
+        return pipelines
+
+
+class ForLoops(_Compiler):
     """Compiles a loop for loops."""
 
     def compile_extra(self, func: Callable[..., Any]) -> Any:
@@ -47,7 +61,7 @@ class ForLoops(compiler.Compiler):
         return _compiler.Compiler.compile_extra(self, func)
 
 
-class ForPython(compiler.Compiler):
+class ForPython(_Compiler):
     """Compiles a loop for Python, with all that it takes in."""
 
     def compile_extra(self, func: Callable[..., Any]) -> Any:
