@@ -15,7 +15,7 @@ from detector.counting.columns import APPROVED, DECLINED, ERROR, NONE, PENDING, 
 from detector.counting.details import note_overdue
 from detector.counting.impact import FINE, WAITS, count_order, fate
 from detector.counting.rows import vote_of, voter_of
-from detector.counting.sums import BAD, GOOD, LATE, ORDERS, SHOPS, VOTES, keep_smallest, sum_answered
+from detector.counting.sums import AHEAD, BAD, GOOD, LATE, ORDERS, SHOPS, VOTES, keep_smallest, reach_next, sum_answered
 from detector.counting.top import tell_details
 
 BAD_VOTERS, PENDING_VOTERS, BAD_MERCHANTS, PENDING_MERCHANTS, APPROVED_VOTERS = range(5)
@@ -140,8 +140,11 @@ def _tell_hashes(state: Any, told: UInt64s, run: UInt64s, length: int) -> None:
 def _add_waiting(book: Book, cell: Any, counts: Int32s, lengths: UInt8s) -> None:
     """Add the pending rows of a cell; the hashes of their voters and merchants go to `smallest`."""
     voters, merchants = book.rule[0].voters, book.rule[0].merchants
-    rows, answer_ms, at = book.rows, book.answer_ms[cell.leaf], cell.waiting
+    rows, answer_ms, at, ahead = book.rows, book.answer_ms[cell.leaf], cell.waiting, cell.waiting
+    for _ in range(AHEAD):
+        ahead = reach_next(book, ahead, NONE)
     while at != NONE:
+        ahead = reach_next(book, ahead, NONE)
         row = rows[at]
         if fate(row, answer_ms) != FINE:
             count_order(book, at, WAITS, counts[ORDERS:])

@@ -41,6 +41,7 @@ from detector.counting.scan import (
     settle_statuses,
 )  # fmt: skip
 
+_ODD = np.uint64(0x9E3779B97F4A7C15)
 _NAMELESS_FEW = 100
 """So many events have their names met one by one without a look at which are the same."""
 _TOPICS = {"payments": PAYMENTS_TOPIC, "orders": ORDERS_TOPIC, "mixed": MIXED}
@@ -96,9 +97,11 @@ class Decoder:
     def _learn(self, values: Packed, batch: _Batch, rows: Int64s) -> None:
         """Meet the names of events that are whole but for these, each name once where there are many."""
         if len(rows) > _NAMELESS_FEW:
-            leaf = batch.hashes[self._dimensions[:, None], rows].T
-            firsts = [np.unique(leaf, axis=0, return_index=True)[1]]
-            firsts += [np.unique(batch.hashes[field, rows], return_index=True)[1] for field in (MERCHANT_ID, CODE)]
+            leaf = np.zeros(len(rows), np.uint64)
+            for field in self._dimensions.tolist():
+                leaf = leaf * _ODD + batch.hashes[field, rows]
+            names = leaf, batch.hashes[MERCHANT_ID, rows], batch.hashes[CODE, rows]
+            firsts = [np.unique(name, return_index=True)[1] for name in names]
             rows = rows[np.unique(np.concatenate(firsts))]
         for index in rows.tolist():
             self._meet(self._said.decode(values[index]), int(batch.masks[TEXTS, index]), batch.kind[index] == PAYMENT)

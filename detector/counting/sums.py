@@ -19,6 +19,7 @@ from detector.counting.columns import APPROVED, CANCELLED, NONE, UInt8s, UInt64s
 from detector.counting.details import is_technical
 from detector.counting.impact import FINE, count_order, fate
 from detector.counting.rows import vote_of, voter_of
+from detector.prefetch import prefetch
 
 BAD, SHOPS, GOOD = range(3)
 """Hashes of a sum: voters of reds and of those who left late, their merchants, voters of approvals."""
@@ -26,6 +27,8 @@ CANCELLED_LATE = 5
 VOTES, LATE, TECHNICAL, ORDERS = 6, 12, 17, 18
 """Where votes, late answers, the technical among the votes, and orders begin in a row of counts."""
 APPROVED_VOTERS_MAX = 2
+AHEAD = 4
+"""By how many rows what they lead to is asked for before it is looked at."""
 
 
 @compiled
@@ -49,8 +52,11 @@ def _add_rows(book: Book, cell: Any, place: int) -> None:
     counts, lengths = book.sum_counts[place, cell.leaf], book.sum_lengths[place, cell.leaf]
     hashes, answer_ms, rows = book.sum_hashes[place, cell.leaf], book.answer_ms[cell.leaf], book.rows
     voters, merchants = book.rule[0].voters, book.rule[0].merchants
-    at = cell.rows
-    while at != cell.summed:
+    at, ahead, end = cell.rows, cell.rows, cell.summed
+    for _ in range(AHEAD):
+        ahead = reach_next(book, ahead, end)
+    while at != end:
+        ahead = reach_next(book, ahead, end)
         row = rows[at]
         status = row.status
         what = fate(row, answer_ms)
@@ -69,6 +75,17 @@ def _add_rows(book: Book, cell: Any, place: int) -> None:
             if vote_of(row) and is_technical(book, row, cell.leaf):
                 counts[TECHNICAL] += 1
         at = row.next
+
+
+@inlined
+def reach_next(book: Book, at: int, end: int) -> int:
+    """Ask for the counters of a row of a chain, and go on to the next. Who does so some rows ahead waits for neither:
+    which row follows says only the one before."""
+    if at == end:
+        return end
+    row = book.rows[at]
+    prefetch(book.merchants, row.counters)
+    return int(row.next)
 
 
 @inlined
