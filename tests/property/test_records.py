@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from random import Random
 
 import numba
 import numpy as np
@@ -221,9 +222,10 @@ def test_any_bytes_at_all(raw: bytes, head: bytes) -> None:
 
 
 @COMMON
-@given(data=st.binary(max_size=80), cut=st.integers(0, 20))
-def test_checksums_by_all_ways(data: bytes, cut: int) -> None:
-    """The instruction, the tables and the client sum the same."""
+@given(data=st.binary(max_size=80), cut=st.integers(0, 20), more=st.sampled_from((0, 3_071, 3_072, 3_100, 9_300)))
+def test_checksums_by_all_ways(data: bytes, cut: int, more: int) -> None:
+    """The instruction, the tables and the client sum the same, few bytes or so many that they are summed in pieces."""
+    data += Random(more).randbytes(more)
     buffer = data + b"\0" * 8
     text, words, start = np.frombuffer(buffer, np.uint8), word_view(buffer), min(cut, len(data))
     expected = calc_crc32c(data[start:])
