@@ -44,6 +44,9 @@ from detector.counting.scan import (
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 _NAMELESS_FEW = 100
 """So many events have their names met one by one without a look at which are the same."""
+_NAMELESS_MANY = 1_000
+"""Where more events than these have a name that is new, as in a worker's first batch, those among so many are met
+first: what nearly all lack is known then, and of few is asked what may be wrong with them."""
 _TOPICS = {"payments": PAYMENTS_TOPIC, "orders": ORDERS_TOPIC, "mixed": MIXED}
 
 
@@ -70,12 +73,15 @@ class Decoder:
         _scan(values, _TOPICS[topic], batch)
         understood = batch.fate == TAKEN
         self._settle(_TOPICS[topic], batch)
-        said = self._refuse(values, _TOPICS[topic], batch)
-        nameless = np.flatnonzero(understood & (batch.fate == ASKED) & (said == NOTHING_SAID))
-        if len(nameless):
-            self._learn(values, batch, nameless)
-            batch.fate[:] = np.where(understood, TAKEN, ASKED)
-            self._settle(_TOPICS[topic], batch)
+        said = np.full(len(values), NOTHING_SAID, np.int32)
+        many = np.count_nonzero(understood & (batch.fate == ASKED)) > _NAMELESS_MANY
+        for stop in (_NAMELESS_MANY, len(values)) if many else (len(values),):
+            self._refuse(values, _TOPICS[topic], batch, said[:stop])
+            nameless = np.flatnonzero((understood & (batch.fate == ASKED))[:stop] & (said[:stop] == NOTHING_SAID))
+            if len(nameless):
+                self._learn(values, batch, nameless)
+                batch.fate[:] = np.where(understood, TAKEN, ASKED)
+                self._settle(_TOPICS[topic], batch)
         cards = batch.cards()
         rejects = self._ask(values, topic, batch, said, cards)
         ignored = int(np.count_nonzero(batch.fate == IGNORED))
@@ -115,16 +121,14 @@ class Decoder:
             self._names.code(said.code)
         self._names.merchant(said.merchant_id if texts >> MERCHANT_ID & 1 else UNKNOWN)
 
-    def _refuse(self, values: Packed, topic: int, batch: _Batch) -> Int32s:
-        """What is surely wrong with each event that the scanner left."""
-        said = np.full(len(values), NOTHING_SAID, np.int32)
-        words, orders = self._statuses, self._orders
-        if (batch.fate == ASKED).any():
+    def _refuse(self, values: Packed, topic: int, batch: _Batch, said: Int32s) -> None:
+        """Say what is surely wrong with those of the first events that the scanner left."""
+        words, orders, first = self._statuses, self._orders, slice(0, len(said))
+        if (batch.fate[first] == ASKED).any():
             refuse(
                 topic, words.keys, words.numbers, orders.keys, orders.numbers, np.frombuffer(values.buffer, np.uint8),
-                word_view(values.buffer), values.starts, values.stops, batch.fate, said,
+                word_view(values.buffer), values.starts[first], values.stops[first], batch.fate[first], said,
             )  # fmt: skip
-        return said
 
     def _ask(self, values: Packed, topic: Topic, batch: _Batch, said: Int32s, cards: dict[str, int]) -> Rejects:
         """Refuse what is surely wrong, and let the reference read what is left."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -102,6 +103,24 @@ def test_scanner_is_the_reference(policy: Policy, batches: list[list[bytes]], to
     for values in [*batches, *batches]:
         assert outcome(fast, fast_names, values, topic) == outcome(slow, slow_names, values, topic), values
     assert set(fast_names.leaves) == set(slow_names.leaves)
+
+
+@pytest.mark.parametrize("names", [1, 5, 400])
+def test_a_first_batch_is_met_as_the_reference_meets_it(names: int) -> None:
+    """Thousands of events of which no name is known, nor may be all along, with bad ones among them."""
+    random = Random(names)
+
+    def event() -> bytes:
+        if random.random() < 0.1:
+            return random.choice(BAD).value
+        said = {field: f"{field}-{random.randrange(names)}" for field in ("bank", "method", "merchant_id", "code")}
+        return json.dumps({**GOOD, **said, "status": random.choice(("approved", "declined", "refunded"))}).encode()
+
+    values = [event() for _ in range(4_000)]
+    fast_names, slow_names = Names(DEFAULT), Names(DEFAULT)
+    fast, slow = Decoder(DEFAULT, fast_names), ReferenceDecoder(DEFAULT, slow_names)
+    assert outcome(fast, fast_names, values, "payments") == outcome(slow, slow_names, values, "payments")
+    assert fast_names.leaves == slow_names.leaves
 
 
 @COMMON
