@@ -64,7 +64,8 @@ def _far_tables() -> UInt64s:
 def _applied(after: UInt64s, sums: UInt64s) -> UInt64s:
     """What sums become, given what each of their bits does."""
     of_bits = [np.where(sums >> np.uint64(bit) & np.uint64(1), after[bit], _0) for bit in range(32)]
-    return np.bitwise_xor.reduce(of_bits)
+    sums_after: UInt64s = np.bitwise_xor.reduce(of_bits)
+    return sums_after
 
 
 _FAR = _far_tables()
