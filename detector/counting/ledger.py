@@ -33,6 +33,7 @@ from detector.counting.rows import (
     touch,
     voter_of,
 )
+from detector.counting.sums import sum_at_once
 from detector.counting.votes import join_group, leave_group
 from detector.prefetch import prefetch
 
@@ -105,6 +106,7 @@ def _merge_payment(book: Book, event: Any) -> None:
         at = _open_row(book, event)
     else:
         _join(book, at, event)
+    sum_at_once(book, at)
     row, state = book.rows[at], book.state[0]
     state.newest_start_ms = max(state.newest_start_ms, start_of(book, row))
     if row.marks & (1 << event.status) == 0:

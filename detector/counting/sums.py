@@ -1,10 +1,10 @@
 """What the answered rows of a cell come to, kept while it grows, so that a cut need not walk all of them again.
 
-Rows enter a chain at its head, so what is new since the last cut stands before `cell.summed`. Whatever else happens to
-an answered row (it leaves, changes, gets or loses its vote, a mate of its order changes) makes the sum begin anew; but
-for the vote of a row that was put in just now, which is in no sum yet (`votes`). So does an older pane's, whose place a
-newer pane has. Pending rows are in no sum: nearly all of them go. What is told is the same as if every row were walked
-every time. Does not know when a cell is told.
+Rows enter a chain at its head, so what is not in the sum yet stands before `cell.summed`; most are added as soon as
+they are there (`sum_at_once`). Whatever else happens to an answered row (it leaves, changes, gets or loses its vote, a
+mate of its order changes) makes the sum begin anew; but for the vote of a row that was put in just now, which is in no
+sum yet (`votes`). So does an older pane's, whose place a newer pane has. Pending rows are in no sum: nearly all of them
+go. What is told is the same as if every row were walked every time. Does not know when a cell is told.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 
 from detector.compiled import compiled, inlined
 from detector.counting.book import SUMMED_PANES, Book
-from detector.counting.columns import APPROVED, CANCELLED, NONE, UInt8s, UInt64s
+from detector.counting.columns import APPROVED, CANCELLED, NONE, PENDING, UInt8s, UInt64s
 from detector.counting.details import is_technical
 from detector.counting.impact import FINE, count_order, fate
 from detector.counting.rows import vote_of, voter_of
@@ -47,34 +47,52 @@ def sum_answered(book: Book, cell: Any) -> int:
     return int(place)
 
 
+@inlined
+def sum_at_once(book: Book, at: int) -> None:
+    """Add the row that an event was merged into, as the last step of that, where its cell's sum holds all others: it is
+    at hand now, and would have to be fetched again for the cut."""
+    row = book.rows[at]
+    if row.cell < 0 or row.status == PENDING:
+        return
+    cell = book.cells[row.cell]
+    place = cell.pane % SUMMED_PANES
+    is_new = cell.rows == at and cell.summed == row.next and cell.summed != NONE
+    if is_new and book.sum_panes[place, cell.leaf] == cell.pane:
+        _add_row(book, cell, place, at)
+        cell.summed = at
+
+
 @compiled
 def _add_rows(book: Book, cell: Any, place: int) -> None:
-    counts, lengths = book.sum_counts[place, cell.leaf], book.sum_lengths[place, cell.leaf]
-    hashes, answer_ms, rows = book.sum_hashes[place, cell.leaf], book.answer_ms[cell.leaf], book.rows
-    voters, merchants = book.rule[0].voters, book.rule[0].merchants
     at, ahead, end = cell.rows, cell.rows, cell.summed
     for _ in range(AHEAD):
         ahead = reach_next(book, ahead, end)
     while at != end:
         ahead = reach_next(book, ahead, end)
-        row = rows[at]
-        status = row.status
-        what = fate(row, answer_ms)
-        if what != FINE:
-            count_order(book, at, what, counts[ORDERS:])
-            if status == CANCELLED:
-                status = CANCELLED_LATE
-        counts[status] += 1
-        counts[VOTES + status] += vote_of(row)
-        voter = voter_of(row)
-        if status == APPROVED:
-            keep_smallest(hashes[GOOD], lengths, GOOD, APPROVED_VOTERS_MAX, voter)
-        elif status != CANCELLED:
-            keep_smallest(hashes[BAD], lengths, BAD, voters, voter)
-            keep_smallest(hashes[SHOPS], lengths, SHOPS, merchants, book.merchants[row.counters].merchant)
-            if vote_of(row) and is_technical(book, row, cell.leaf):
-                counts[TECHNICAL] += 1
-        at = row.next
+        _add_row(book, cell, place, at)
+        at = book.rows[at].next
+
+
+@inlined
+def _add_row(book: Book, cell: Any, place: int, at: int) -> None:
+    row, leaf = book.rows[at], cell.leaf
+    counts, lengths, hashes = book.sum_counts[place, leaf], book.sum_lengths[place, leaf], book.sum_hashes[place, leaf]
+    status, what = row.status, fate(row, book.answer_ms[leaf])
+    if what != FINE:
+        count_order(book, at, what, counts[ORDERS:])
+        if status == CANCELLED:
+            status = CANCELLED_LATE
+    counts[status] += 1
+    counts[VOTES + status] += vote_of(row)
+    voter = voter_of(row)
+    if status == APPROVED:
+        keep_smallest(hashes[GOOD], lengths, GOOD, APPROVED_VOTERS_MAX, voter)
+    elif status != CANCELLED:
+        keep_smallest(hashes[BAD], lengths, BAD, book.rule[0].voters, voter)
+        merchant = book.merchants[row.counters].merchant
+        keep_smallest(hashes[SHOPS], lengths, SHOPS, book.rule[0].merchants, merchant)
+        if vote_of(row) and is_technical(book, row, leaf):
+            counts[TECHNICAL] += 1
 
 
 @inlined
