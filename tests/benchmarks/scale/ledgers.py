@@ -1,6 +1,7 @@
 """One source's ledger at a rate of payments, filled until it forgets as much as it learns; no Kafka.
 
-What is measured is all arrays of the ledger, beside the payments it holds then, and what the source says a second.
+What is measured is the memory that the ledger took (its tables are longer than what of them lies in memory), beside the
+payments it holds then, and what the source says a second.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from detector.counting.counter import Counter
 from detector.counting.names import Names
 from detector.counting.tally import Source
 from streams.tallylog import pack
+from tests.benchmarks.scale.memory import memory_bytes
 
 START_MS = 1_700_006_400_000
 LEAVES, MERCHANTS, SHOPPERS = 250, 200, 200_000
@@ -27,7 +29,7 @@ STATUSES = np.array([1, 1, 1, 1, 2], np.uint8)
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """A full ledger: payments held, bytes of all its tables, and bytes a second that its source says."""
+    """A full ledger: payments held, bytes of memory that it took, and bytes a second that its source says."""
 
     rate: int
     payments: int
@@ -45,13 +47,14 @@ def filled(rate: int) -> Ledger:
     names, said = Names(DEFAULT), 0
     leaves = np.array([names.leaf((f"bank-{n // 5}", f"method-{n % 5}")) for n in range(LEAVES)], np.int32)
     merchants = np.array([names.merchant(f"shop-{n}") for n in range(MERCHANTS)], np.uint64)
+    before = memory_bytes()
     counter = Counter(DEFAULT, names, Source("main", 0), {"main": 1})
     counter.at_end(1, True)
     for second, columns in enumerate(_seconds(rate, leaves, merchants)):
         for tally in counter.take(columns):
             if second >= FILLED_S - SAID_S:
                 said += sum(map(len, pack([tally])))
-    return Ledger(rate, counter.stats.payments, sum(table.nbytes for table in counter._book), said / SAID_S)
+    return Ledger(rate, counter.stats.payments, memory_bytes() - before, said / SAID_S)
 
 
 def _seconds(rate: int, leaves: np.ndarray, merchants: np.ndarray) -> Iterator[Columns]:

@@ -144,9 +144,9 @@ LEDGERS = """
 ## A source's ledger
 
 Payments of 250 leaves and 200,000 shoppers at a steady rate, until as many are forgotten as come (20 minutes after
-their newest event). Memory is that of all tables of the ledger: its indexes grow by half when they are full, the rest
-by a sixteenth. Some of it is there at any rate: the counters of 50,000 pairs of leaf and shop, the cells of the open
-panes. What the source says a second grows until every cell has its smallest hashes, and then no more.
+their newest event). Memory is what the process took for it; indexes grow by half when they are full, the other tables
+as they are written to. Some of it is there at any rate: the counters of 50,000 pairs of leaf and shop, the cells of the
+open panes. What the source says a second grows until every cell has its smallest hashes, and then no more.
 
 | payments a second | held | memory, MB | bytes each | said, kB a second |
 |---|---|---|---|---|"""

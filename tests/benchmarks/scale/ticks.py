@@ -12,7 +12,6 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
@@ -21,6 +20,7 @@ from detector.counting.columns import APPROVED, DECLINED
 from detector.counting.tally import Cells, Source, Tally
 from detector.judging.judge import Judge
 from detector.warm import warm
+from tests.benchmarks.scale.memory import memory_bytes
 
 METHODS, RATE = 20, 1_000
 FULL_S, MEASURED_S = 3_600, 120
@@ -54,7 +54,7 @@ def ticked(leaves: int, sources: int, full_s: int = FULL_S, measured_s: int = ME
 def _ticked(leaves: int, sources: int, full_s: int, measured_s: int) -> Tick:
     warm()  # what is compiled, and a Judge that was thrown away, are not this one's
     shops = Told(leaves, sources)
-    before_mb, judge, took_ms = _memory_mb(), Judge(POLICY), []
+    before_mb, judge, took_ms = memory_bytes() / 1e6, Judge(POLICY), []
     # Every leaf is known from the first second on, as after a day.
     for tally in shops.second(0, every_leaf=True):
         judge.take(tally)
@@ -69,7 +69,7 @@ def _ticked(leaves: int, sources: int, full_s: int, measured_s: int) -> Tick:
         took_ms.append(1000 * (time.process_time() - began_s))
         assert judge.time_ms == tallies[-1].boundary_ms, "every boundary is judged"
     p50, p99 = np.quantile(took_ms, (0.5, 0.99))
-    return Tick(leaves, sources, RATE, float(p50), float(p99), _memory_mb() - before_mb)
+    return Tick(leaves, sources, RATE, float(p50), float(p99), memory_bytes() / 1e6 - before_mb)
 
 
 class Told:
@@ -112,9 +112,3 @@ class Told:
         )  # fmt: skip
         ends_ms = START_MS + (second + 1) * 1000
         return Tally(Source("main", source), self._layout, 1, ends_ms, ends_ms - 1, second, cells)
-
-
-def _memory_mb() -> float:
-    """What of the process lies in memory; only Linux says so without more ado."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * 4096 / 1e6
