@@ -31,7 +31,7 @@ help: supported
 	$(SAY) 'Pastille sees in seconds which bank or payment method is down.' '' \
 	  '  make demo      simulated shops, a real Kafka, a bank that dies: watch it be found (ARGS="--seconds 150 --json")' \
 	  '  make test      every test, on the same real Kafka' '' \
-	  '  make sim       workers on a simulated Kafka, killed and torn (SEEDS=10000 FIRST=1, or MUTANT=no-terms)' \
+	  '  make sim       workers on a simulated Kafka, killed and torn (SEEDS=10000 FIRST=1, or MUTANT=no-terms, or BOUNDS=1)' \
 	  '  make faults    workers and brokers killed, frozen, cut off, filled up on a real Kafka of three (KILLS=100)' \
 	  '  make fuzz      spoilt records the whole way to dead letters (RECORDS=1000000 SEED=1, or GUIDED=1 MINUTES=10)' \
 	  '  make soak      a worker at a steady rate: does anything grow? (MINUTES=60 RATE=2000)' \
@@ -89,7 +89,7 @@ test: $(TEST_READY)
 	@$(BIN)/python -m $(if $(strip $(ARGS)),pytest $(ARGS),tests.together)
 
 sim: $(TEST_READY)
-	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) --first $(FIRST) $(if $(MUTANT),--mutant $(MUTANT))
+	@$(if $(BOUNDS),NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(VENV)/bounds )$(BIN)/python -m tests.simulation --seeds $(SEEDS) --first $(FIRST) $(if $(MUTANT),--mutant $(MUTANT))
 
 faults: $(TEST_READY)
 	@$(BIN)/python -m tests.faults --kills $(KILLS) $(ARGS)

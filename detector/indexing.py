@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from numba.core import compiler_machinery, ir, types
 
 _machinery: Any = compiler_machinery  # they have no types
@@ -42,7 +43,7 @@ def _indexes(asked: Any) -> bool:
     """Whether it reads or writes by an index, which is not written out as one from the end."""
     if isinstance(asked, _ir.StaticSetItem) or (isinstance(asked, _ir.Expr) and asked.op == "static_getitem"):
         written = asked.index if isinstance(asked.index, tuple) else (asked.index,)
-        return not any(isinstance(part, int) and part < 0 for part in written)
+        return not any(isinstance(part, int | np.integer) and part < 0 for part in written)
     return isinstance(asked, _ir.SetItem) or (isinstance(asked, _ir.Expr) and asked.op == "getitem")
 
 

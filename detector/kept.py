@@ -24,8 +24,8 @@ from numba.core import caching, runtime
 
 PLACES = ("UserProvidedCacheLocator", "InTreeCacheLocator", "UserWideCacheLocator")
 """Where numba would write, in its order: NUMBA_CACHE_DIR, beside the file, the user's cache folder."""
-COMPILERS = ("compiled.py", "indexing.py", "linked.py", "prefetch.py")
-"""Beside this file: how loops are compiled."""
+COMPILERS = ("compiled.py", "counting/hand.py", "indexing.py", "linked.py", "prefetch.py")
+"""From this file's folder: how loops are compiled."""
 
 _caching: Any = caching  # they have no types
 _runtime: Any = runtime
@@ -145,7 +145,7 @@ def stamp(loop: Callable[..., Any]) -> Stamp:
 
 @functools.cache
 def _compilers() -> Stamp:
-    return tuple((name, _hashed(Path(__file__).with_name(name)), ()) for name in COMPILERS)
+    return tuple((name, _hashed(Path(__file__).parent / name), ()) for name in COMPILERS)
 
 
 def _hashed(file: Path) -> str:

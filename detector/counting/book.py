@@ -283,7 +283,7 @@ _INDEXES = {
 
 
 def grown(book: Book) -> Book:
-    """Every table that is nearly full made larger."""
+    """Every table that is nearly full made larger; the book passed, and one that could not grow, is of no use."""
     state = book.state[0]
     state.full = 0
     used = dict(zip(state.dtype.names, state.item(), strict=True))

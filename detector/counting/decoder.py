@@ -45,8 +45,9 @@ _ODD = np.uint64(0x9E3779B97F4A7C15)
 _NAMELESS_FEW = 100
 """So many events have their names met one by one without a look at which are the same."""
 _NAMELESS_MANY = 1_000
-"""Where more events than these have a name that is new, as in a worker's first batch, those among so many are met
-first: what nearly all lack is known then, and of few is asked what may be wrong with them."""
+"""Where more events than these lack something, as all do in a worker's first batch, of which no name is known, the
+names in so many of the batch's first events are met before the rest: few lack one then, and few must be asked what may
+be wrong with them."""
 _TOPICS = {"payments": PAYMENTS_TOPIC, "orders": ORDERS_TOPIC, "mixed": MIXED}
 
 

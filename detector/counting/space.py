@@ -1,12 +1,14 @@
 """Tables that grow where they are, and take memory only where something was written.
 
 numpy's own `resize` writes zeros to all that it adds, so a table could only grow by little at a time, or would hold
-memory for nothing. Here a table is a view of address space, up to four times as much as it needs, which the system
-fills with zeros where it is first looked at: to grow is to take a longer view. Knows nothing of what a table holds.
+memory for nothing. Here a table is a view of address space, which the system fills with zeros where it is first looked
+at: to grow is to take a longer view. There is so much of it at first as is asked for, and four times as much when that
+is used up. Knows nothing of what a table holds.
 """
 
 from __future__ import annotations
 
+import contextlib
 import math
 import mmap
 from typing import Any
@@ -23,13 +25,16 @@ _MOVED_BYTES = 1 << 22
 def new_table(
     length: int, dtype: npt.DTypeLike, width: tuple[int, ...] = (), room: int = _LEAST_BYTES
 ) -> npt.NDArray[Any]:
-    """Zeros of the shape `(length, *width)`, with so many bytes of address space at least."""
+    """Zeros of the shape `(length, *width)`, with so many bytes of address space at least. Raises MemoryError where the
+    system gives no more of it."""
     kind, size = np.dtype(dtype), room
     while size < _bytes(length, kind, width):
         size *= _FACTOR
-    space = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    if hasattr(mmap, "MADV_NOHUGEPAGE"):  # or each table of each source would take 2 MiB at its first byte
-        space.madvise(mmap.MADV_NOHUGEPAGE)
+    try:
+        space = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    except OSError as error:  # which others take for a network's
+        raise MemoryError(f"a table needs {size} bytes of address space; got: {error}; allow more") from None
+    _advise(space, "MADV_NOHUGEPAGE", 0, size)  # or each table of each source would take 2 MiB at its first byte
     return _view(np.frombuffer(space, np.uint8), length, kind, width)
 
 
@@ -46,8 +51,14 @@ def lengthened(table: npt.NDArray[Any], length: int) -> npt.NDArray[Any]:
     for at in range(0, table.nbytes, _MOVED_BYTES):
         piece = slice(at, min(at + _MOVED_BYTES, table.nbytes))
         there[piece] = whole[piece]
-        space.madvise(mmap.MADV_DONTNEED, at, min(_MOVED_BYTES, len(whole) - at))
+        _advise(space, "MADV_DONTNEED", at, min(_MOVED_BYTES, len(whole) - at))
     return longer
+
+
+def _advise(space: mmap.mmap, what: str, start: int, size: int) -> None:
+    """A hint: not every system knows it."""
+    with contextlib.suppress(AttributeError, OSError):
+        space.madvise(getattr(mmap, what), start, size)
 
 
 def _bytes(length: int, kind: np.dtype[Any], width: tuple[int, ...]) -> int:

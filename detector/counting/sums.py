@@ -49,8 +49,8 @@ def sum_answered(book: Book, cell: Any) -> int:
 
 @inlined
 def sum_at_once(book: Book, at: int) -> None:
-    """Add the row that an event was merged into, as the last step of that, where its cell's sum holds all others: it is
-    at hand now, and would have to be fetched again for the cut."""
+    """Add the row that an event was merged into, once its vote and its mates are settled, where its cell's sum holds
+    all others: it is at hand now, and would have to be fetched again for the cut."""
     row = book.rows[at]
     if row.cell < 0 or row.status == PENDING:
         return
@@ -97,8 +97,8 @@ def _add_row(book: Book, cell: Any, place: int, at: int) -> None:
 
 @inlined
 def reach_next(book: Book, at: int, end: int) -> int:
-    """Ask for the counters of a row of a chain, and go on to the next. Who does so some rows ahead waits for neither:
-    which row follows says only the one before."""
+    """Ask for the counters of a row of a chain; the row that follows it. Who does so some rows ahead finds the rows and
+    their counters there, when it comes to them."""
     if at == end:
         return end
     row = book.rows[at]

@@ -51,7 +51,7 @@ __all__ = ["PART_BYTES", "PART_RECORDS", "RECORDS_BYTES_MAX", "CorruptBatch", "I
 PART_BYTES = 1 << 22
 """Bytes of records that make a part; a batch that holds more is a part of its own."""
 PART_RECORDS = 1 << 15
-KEPT_BYTES = 1 << 23
+KEPT_BYTES = 8 * PART_BYTES
 """A larger work area is given back after use."""
 RECORDS_BYTES_MAX = 1 << 26
 """Bytes of records in one batch, decompressed; a batch with more is refused."""

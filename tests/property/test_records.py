@@ -20,7 +20,7 @@ from detector.counting.names import Names
 from detector.counting.reference import ReferenceDecoder, Topic
 from detector.records import unpack as unpacking
 from detector.records.checksum import crc32c, crc32c_by_table
-from detector.records.unpack import CorruptBatch, Records, Unpacker, span
+from detector.records.unpack import PART_BYTES, CorruptBatch, Records, Unpacker, span
 from streams.intake.codec import inflate
 from tests.property.batches import (
     APPEND_TIME,
@@ -231,6 +231,21 @@ def test_checksums_by_all_ways(data: bytes, cut: int, more: int) -> None:
     expected = calc_crc32c(data[start:])
     assert crc32c(text, words, start, len(data)) == expected
     assert crc32c_by_table(text, words, start, len(data)) == expected
+
+
+def test_a_large_batch_is_inflated_once() -> None:
+    """What the first of them needed is kept for the others."""
+    rooms: list[int] = []
+
+    def inflates(_codec: int, packed: memoryview, room: memoryview) -> int:
+        rooms.append(len(room))
+        return inflate(_codec, packed, room)
+
+    unpacker, value = Unpacker(inflates), bytes(PART_BYTES + PART_BYTES // 4)
+    for offset in range(4):
+        (part,) = unpacker.parts(Batch(offset, [(0, None, value, [])], 1).data(), offset)
+        assert len(part.values[0]) == len(value)
+    assert len(rooms) == 5
 
 
 @pytest.mark.parametrize("codec", [1, 2, 3, 4])

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
+
+from detector import kept
 
 CALLER = """
 from detector.compiled import compiled
@@ -129,6 +134,28 @@ def test_who_calls_a_loop_writes_numbers_as_it_likes(tmp_path: Path) -> None:
         for _ in range(2)
     ]  # fmt: skip
     assert done == [["less", "loop", "4", "less", "less", "4", "4"], ["4", "4", "4"]]
+
+
+def test_what_compiles_is_part_of_what_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every file that has numba do something its own way, but those whose own loops do: a loop that was compiled in
+    another way is not used."""
+    folder = Path(kept.__file__).parent
+    asks = {
+        str(file.relative_to(folder)) for file in folder.rglob("*.py")
+        if re.search(r"^from numba(\.core)? import (?!types$)", file.read_text(), re.MULTILINE)
+    }  # fmt: skip
+    assert asks - {"kept.py", "records/checksum.py"} <= set(kept.COMPILERS)
+    before = kept.stamp(_nothing)
+    kept._compilers.cache_clear()
+    monkeypatch.setattr(kept, "_hashed", lambda _file: "another text")
+    try:
+        assert kept.stamp(_nothing) != before
+    finally:
+        kept._compilers.cache_clear()
+
+
+def _nothing() -> None:
+    """A loop."""
 
 
 AT_ONCE = """

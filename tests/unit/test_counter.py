@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,8 @@ from detector.contracts.policy import Policy
 from detector.counting.columns import APPROVED, PENDING, Columns
 from detector.counting.counter import Counter
 from detector.counting.names import Names
-from detector.counting.tally import Source, Tally
+from detector.counting.space import new_table
+from detector.counting.tally import Source, Tally, encode
 from tests.property import dumb
 from tests.property.dumb import Event
 
@@ -163,3 +166,21 @@ def test_an_order_of_many_events_is_bounded() -> None:
     counter.take(read(counter, [*events, pay("pending", 9_000)]))
     assert counter.stats.crowded == 500 - 64
     assert np.all(counter.payments_total[0, :PENDING] == 0)
+
+
+def test_tables_that_move_tell_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the space of each is used up again and again, and where it holds them from the start."""
+
+    def told() -> list[bytes]:
+        counter = made()
+        events = [pay("pending", 100 * n, f"p{n}", shopper=f"s{n % 700}") for n in range(6_000)]
+        events += [Event("placed", f"o{n}", T + 300 * n, leaf=BNP) for n in range(2_000)]
+        return [encode(tally) for tally in counter.take(read(counter, sorted(events, key=lambda e: e.occurred)))]
+
+    def tight(length: int, dtype: Any, width: tuple[int, ...] = (), room: int = 0) -> Any:
+        return new_table(length, dtype, width, 4_096)
+
+    usual = told()
+    for module in ("book", "counter", "index", "space"):
+        monkeypatch.setattr(f"detector.counting.{module}.new_table", tight)
+    assert told() == usual

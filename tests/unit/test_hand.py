@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -45,6 +45,20 @@ def test_a_hand_is_made_anew_where_a_table_was_replaced() -> None:
     other = book._replace(totals=np.full((32, 5), 7, np.int64))
     assert _look(hands(other), 3) == len(book.rows) + 8
     assert _look(held, 3) == len(book.rows) + 1
+
+
+def test_a_hand_after_another_is_as_one_of_its_own() -> None:
+    """Where a few tables are other ones since, also where one is of another type."""
+    book = fresh()
+    before: Any = in_hand(book)
+    book = book._replace(rows=roomier(book.rows, len(book.rows)), totals=np.zeros((32, 5), np.int64))
+    again, own = before.again(book), in_hand(book)
+    assert type(again) is type(own)
+    assert again.block.tolist() == own.block.tolist()
+    assert again.tables == book
+    other = book._replace(picked=book.picked.astype(np.int64))
+    assert before.again(other) is None
+    assert type(in_hand(other, own)) is type(in_hand(other))
 
 
 class _Pair(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -40,4 +41,10 @@ def test_a_table_takes_memory_where_something_was_written() -> None:
 
 
 def _resident_bytes() -> int:
-    return int(Path("/proc/self/statm").read_text("ascii").split()[1]) * 4096
+    return int(Path("/proc/self/statm").read_text("ascii").split()[1]) * resource.getpagesize()
+
+
+def test_no_space_is_no_broken_network() -> None:
+    """An OSError would be taken for Kafka's, and tried again for ever."""
+    with pytest.raises(MemoryError, match="bytes of address space"):
+        new_table(1 << 60, np.uint8)
