@@ -20,14 +20,15 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
-from numba.core import caching, runtime
+from numba.core import caching, config, runtime
 
 PLACES = ("UserProvidedCacheLocator", "InTreeCacheLocator", "UserWideCacheLocator")
 """Where numba would write, in its order: NUMBA_CACHE_DIR, beside the file, the user's cache folder."""
 COMPILERS = ("compiled.py", "counting/hand.py", "indexing.py", "linked.py", "prefetch.py")
 """From this file's folder: how loops are compiled."""
 
-_caching: Any = caching  # they have no types
+_config: Any = config  # they have no types
+_caching: Any = caching
 _runtime: Any = runtime
 _NO_PLACE = (RuntimeError, OSError)
 """numba's word for a place without a folder, and the system's."""
@@ -145,7 +146,8 @@ def stamp(loop: Callable[..., Any]) -> Stamp:
 
 @functools.cache
 def _compilers() -> Stamp:
-    return tuple((name, _hashed(Path(__file__).parent / name), ()) for name in COMPILERS)
+    files = [(name, _hashed(Path(__file__).parent / name), ()) for name in COMPILERS]
+    return (*files, ("bounds", str(_config.BOUNDSCHECK), ()))
 
 
 def _hashed(file: Path) -> str:
