@@ -47,6 +47,8 @@ def _made(loop: F, counts_references: bool, **options: Any) -> F:
     # numba has no public way to leave the counting out; where a loop makes an array after all, compiling it fails. No
     # loop is called from C, so none is compiled a second time for that.
     options |= {"nogil": True, "_nrt": counts_references, "no_cfunc_wrapper": True}
+    # Nor does a loop ask of a divisor whether it is 0, but where indexes are held against their tables, too.
+    options["error_model"] = "python" if getattr(numba.config, "BOUNDSCHECK", 0) else "numpy"
     made: Any = numba.njit(**options | {"pipeline_class": ForPython})(loop)
     made._cache = Kept(loop)
     _call_inner(made, numba.njit(**options | {"pipeline_class": ForLoops, "no_cpython_wrapper": True})(loop))

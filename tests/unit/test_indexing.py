@@ -69,21 +69,21 @@ from detector.counting.columns import NONE
 
 @allocating
 def look(table, at):
-    return table[at]
+    return table[at] + 12 // (at - 3)
 
-for at in (0, 4, NONE, 5):
+for at in (0, 4, NONE, 5, 3):
     try:
         print(look(np.arange(5), at))
-    except IndexError:
-        print("outside")
+    except (IndexError, ZeroDivisionError) as error:
+        print(type(error).__name__)
 """
 
 
-def test_a_place_that_is_none_is_found_with_bounds_checked(tmp_path: Path) -> None:
-    """Nothing is read before a table unseen, where somebody looks for that."""
+def test_what_a_loop_does_not_ask_is_asked_with_bounds_checked(tmp_path: Path) -> None:
+    """Nothing is read before a table unseen, nor divided by 0, where somebody looks for that."""
     (tmp_path / "loops.py").write_text(CHECKED)
     variables = {**os.environ, "PYTHONPATH": str(ROOT), "NUMBA_BOUNDSCHECK": "1", "NUMBA_DISABLE_JIT": "0"}
     variables["NUMBA_CACHE_DIR"] = str(tmp_path / "cache")
     command = [sys.executable, "loops.py"]
     done = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True, check=True, timeout=120)
-    assert done.stdout.split() == ["0", "4", "outside", "outside"]
+    assert done.stdout.split() == ["-4", "16", "IndexError", "IndexError", "ZeroDivisionError"]
