@@ -46,7 +46,7 @@ def lengthened(table: npt.NDArray[Any], length: int) -> npt.NDArray[Any]:
     kind, width, whole = table.dtype, table.shape[1:], _whole(table)
     if _bytes(length, kind, width) <= len(whole):
         return _view(whole, length, kind, width)
-    longer = new_table(length, kind, width)
+    longer = new_table(length, kind, width, _FACTOR * len(whole))
     there, space = _whole(longer), _space(whole)
     for at in range(0, table.nbytes, _MOVED_BYTES):
         piece = slice(at, min(at + _MOVED_BYTES, table.nbytes))

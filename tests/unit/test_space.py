@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 
 from detector.counting.book import ROW
 from detector.counting.space import lengthened, new_table
+from tests.benchmarks.scale.memory import memory_bytes
 
 
 @pytest.mark.parametrize(("kind", "width"), [(ROW, ()), (np.uint8, ()), (np.int64, (2,))])
@@ -31,17 +31,13 @@ def test_a_longer_table_holds_the_same(kind: Any, width: tuple[int, ...]) -> Non
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="no /proc to ask for the memory of a process")
 def test_a_table_takes_memory_where_something_was_written() -> None:
     """A gibibyte of nothing is no memory, nor is one that something was moved from."""
-    before = _resident_bytes()
+    before = memory_bytes()
     table = new_table(1 << 24, np.uint8)
     table[:] = 1
     longer = lengthened(table, 1 << 30)
     longer[1 << 29] = 1
-    assert _resident_bytes() - before < 1 << 25
+    assert memory_bytes() - before < 1 << 25
     assert not table.any(), "moved, not copied"
-
-
-def _resident_bytes() -> int:
-    return int(Path("/proc/self/statm").read_text("ascii").split()[1]) * resource.getpagesize()
 
 
 def test_no_space_is_no_broken_network() -> None:
