@@ -3,7 +3,8 @@
 `/metrics?name[]=…&name[]=…` gives these metrics alone, as Prometheus's own clients do.
 
 Knows HTTP; what ready means is asked of the worker. It changes nothing and shows no secret. One scrape is answered at a
-time: however many ask, they take no more threads than one.
+time: however many ask, they take no more threads than one. A connection is closed with its answer, so that one which is
+left waits for an answer, and gets it before the server stops.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import json
 import os
 import socket
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import Final
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -21,7 +23,10 @@ from streams.errors import UserError
 
 __all__ = ["HealthServer"]
 
-STOP_S = 2.0
+STOP_S: Final = 2.0
+ANSWERS_S: Final = 1.0
+"""Whoever was let in is given this long to ask and be answered, when the server stops."""
+ROUND_S: Final = 0.01
 Problems = Callable[[], dict[str, str]]
 Page = Callable[[Collection[str]], Awaitable[bytes]]
 """The metrics of these names, or where there are none all of them."""
@@ -41,6 +46,7 @@ class HealthServer:
         """Listen; port 0 takes a free one, told in `port`. `inherited`: sockets, by number, on which this process
         listened before it was replaced. Raises UserError where the port is taken."""
         app = web.Application()
+        app.on_response_prepare.append(_last)
         app.add_routes(
             [
                 web.get("/metrics", self._metrics),
@@ -67,17 +73,32 @@ class HealthServer:
 
     def bequeathed(self) -> list[int]:
         """The numbers under which whoever replaces this process finds its sockets: who asks meanwhile, waits."""
-        numbers = [os.dup(one.fileno()) for server in self._listening for one in server.sockets]
+        numbers = [os.dup(one.fileno()) for one in self._sockets()]
         for number in numbers:
             os.set_inheritable(number, True)
         return numbers
 
     async def stop(self) -> None:
-        """Stop listening."""
+        """Let nobody in, answer those who are, and stop listening."""
+        if self._runner is None:
+            return
+        loop = asyncio.get_running_loop()
+        for one in self._sockets():
+            loop.remove_reader(one.fileno())  # a closed server would reset those that it has just let in
+        await self._answered(self._runner, loop.time() + ANSWERS_S)
         for server in self._listening:
             server.close()
-        if self._runner is not None:
-            await self._runner.cleanup()
+        await self._runner.cleanup()
+
+    def _sockets(self) -> list[socket.socket]:
+        return [one for server in self._listening for one in server.sockets]
+
+    async def _answered(self, runner: web.AppRunner, until_s: float) -> None:
+        """Returns when nobody waits for an answer, or then."""
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(ROUND_S)  # who was let in is known a moment later
+        while runner.server is not None and runner.server.connections and loop.time() < until_s:
+            await asyncio.sleep(ROUND_S)
 
     async def _metrics(self, request: web.Request) -> web.Response:
         async with self._scraped:
@@ -91,3 +112,7 @@ class HealthServer:
         problems = self._problems()
         body = json.dumps({"ready": not problems, "problems": problems})
         return web.Response(text=body, status=503 if problems else 200, content_type="application/json")
+
+
+async def _last(_request: web.Request, response: web.StreamResponse) -> None:
+    response.force_close()

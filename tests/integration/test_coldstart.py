@@ -52,7 +52,9 @@ def started(stage: Stage, tree: Path) -> WorkerProcess:
     """A worker of that copy."""
     program = f"import sys; sys.path.insert(0, {str(tree)!r}); {WORKER[2]}"
     stage.settings_environment["PYTHONPATH"] = str(tree)
-    return stage.worker(program=[sys.executable, "-c", program])
+    worker = stage.worker(program=[sys.executable, "-c", program])
+    worker.patience_s = 60.0  # who asks while it begins anew waits until it has
+    return worker
 
 
 def payments(count: int, status: str) -> list[bytes]:
@@ -65,10 +67,7 @@ def payments(count: int, status: str) -> list[bytes]:
 
 def loops(worker: WorkerProcess) -> str | None:
     """What the worker says is wrong with its loops."""
-    try:
-        problem: str | None = json.loads(worker.get("/health/ready")[1])["problems"].get("loops")
-    except OSError:
-        return "it begins anew"
+    problem: str | None = json.loads(worker.get("/health/ready")[1])["problems"].get("loops")
     return problem
 
 

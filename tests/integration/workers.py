@@ -142,6 +142,9 @@ class Stage:
 class WorkerProcess:
     """A running `pastille worker`."""
 
+    patience_s = 10.0
+    """For an answer over HTTP."""
+
     def __init__(self, command: list[str], environment: dict[str, str]) -> None:
         self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115  # lives as long as the process
         self.process = subprocess.Popen(
@@ -164,7 +167,7 @@ class WorkerProcess:
     def get(self, path: str) -> tuple[int, str]:
         """Status and body of a GET."""
         try:
-            with urllib.request.urlopen(self.url + path, timeout=10) as answer:
+            with urllib.request.urlopen(self.url + path, timeout=self.patience_s) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
