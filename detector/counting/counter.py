@@ -194,7 +194,10 @@ class Counter:
         payments = int(self._state.indexed) + 1024
         self._state.order_indexed = 0
         self._put(self._book._replace(orders=new_table(2 * payments, ORDER), order_slots=new_slots(2 * payments)))
-        index_orders(self._hand)
+        at = index_orders(self._hand, 0)
+        while at < self._state.rows:
+            self._put(grown(self._book))
+            at = index_orders(self._hand, at)
         self._orders = True
 
     def _run(self, columns: tuple[Any, ...], topic: int) -> list[Tally]:

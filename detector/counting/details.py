@@ -15,7 +15,7 @@ from detector.compiled import compiled, inlined
 from detector.counting.book import SPARE, Book
 from detector.counting.columns import APPROVED, CANCELLED, DECLINED, ERROR, NONE, PENDING
 from detector.counting.hashing import mix
-from detector.counting.index import find, is_full, place_of, put, remove, tag_of
+from detector.counting.index import find, place_of, put, remove, tag_of
 from detector.counting.rows import vote_of
 
 
@@ -62,9 +62,10 @@ def _counters_for(book: Book, merchant: np.uint64, leaf: int) -> int:
     entry = book.merchants[at]
     entry.key, entry.merchant, entry.leaf, entry.rows = key, merchant, leaf, 0
     entry.payments = entry.votes = entry.approved = entry.red = entry.overdue = entry.technical = 0
-    put(book.merchant_slots, tag_of(key), at)
     state.merchant_indexed += 1
-    if state.merchants + SPARE > len(book.merchants) or is_full(book.merchant_slots, state.merchant_indexed):
+    if put(book.merchant_slots, tag_of(key), at, state.merchant_indexed) or state.merchants + SPARE > len(
+        book.merchants
+    ):
         state.full = 1
     return int(at)
 

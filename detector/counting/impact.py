@@ -19,18 +19,7 @@ from detector.compiled import compiled, inlined
 from detector.counting.book import Book
 from detector.counting.cells import mark_row
 from detector.counting.columns import APPROVED, DECLINED, ERROR, NONE, PENDING, Int32s
-from detector.counting.index import (
-    EMPTY,
-    after,
-    home_of,
-    is_full,
-    place_with,
-    remove_at,
-    row_at,
-    set_slot,
-    tag_at,
-    tag_of,
-)
+from detector.counting.index import enter, first_at, has_tag, place_with, remove_at, row_at, set_slot, tag_of
 from detector.counting.rows import leaf_of, occurred_of, start_of
 
 FINE, HIT, WAITS = range(3)
@@ -119,16 +108,15 @@ def chain(book: Book, at: int) -> bool:
     Whether there are others."""
     slots, row, state = book.order_slots, book.rows[at], book.state[0]
     tag = tag_of(row.order)
-    place = home_of(slots, tag)
-    while slots[place] != EMPTY:
+    first = place = first_at(slots, tag)
+    while has_tag(slots, place, tag):
         member = row_at(slots, place)
-        if tag_at(slots, place) == tag and book.rows[member].order == row.order:
+        if book.rows[member].order == row.order:
             enter_ring(book, member, at)
             return True
-        place = after(slots, place)
-    set_slot(slots, place, tag, at)
+        place += 1
     state.order_indexed += 1
-    if is_full(slots, state.order_indexed):
+    if enter(slots, first, tag, at, state.order_indexed):
         state.full = 1
     return False
 

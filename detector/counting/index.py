@@ -1,9 +1,11 @@
 """Two small open-addressing tables for compiled loops: from a hash to a row, and of records that hold their own key.
 
-A *slot* is 31 bits of the hash beside the row's number and one, so that looking up, moving and removing touch no other
-row; a removed slot leaves no gap (what follows moves back). A free one is 0: the system need not give memory to where
-nothing is. Where a slot belongs grows with its hash, whatever the length of the index, so that one grows where it is,
-from its end. Knows nothing of what the rows are.
+A *slot* is 31 bits of the hash above the row's number, so that looking up, moving and removing touch no other row, and
+the sign, so that a free one, which is 0, is more than any that is taken: the system need not give memory to where
+nothing is. Where a slot belongs grows with its hash, and slots lie in the order of their hashes (Amble and Knuth 1974),
+so what is not there is known to be missing at the first that is more; a removed slot leaves no gap; and a longer index
+is the same row of slots with wider gaps. What is pushed past the last home has the places behind it. Knows nothing of
+what the rows are.
 """
 
 from __future__ import annotations
@@ -19,31 +21,31 @@ from detector.counting.space import lengthened, new_table
 
 EMPTY = 0
 _LOW, _TAG, _TAG_BITS = 0xFFFFFFFF, 0x7FFFFFFF, 31
-_ASIDE = 1024
+_TAKEN = -(1 << 63)
+_LAST = 32
+"""More places than the rows that one event can enter."""
 _ROOM = 1 << 24
 
 
 def new_slots(rows: int) -> Int64s:
     """An empty index with room for so many rows."""
-    return new_table(rows * 3 // 2 + 8, np.int64, room=_ROOM)
+    return new_table(rows * 3 // 2 + 2 * _LAST, np.int64, room=_ROOM)
 
 
 def widen(slots: Int64s) -> Int64s:
-    """An index half as long again; the one passed must not be looked at again."""
-    before, aside = len(slots), np.zeros(_ASIDE, np.int64)
-    slots = lengthened(slots, before * 3 // 2)
-    rest = aside[: spread(slots, before, aside)]
-    if len(rest) == _ASIDE:  # keys that want one place: perhaps on purpose
-        rest = np.concatenate((slots[slots != EMPTY], rest))
-        slots[:] = EMPTY
-    enter(rest, slots)
-    return slots
+    """An index half as long again, or more where keys want one place, perhaps on purpose; the one passed must not be
+    looked at again."""
+    while True:
+        before = len(slots)
+        slots = lengthened(slots, before * 3 // 2)
+        if spread(slots, before):
+            return slots
 
 
-@inlined
+@compiled
 def is_full(slots: Int64s, used: int) -> bool:
     """Whether an index that holds so many rows must grow: past three quarters, what is looked for lies far away."""
-    return used * 4 >= len(slots) * 3
+    return used * 4 >= len(slots) * 3 or slots[len(slots) - _LAST] != EMPTY
 
 
 @inlined
@@ -54,81 +56,103 @@ def tag_of(key: np.uint64) -> int:
 
 @inlined
 def home_of(slots: Int64s, tag: int) -> int:
-    """The place where a slot with this tag is looked for first (Lemire 2019: a product instead of a remainder)."""
-    return (tag * len(slots)) >> _TAG_BITS
+    """The place before which no slot with this tag is (Lemire 2019: a product instead of a remainder). A sixteenth of
+    the places is nobody's home."""
+    return (tag * (len(slots) - (len(slots) >> 4) - _LAST)) >> _TAG_BITS
 
 
 @inlined
 def tag_at(slots: Int64s, place: int) -> int:
     """The tag of a slot that is taken."""
-    return int((slots[place] >> 32) & _LOW)
+    return int((slots[place] >> 32) & _TAG)
 
 
 @inlined
 def row_at(slots: Int64s, place: int) -> int:
     """The row of a slot that is taken."""
-    return int(slots[place] & _LOW) - 1
+    return int(slots[place] & _LOW)
 
 
 @inlined
-def after(slots: Int64s, place: int) -> int:
-    """The place that follows."""
-    return place + 1 if place + 1 < len(slots) else 0
+def first_at(slots: Int64s, tag: int) -> int:
+    """The place of the first slot with this tag; one that is free, or has a greater tag, where there is none."""
+    place, least = home_of(slots, tag), _slot(tag, 0)
+    while slots[place] < least:
+        place += 1
+    return place
+
+
+@inlined
+def has_tag(slots: Int64s, place: int, tag: int) -> bool:
+    """Whether a place at or behind `first_at` still has this tag."""
+    return bool(slots[place] <= _slot(tag, _LOW))
 
 
 @inlined
 def find(slots: Int64s, keys: UInt64s, key: np.uint64) -> int:
     """The row whose entry of `keys` is the key, or NONE."""
     tag = tag_of(key)
-    place = home_of(slots, tag)
-    while slots[place] != EMPTY:
+    return find_from(slots, first_at(slots, tag), keys, key)
+
+
+@inlined
+def find_from(slots: Int64s, place: int, keys: UInt64s, key: np.uint64) -> int:
+    """The same, where `first_at` is known."""
+    tag = tag_of(key)
+    while has_tag(slots, place, tag):
         row = row_at(slots, place)
-        if tag_at(slots, place) == tag and keys[row] == key:
+        if keys[row] == key:
             return row
-        place = after(slots, place)
+        place += 1
     return NONE
 
 
 @inlined
 def _slot(tag: int, row: int) -> int:
-    return int((np.int64(tag) << 32) | (np.int64(row) + 1))
+    return int(np.int64(_TAKEN) | (np.int64(tag) << 32) | np.int64(row))
 
 
 @inlined
 def set_slot(slots: Int64s, place: int, tag: int, row: int) -> None:
-    """Let a place that is free, or has this tag, say this row."""
+    """Let a place that has this tag say this row."""
     slots[place] = _slot(tag, row)
 
 
 @inlined
-def put(slots: Int64s, tag: int, row: int) -> None:
-    """Enter a row that is not there; there must be room."""
-    place = home_of(slots, tag)
-    while slots[place] != EMPTY:
-        place = after(slots, place)
-    set_slot(slots, place, tag, row)
+def put(slots: Int64s, tag: int, row: int, used: int) -> bool:
+    """Enter a row that is not there, as `enter` does."""
+    return enter(slots, first_at(slots, tag), tag, row, used)
+
+
+@inlined
+def enter(slots: Int64s, place: int, tag: int, row: int, used: int) -> bool:
+    """Put a row at a place of `first_at`, and what is there and follows one place on; there must be room. Whether the
+    index, which holds so many rows then, `is_full`."""
+    slot = _slot(tag, row)
+    while slot != EMPTY:
+        here = slots[place]
+        slots[place] = slot
+        slot = here
+        place += 1
+    return used * 4 >= len(slots) * 3 or place > len(slots) - _LAST
 
 
 @inlined
 def place_with(slots: Int64s, tag: int, row: int) -> int:
     """The place of a row, or NONE where it is not there."""
-    place, slot = home_of(slots, tag), _slot(tag, row)
-    while slots[place] != slot:
-        if slots[place] == EMPTY:
-            return NONE
-        place = after(slots, place)
-    return place
+    place = first_at(slots, tag)
+    while has_tag(slots, place, tag):
+        if row_at(slots, place) == row:
+            return place
+        place += 1
+    return NONE
 
 
 @inlined
 def place_near(slots: Int64s, tag: int) -> int:
     """The first row with this tag, or NONE."""
-    place = home_of(slots, tag)
-    while slots[place] != EMPTY:
-        if tag_at(slots, place) == tag:
-            return row_at(slots, place)
-        place = after(slots, place)
-    return NONE
+    place = first_at(slots, tag)
+    return row_at(slots, place) if has_tag(slots, place, tag) else NONE
 
 
 @compiled
@@ -138,62 +162,51 @@ def remove(slots: Int64s, key: np.uint64, row: int) -> None:
 
 
 @compiled
-def remove_at(slots: Int64s, hole: int) -> None:
+def remove_at(slots: Int64s, place: int) -> None:
     """Free a place that is taken."""
-    place = after(slots, hole)
-    while slots[place] != EMPTY:
-        away = place - home_of(slots, tag_at(slots, place))
-        gap = place - hole
-        if away + (len(slots) if away < 0 else 0) >= gap + (len(slots) if gap < 0 else 0):
-            slots[hole] = slots[place]
-            hole = place
-        place = after(slots, place)
-    slots[hole] = EMPTY
+    while slots[place + 1] != EMPTY and home_of(slots, tag_at(slots, place + 1)) <= place:
+        slots[place] = slots[place + 1]
+        place += 1
+    slots[place] = EMPTY
 
 
 @compiled
 def remove_tagged(slots: Int64s, mask: int, number: int) -> int:
     """Take out every row whose tag says the number in the bits of the mask; how many they were."""
-    removed = 0
+    removed = free = 0
     for place in range(len(slots)):
-        while slots[place] != EMPTY and tag_at(slots, place) & mask == number:
-            remove_at(slots, place)
+        if slots[place] == EMPTY:
+            continue
+        slot, tag = slots[place], tag_at(slots, place)
+        slots[place] = EMPTY
+        if tag & mask == number:
             removed += 1
+        else:
+            free = max(free, home_of(slots, tag))
+            slots[free] = slot
+            free += 1
     return removed
 
 
 @compiled
-def enter(taken: Int64s, slots: Int64s) -> None:
-    """Enter the rows of slots that are taken, whatever the length of the index they are from."""
-    for place in range(len(taken)):
-        put(slots, tag_at(taken, place), row_at(taken, place))
-
-
-@compiled
-def spread(slots: Int64s, before: int, aside: Int64s) -> int:
-    """Move the rows of an index that was `before` places long, and is longer now, to where they belong: from its end,
-    so that nearly all go to a place behind those that wait. The others are set aside; how many they are. It stops where
-    there is no room for more of them.
-    """
-    taken = count = 0
-    for place in range(before):  # without a question, as nobody can foretell which places are free
-        slots[taken] = slots[place]
-        taken += slots[place] != EMPTY
-    slots[taken:before] = EMPTY
-    for place in range(taken - 1, -1, -1):
-        slot, there = slots[place], home_of(slots, tag_at(slots, place))
-        if there > place:
-            while there < len(slots) and slots[there] != EMPTY:
-                there += 1
-        if place < there < len(slots):
-            slots[there] = slot
-        elif count < len(aside):
-            aside[count] = slot
-            count += 1
-        else:
-            break
+def spread(slots: Int64s, before: int) -> bool:
+    """Move the rows of an index that was `before` places long, and is longer now, to where they belong: all to its end,
+    and from there each to its place. False where too many want one place: then it must be made longer yet."""
+    taken = len(slots)
+    for place in range(before - 1, -1, -1):  # without a question, as nobody can foretell which places are free
+        slot = slots[place]
+        slots[taken - 1] = slot
+        taken -= slot != EMPTY
+    slots[: min(before, taken)] = EMPTY
+    free = 0
+    for place in range(taken, len(slots)):
+        slot, free = slots[place], max(free, home_of(slots, tag_at(slots, place)))
+        if free > place:
+            return False
         slots[place] = EMPTY
-    return count
+        slots[free] = slot
+        free += 1
+    return free <= len(slots) - _LAST
 
 
 @inlined

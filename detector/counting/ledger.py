@@ -20,7 +20,7 @@ from detector.counting.columns import APPROVED, CANCELLED, DECLINED, NONE, PAYME
 from detector.counting.details import count_row, name_counters
 from detector.counting.hashing import mix
 from detector.counting.impact import chain, tell_mates, unchain
-from detector.counting.index import find, home_of, is_full, place_near, put, tag_of
+from detector.counting.index import enter, find, find_from, first_at, home_of, place_near, put, tag_of
 from detector.counting.orders import link_payment, merge_order, settle_order, unlink_payment
 from detector.counting.rows import (
     begin_touched,
@@ -101,9 +101,10 @@ def record_hash(book: Book, event: Any) -> np.uint64:
 
 @compiled
 def _merge_payment(book: Book, event: Any) -> None:
-    at = find(book.row_slots, book.rows["payment"], event.payment)
+    place = first_at(book.row_slots, tag_of(event.payment))
+    at = find_from(book.row_slots, place, book.rows["payment"], event.payment)
     if at == NONE:
-        at = _open_row(book, event)
+        at = _open_row(book, event, place)
     else:
         _join(book, at, event)
     sum_at_once(book, at)
@@ -116,7 +117,7 @@ def _merge_payment(book: Book, event: Any) -> None:
 
 
 @compiled
-def _open_row(book: Book, event: Any) -> int:
+def _open_row(book: Book, event: Any, place: int) -> int:
     at = new_row(book)
     row, state = book.rows[at], book.state[0]
     row.payment, row.order, row.shopper = event.payment, event.order, event.shopper
@@ -124,9 +125,8 @@ def _open_row(book: Book, event: Any) -> int:
     _win(book, row, event)
     start = start_within(book, event_start(event), event.occurred, event.occurred)
     set_times(book, row, start, event.occurred, event.occurred)
-    put(book.row_slots, tag_of(event.payment), at)
     state.indexed += 1
-    if is_full(book.row_slots, state.indexed):
+    if enter(book.row_slots, place, tag_of(event.payment), at, state.indexed):
         state.full = 1
     put_in_cell(book, at)
     join_group(book, at)
@@ -311,9 +311,8 @@ def _open_late(book: Book, key: np.uint64) -> int:
         at = state.lates
         state.lates += 1
     book.lates[at].key = key
-    put(book.late_slots, tag_of(key), at)
     state.late_indexed += 1
-    if state.lates + SPARE > len(book.lates) or is_full(book.late_slots, state.late_indexed):
+    if put(book.late_slots, tag_of(key), at, state.late_indexed) or state.lates + SPARE > len(book.lates):
         state.full = 1
     return int(at)
 

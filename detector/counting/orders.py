@@ -19,7 +19,7 @@ from detector.counting.columns import CANCELLED, NONE, PENDING, PLACED
 from detector.counting.details import count_row, name_counters
 from detector.counting.hashing import mix, order_payment
 from detector.counting.impact import enter_ring, leave_ring
-from detector.counting.index import find, is_full, put, remove, tag_of
+from detector.counting.index import find, put, remove, tag_of
 from detector.counting.rows import (
     HALF_GREEN,
     begin_touched,
@@ -103,9 +103,8 @@ def _order_for(book: Book, key: np.uint64) -> int:
         state.orders += 1
     order = book.orders[at]
     order.order, order.rows, order.events, order.count = key, NONE, NONE, 0
-    put(book.order_slots, tag_of(key), at)
     state.order_indexed += 1
-    if state.orders + SPARE > len(book.orders) or is_full(book.order_slots, state.order_indexed):
+    if put(book.order_slots, tag_of(key), at, state.order_indexed) or state.orders + SPARE > len(book.orders):
         state.full = 1
     return int(at)
 
@@ -160,13 +159,18 @@ def is_needed(book: Book, row: Any) -> bool:
 
 
 @compiled
-def index_orders(book: Book) -> None:
-    """Chain every payment there is to its order: called once, when the first order event comes."""
-    book.state[0].orders_seen = 1
-    for at in range(book.state[0].rows):
+def index_orders(book: Book, first: int) -> int:
+    """Chain every payment there is, from a row on, to its order: called when the first order event comes. The row to go
+    on from, where a table must grow first."""
+    state = book.state[0]
+    state.orders_seen = 1
+    for at in range(first, state.rows):
+        if state.full:
+            return at
         row = book.rows[at]
         if row.cell >= CLOSED:
             link_payment(book, at)
+    return int(state.rows)
 
 
 @compiled

@@ -13,7 +13,7 @@ from detector.counting.book import Book
 from detector.counting.cells import mark, mark_row
 from detector.counting.columns import NONE
 from detector.counting.hashing import mix
-from detector.counting.index import EMPTY, after, home_of, is_full, remove_at, row_at, set_slot, tag_at, tag_of
+from detector.counting.index import enter, first_at, has_tag, remove_at, row_at, set_slot, tag_of
 from detector.counting.rows import NO_VOTE, VOTE, leaf_of, start_of, voter_of
 
 
@@ -33,15 +33,17 @@ def _tag_of_group(book: Book, row: Any, block: int) -> int:
 @compiled
 def join_group(book: Book, at: int) -> None:
     """Chain the row in its group, where the block is still open; it may take the vote."""
-    row, block, slots = book.rows[at], _block_of(book, at), book.groups
-    if block < book.state[0].first_block:
+    row, state, block, slots = book.rows[at], book.state[0], _block_of(book, at), book.groups
+    if block < state.first_block:
         return
     tag = _tag_of_group(book, row, block)
-    place = _place_of_group(book, tag, row)
+    first = first_at(slots, tag)
+    place = _place_of_group(book, first, tag, row)
     row.group_next = row.group_previous = NONE
-    if slots[place] == EMPTY:
-        set_slot(slots, place, tag, at)
-        _count_groups(book, 1)
+    if place == NONE:
+        state.groups += 1
+        if enter(slots, first, tag, at, state.groups):
+            state.full = 1
         _set_vote(book, at, 1)
         return
     head = row_at(slots, place)
@@ -57,18 +59,18 @@ def join_group(book: Book, at: int) -> None:
 @compiled
 def leave_group(book: Book, at: int) -> None:
     """Unchain the row from its group, where the block is still open; its vote goes to the next earliest."""
-    row, block, slots = book.rows[at], _block_of(book, at), book.groups
-    if block < book.state[0].first_block:
+    row, state, block, slots = book.rows[at], book.state[0], _block_of(book, at), book.groups
+    if block < state.first_block:
         return
     if row.group_previous != NONE:
         _unchain(book, row)
         return
     tag = _tag_of_group(book, row, block)
-    place = _place_of_group(book, tag, row)
+    place = _place_of_group(book, first_at(slots, tag), tag, row)
     _set_vote(book, at, 0)
     if row.group_next == NONE:
         remove_at(slots, place)
-        _count_groups(book, -1)
+        state.groups -= 1
         return
     best = _earliest(book, row.group_next)
     if best != row.group_next:
@@ -80,25 +82,15 @@ def leave_group(book: Book, at: int) -> None:
 
 
 @inlined
-def _place_of_group(book: Book, tag: int, row: Any) -> int:
-    """The place of the vote of the row's group, or the free one where it belongs."""
+def _place_of_group(book: Book, place: int, tag: int, row: Any) -> int:
+    """The place of the vote of the row's group, or NONE."""
     slots, voter, leaf = book.groups, voter_of(row), leaf_of(book, row)
-    place = home_of(slots, tag)
-    while slots[place] != EMPTY:
-        if tag_at(slots, place) == tag:
-            head = book.rows[row_at(slots, place)]
-            if voter_of(head) == voter and leaf_of(book, head) == leaf:
-                return place
-        place = after(slots, place)
-    return place
-
-
-@inlined
-def _count_groups(book: Book, by: int) -> None:
-    state = book.state[0]
-    state.groups += by
-    if is_full(book.groups, state.groups):
-        state.full = 1
+    while has_tag(slots, place, tag):
+        head = book.rows[row_at(slots, place)]
+        if voter_of(head) == voter and leaf_of(book, head) == leaf:
+            return place
+        place += 1
+    return NONE
 
 
 @inlined

@@ -7,10 +7,12 @@ from random import Random
 import numpy as np
 import pytest
 
-from detector.counting.columns import NONE
+from detector.counting.columns import NONE, Int64s, UInt64s
 from detector.counting.index import (
     EMPTY,
     find,
+    home_of,
+    is_full,
     new_slots,
     place_with,
     put,
@@ -26,9 +28,21 @@ KEYS = np.zeros(4_096, np.uint64)
 
 
 def hashes(random: Random, count: int, narrow: bool) -> list[np.uint64]:
-    """Distinct keys; narrow ones want the first and last places, so that chains go around the end."""
+    """Distinct keys; narrow ones want the first and the last homes, so that many lie past these."""
     tags = [random.choice((0, 0x7FFFFFFF)) if narrow else random.getrandbits(31) for _ in range(count)]
     return [np.uint64((n + 1) << 32 | tag) for n, tag in enumerate(tags)]
+
+
+def filled(keys: UInt64s, rows: int) -> Int64s:
+    """An index of the first keys, longer wherever it is full, as a book's is."""
+    slots = new_slots(0)
+    for row in range(rows):
+        crowded = put(slots, tag_of(keys[row]), row, row + 1)
+        assert crowded == is_full(slots, row + 1)
+        if crowded:
+            slots = widen(slots)
+            assert not is_full(slots, row + 1)
+    return slots
 
 
 @pytest.mark.parametrize("narrow", [False, True])
@@ -42,7 +56,7 @@ def test_rows_are_found_until_they_are_removed(seed: int, narrow: bool) -> None:
         if len(held) < 45 and random.random() < 0.6:
             row = step
             keys[row] = fresh[step]
-            put(slots, tag_of(keys[row]), row)
+            put(slots, tag_of(keys[row]), row, len(held))
             held[row] = keys[row]
         elif held:
             row = random.choice(list(held))
@@ -54,16 +68,15 @@ def test_rows_are_found_until_they_are_removed(seed: int, narrow: bool) -> None:
 
 
 @pytest.mark.parametrize("narrow", [False, True])
-@pytest.mark.parametrize("rows", [0, 1, 100, 1_500])
+@pytest.mark.parametrize("rows", [0, 1, 100, 3_000])
 def test_a_longer_index_holds_the_same_rows(rows: int, narrow: bool) -> None:
-    """Nothing is lost or entered twice when an index grows, though more keys than can be set aside want one place."""
-    slots, keys = new_slots(rows), KEYS.copy()
+    """Nothing is lost or entered twice when an index grows, though half of the keys want one place."""
+    keys = KEYS.copy()
     keys[:rows] = hashes(Random(rows), rows, narrow)
-    for row in range(rows):
-        put(slots, tag_of(keys[row]), row)
+    slots = filled(keys, rows)
     before = len(slots)
     slots = widen(slots)
-    assert len(slots) == before * 3 // 2
+    assert before * 3 // 2 <= len(slots) < 100 * (rows + 10)
     assert np.count_nonzero(slots != EMPTY) == rows
     assert all(find(slots, keys, keys[row]) == row for row in range(rows))
     for row in range(rows):
@@ -71,15 +84,34 @@ def test_a_longer_index_holds_the_same_rows(rows: int, narrow: bool) -> None:
     assert not slots.any()
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_slots_lie_in_the_order_of_their_hashes(seed: int) -> None:
+    """Each at its home or right behind the one before it, whatever was entered, removed and widened."""
+    random, keys = Random(seed), KEYS.copy()
+    keys[:300] = hashes(random, 300, narrow=False)
+    slots = filled(keys, 300)
+    for row in random.sample(range(300), 100):
+        remove(slots, keys[row], row)
+    remove_tagged(slots, 3, 1)
+    for is_longer in (False, True):
+        index = widen(slots) if is_longer else slots
+        free = 0
+        for place in np.flatnonzero(index != EMPTY).tolist():
+            free = max(free, home_of(index, tag_at(index, place)))
+            assert place == free
+            free += 1
+        taken = index[index != EMPTY] >> 32
+        assert (np.diff(taken) >= 0).all()
+
+
 @pytest.mark.parametrize("narrow", [False, True])
 @pytest.mark.parametrize("seed", range(10))
 def test_rows_go_by_the_number_in_their_tags(seed: int, narrow: bool) -> None:
     """Those with the number go, all others are found, though they lay in one chain."""
     random = Random(seed)
-    slots, keys = new_slots(60), KEYS.copy()
+    keys = KEYS.copy()
     keys[:60] = [key & ~np.uint64(3) | np.uint64(random.randrange(4)) for key in hashes(random, 60, narrow)]
-    for row in range(60):
-        put(slots, tag_of(keys[row]), row)
+    slots = filled(keys, 60)
     gone = [row for row in range(60) if int(keys[row]) & 3 == 2]
     assert remove_tagged(slots, 3, 2) == len(gone)
     left = [place for place in range(len(slots)) if slots[place] != EMPTY]

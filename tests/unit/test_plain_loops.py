@@ -9,11 +9,15 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-CHOSEN = ("tests/property/test_records.py", "tests/unit/test_packed.py", "tests/unit/test_hashing.py")
+CHOSEN = (
+    "tests/property/test_records.py", "tests/unit/test_packed.py", "tests/unit/test_hashing.py",
+    "tests/unit/test_crowded.py",
+)  # fmt: skip
 
 
 def test_loops_are_the_same_as_plain_python() -> None:
-    """Record batches, hostile ones too, are read, refused and scanned alike, and nothing is read past an end."""
+    """Record batches, hostile ones too, are read, refused and scanned alike, hashes find their places, and nothing is
+    read or written past an end."""
     variables = {**os.environ, "NUMBA_DISABLE_JIT": "1", "PYTHONWARNINGS": "ignore::RuntimeWarning"}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *CHOSEN]
     done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, timeout=280)
