@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from detector.contracts.policy import Policy
 from detector.counting.ages import BINS
-from detector.counting.columns import NONE, Int32s, Int64s, UInt8s, UInt64s
+from detector.counting.columns import NONE, SPARE, Int32s, Int64s, UInt8s, UInt64s
 from detector.counting.index import is_full, new_slots, refill, widen
 from detector.counting.names import Names
 from detector.counting.space import lengthened, new_table
@@ -31,8 +31,6 @@ HOLD_SECONDS = 4096
 """Places of the ring of held events; events further apart than this share one."""
 SUMMED_PANES = 4
 """How many of the newest panes keep what their answered rows come to."""
-SPARE = 256
-"""Places that a pool keeps free: more than any one event can take."""
 
 
 def _record(*columns: tuple[str, str]) -> np.dtype[Any]:

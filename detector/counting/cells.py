@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from detector.compiled import compiled, inlined
-from detector.counting.book import CLOSED, FREE, MINUTE_MS, SPARE, Book
-from detector.counting.columns import NONE, PENDING
+from detector.counting.book import CLOSED, FREE, MINUTE_MS, Book
+from detector.counting.columns import NONE, PENDING, SPARE
 from detector.counting.details import count_row, leave_counters
 from detector.counting.index import remove, remove_tagged
 from detector.counting.rows import leaf_of, move_base, start_of, touched_ms

@@ -29,6 +29,9 @@ PAYMENT, PLACED, CONFIRMED, ORDER_CANCELLED = range(4)
 NONE = -1
 """No leaf, no code, no `started_at`."""
 
+SPARE = 256
+"""Places that a table of the ledger keeps free: more than any one event can take."""
+
 
 @dataclass(frozen=True, slots=True)
 class Columns:

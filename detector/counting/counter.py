@@ -12,14 +12,13 @@ from typing import Any
 import numpy as np
 
 from detector.contracts.policy import DEFAULT, Policy
-from detector.counting.book import ORDER, Book, Told, grown, names_grown, new_book, room_for_cut
+from detector.counting.book import Book, Told, grown, names_grown, new_book, room_for_cut
 from detector.counting.columns import NONE, PAYMENT, Columns, Int64s
 from detector.counting.hand import in_hand
 from detector.counting.hashing import hash_text
 from detector.counting.index import new_slots, refill, widen
 from detector.counting.names import Names
 from detector.counting.orders import index_orders
-from detector.counting.space import new_table
 from detector.counting.tally import FIRST, Cells, Details, Layout, Source, Tally
 from detector.counting.watermark import CUT, CUT_ROOM, DONE, GROW, jump_to_noted, move_watermark, step
 
@@ -191,9 +190,8 @@ class Counter:
             self._put(names_grown(book, names, self._code_hashes))
 
     def _begin_orders(self) -> None:
-        payments = int(self._state.indexed) + 1024
         self._state.order_indexed = 0
-        self._put(self._book._replace(orders=new_table(2 * payments, ORDER), order_slots=new_slots(2 * payments)))
+        self._put(self._book._replace(order_slots=new_slots(0)))
         at = index_orders(self._hand, 0)
         while at < self._state.rows:
             self._put(grown(self._book))

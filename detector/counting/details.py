@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from detector.compiled import compiled, inlined
-from detector.counting.book import SPARE, Book
-from detector.counting.columns import APPROVED, CANCELLED, DECLINED, ERROR, NONE, PENDING
+from detector.counting.book import Book
+from detector.counting.columns import APPROVED, CANCELLED, DECLINED, ERROR, NONE, PENDING, SPARE
 from detector.counting.hashing import mix
 from detector.counting.index import find, place_of, put, remove, tag_of
 from detector.counting.rows import vote_of

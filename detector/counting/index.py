@@ -16,20 +16,18 @@ import numpy as np
 import numpy.typing as npt
 
 from detector.compiled import compiled, inlined
-from detector.counting.columns import NONE, Int64s, UInt64s
+from detector.counting.columns import NONE, SPARE, Int64s, UInt64s
 from detector.counting.space import lengthened, new_table
 
 EMPTY = 0
 _LOW, _TAG, _TAG_BITS = 0xFFFFFFFF, 0x7FFFFFFF, 31
 _TAKEN = -(1 << 63)
-_LAST = 32
-"""More places than the rows that one event can enter."""
 _ROOM = 1 << 24
 
 
 def new_slots(rows: int) -> Int64s:
     """An empty index with room for so many rows."""
-    return new_table(rows * 3 // 2 + 2 * _LAST, np.int64, room=_ROOM)
+    return new_table(rows * 3 // 2 + 2 * SPARE, np.int64, room=_ROOM)
 
 
 def widen(slots: Int64s) -> Int64s:
@@ -45,7 +43,7 @@ def widen(slots: Int64s) -> Int64s:
 @compiled
 def is_full(slots: Int64s, used: int) -> bool:
     """Whether an index that holds so many rows must grow: past three quarters, what is looked for lies far away."""
-    return used * 4 >= len(slots) * 3 or slots[len(slots) - _LAST] != EMPTY
+    return used * 4 >= len(slots) * 3 or slots[len(slots) - SPARE] != EMPTY
 
 
 @inlined
@@ -58,7 +56,7 @@ def tag_of(key: np.uint64) -> int:
 def home_of(slots: Int64s, tag: int) -> int:
     """The place before which no slot with this tag is (Lemire 2019: a product instead of a remainder). A sixteenth of
     the places is nobody's home."""
-    return (tag * (len(slots) - (len(slots) >> 4) - _LAST)) >> _TAG_BITS
+    return (tag * (len(slots) - (len(slots) >> 4) - SPARE)) >> _TAG_BITS
 
 
 @inlined
@@ -134,7 +132,7 @@ def enter(slots: Int64s, place: int, tag: int, row: int, used: int) -> bool:
         slots[place] = slot
         slot = here
         place += 1
-    return used * 4 >= len(slots) * 3 or place > len(slots) - _LAST
+    return used * 4 >= len(slots) * 3 or place > len(slots) - SPARE
 
 
 @inlined
@@ -206,7 +204,7 @@ def spread(slots: Int64s, before: int) -> bool:
         slots[place] = EMPTY
         slots[free] = slot
         free += 1
-    return free <= len(slots) - _LAST
+    return free <= len(slots) - SPARE
 
 
 @inlined

@@ -14,9 +14,9 @@ import numpy as np
 
 from detector.compiled import compiled, inlined
 from detector.counting.ages import answer_bin
-from detector.counting.book import CLOSED, SPARE, Book
+from detector.counting.book import CLOSED, Book
 from detector.counting.cells import cell_for, link, mark, new_row, put_in_cell, take_from_cell, unlink
-from detector.counting.columns import APPROVED, CANCELLED, DECLINED, NONE, PAYMENT, PENDING, Int64s
+from detector.counting.columns import APPROVED, CANCELLED, DECLINED, NONE, PAYMENT, PENDING, SPARE, Int64s
 from detector.counting.details import count_row, name_counters
 from detector.counting.hashing import mix
 from detector.counting.impact import chain, tell_mates, unchain

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from detector.compiled import compiled, inlined
-from detector.counting.book import CLOSED, DEAD, MINUTE_MS, SPARE, Book
+from detector.counting.book import CLOSED, DEAD, MINUTE_MS, Book
 from detector.counting.cells import free_row, link, new_row, put_in_cell, take_from_cell, unlink
-from detector.counting.columns import CANCELLED, NONE, PENDING, PLACED
+from detector.counting.columns import CANCELLED, NONE, PENDING, PLACED, SPARE
 from detector.counting.details import count_row, name_counters
 from detector.counting.hashing import mix, order_payment
 from detector.counting.impact import enter_ring, leave_ring

@@ -16,9 +16,9 @@ from __future__ import annotations
 from typing import Any
 
 from detector.compiled import compiled, inlined
-from detector.counting.book import HOLD_SECONDS, MINUTE_MS, SPARE, TOPICS, Book
+from detector.counting.book import HOLD_SECONDS, MINUTE_MS, TOPICS, Book
 from detector.counting.cells import begin
-from detector.counting.columns import NONE, Int32s, Int64s, UInt8s, UInt64s
+from detector.counting.columns import NONE, SPARE, Int32s, Int64s, UInt8s, UInt64s
 from detector.counting.cut import cut, details_due, mark_all, unmark_all
 from detector.counting.ledger import merge, reach, reach_rows
 from detector.counting.sweep import sweep
