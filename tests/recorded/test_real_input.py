@@ -36,15 +36,15 @@ def made() -> list[bytes]:
     return [value.encode() for events in simulate(shops, duration_ms) for value in lines.values(events)]
 
 
-def afternoon(lines: list[bytes], share: float) -> list[bytes]:
-    """So much of a day from its middle on, with outages in it."""
-    return lines[len(lines) // 2 : int(len(lines) * (0.5 + share))]
+def part(lines: list[bytes], first: float, last: float) -> list[bytes]:
+    """A day from one share of its events to another: an outage, and as much before it as it needs to be found."""
+    return lines[int(len(lines) * first) : int(len(lines) * last)]
 
 
 DAYS: dict[str, Callable[[], list[bytes]]] = {
-    "made_afternoon": lambda: afternoon(made(), 1 / 4),
-    "acquirer_day1": lambda: afternoon(recorded("acquirer_day1", "acquirer"), 1 / 5),
-    "bank_0303": lambda: afternoon(recorded("bank_0303", "bank"), 1 / 3),
+    "made_afternoon": lambda: part(made(), 0.5, 0.625),
+    "acquirer_day1": lambda: part(recorded("acquirer_day1", "acquirer"), 0.56, 0.67),
+    "bank_0303": lambda: part(recorded("bank_0303", "bank"), 0.64, 0.834),
 }
 _QUICK = "min_merchants = 1\n[answer_s]\ndefault = 15\n" + "".join(
     f"[{kind}]\nafter_s = 20\nvoters = 5\n" for kind in ("all_red", "all_pending")
@@ -110,7 +110,7 @@ def test_two_workers_write_what_replay_finds(kafka: EmbeddedKafka, tmp_path: Pat
 
 
 def test_a_killed_worker_changes_nothing(kafka: EmbeddedKafka, tmp_path: Path) -> None:
-    """SIGKILL of the judging worker in the middle of a day: the other one writes the rest, nothing twice."""
+    """SIGKILL of the judging worker in the middle of an outage: the other one writes the rest, nothing twice."""
     day = "acquirer_day1" if is_at_hand("acquirer_day1") else "made_afternoon"
     lines, expected = DAYS[day](), replayed(day)
     assert expected.changes
