@@ -11,11 +11,10 @@ of it. Shares are learned of the last day, but not from a window that speaks aga
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
-
-import numpy as np
 
 from detector.counting.names import UNKNOWN
 from detector.counting.tally import Details
@@ -30,7 +29,8 @@ TAU2 = 0.2**2 + 0.3**2
 """How far a shop's share wanders, on the log, as of volumes of which one week is known."""
 WELL_SHARE = 0.5
 _KEEP = 0.5 ** (1 / HALF_LIFE_STEPS)
-_THETA = FEWER.tolist()
+_THETA = [(theta, math.log(theta)) for theta in FEWER.tolist()]
+_NATS_MAX = math.log(R_MAX)
 _VOTES = 0
 
 
@@ -74,10 +74,11 @@ class Shop:
         if not self.is_known or self.peers <= 0:
             return
         self.usual = peers * self.own / self.peers
-        due = self.usual * float(np.exp(-3 * np.sqrt(TAU2 + 1 / self.own)))
-        nats = [seen * float(np.log(theta)) + (1 - theta) * due for theta in _THETA]
+        due = self.usual * math.exp(-3 * math.sqrt(TAU2 + 1 / self.own))
+        nats = [seen * log_theta + (1 - theta) * due for theta, log_theta in _THETA]
         self.r[row] = [
-            min((r + window_ms / 1000) * float(np.exp(llr)), R_MAX) for r, llr in zip(self.r[row], nats, strict=True)
+            min((r + window_ms / 1000) * math.exp(min(llr, _NATS_MAX)), R_MAX)
+            for r, llr in zip(self.r[row], nats, strict=True)
         ]
         if max(nats) <= 0:
             self.onset_ms = None
