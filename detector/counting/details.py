@@ -63,9 +63,8 @@ def _counters_for(book: Book, merchant: np.uint64, leaf: int) -> int:
     entry.key, entry.merchant, entry.leaf, entry.rows = key, merchant, leaf, 0
     entry.payments = entry.votes = entry.approved = entry.red = entry.overdue = entry.technical = 0
     state.merchant_indexed += 1
-    if put(book.merchant_slots, tag_of(key), at, state.merchant_indexed) or state.merchants + SPARE > len(
-        book.merchants
-    ):
+    is_crowded = put(book.merchant_slots, tag_of(key), at, state.merchant_indexed)
+    if is_crowded or state.merchants + SPARE > len(book.merchants):
         state.full = 1
     return int(at)
 
