@@ -181,6 +181,6 @@ def test_tables_that_move_tell_the_same(monkeypatch: pytest.MonkeyPatch) -> None
         return new_table(length, dtype, width, 4_096)
 
     usual = told()
-    for module in ("book", "counter", "index", "space"):
+    for module in ("book", "index", "space"):
         monkeypatch.setattr(f"detector.counting.{module}.new_table", tight)
     assert told() == usual
