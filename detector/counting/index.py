@@ -42,8 +42,15 @@ def widen(slots: Int64s) -> Int64s:
 
 @compiled
 def is_full(slots: Int64s, used: int) -> bool:
-    """Whether an index that holds so many rows must grow: past three quarters, what is looked for lies far away."""
-    return used * 4 >= len(slots) * 3 or slots[len(slots) - SPARE] != EMPTY
+    """Whether an index that holds so many rows must grow: too many are taken, or those pushed past the last home come
+    near to its end."""
+    return _is_used_up(slots, used) or slots[len(slots) - SPARE] != EMPTY
+
+
+@inlined
+def _is_used_up(slots: Int64s, used: int) -> bool:
+    """Past three quarters, what is looked for lies far away."""
+    return used * 4 >= len(slots) * 3
 
 
 @inlined
@@ -132,7 +139,7 @@ def enter(slots: Int64s, place: int, tag: int, row: int, used: int) -> bool:
         slots[place] = slot
         slot = here
         place += 1
-    return used * 4 >= len(slots) * 3 or place > len(slots) - SPARE
+    return _is_used_up(slots, used) or place > len(slots) - SPARE
 
 
 @inlined
