@@ -11,15 +11,19 @@ from typer.testing import CliRunner
 from streams.commands import app_for
 from tests.recorded.days import DATA, recorded
 
-DAYS = [("acquirer_day1", "acquirer", 7, 4), ("bank_0303", "bank", 3, 24)]
-"""Name, kind, incidents that are known of it, and scopes: the platform, and each bank, method and leaf."""
+DAYS = [("acquirer_day1", "acquirer", (0.5, 1.0), 7, 4), ("bank_0303", "bank", (0.0, 1.0), 3, 24)]
+"""Name, kind, from and to which share of its events all lies that is known of it, the incidents that are known, and
+scopes: the platform, and each bank, method and leaf."""
 
 
-@pytest.mark.parametrize(("name", "kind", "incidents", "scopes"), DAYS)
-def test_a_real_day_is_scored(tmp_path: Path, name: str, kind: str, incidents: int, scopes: int) -> None:
+@pytest.mark.parametrize(("name", "kind", "part", "incidents", "scopes"), DAYS)
+def test_a_real_day_is_scored(
+    tmp_path: Path, name: str, kind: str, part: tuple[float, float], incidents: int, scopes: int
+) -> None:
     """Every incident that is known of the day gets a verdict, and nothing false wakes anybody on it."""
-    file = tmp_path / f"{name}.jsonl"
-    file.write_bytes(b"\n".join(recorded(name, kind)))
+    file, lines = tmp_path / f"{name}.jsonl", recorded(name, kind)
+    first, last = (int(len(lines) * share) for share in part)
+    file.write_bytes(b"\n".join(lines[first:last]))
     arguments = ["backtest", str(file), "--incidents", str(DATA / "incidents.csv"), "--json"]
     result = CliRunner().invoke(app_for(["backtest"]), arguments)
     told = json.loads(result.stdout)
