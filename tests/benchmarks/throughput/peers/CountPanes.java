@@ -35,21 +35,16 @@ public final class CountPanes {
     private static final Duration PANE = Duration.ofSeconds(5);
     private static final Duration KEPT = Duration.ofDays(2);
 
-    /** What is read of an event. */
+    /** What is counted by. */
     @JsonIgnoreProperties(ignoreUnknown = true)
-    public record Payment(
-        @JsonProperty("payment_id") String id,
-        String bank,
-        String method,
-        String status,
-        @JsonProperty("occurred_at") long at) {
-        String leaf() {
-            return bank + "/" + method + "/" + status;
-        }
+    public record Event(String bank, String method, String status) {}
 
-        long pane() {
-            return at / PANE.toMillis() * PANE.toMillis();
-        }
+    /** An event, and the payment it is of. */
+    @JsonIgnoreProperties(ignoreUnknown = true)
+    public record Status(@JsonProperty("payment_id") String payment, String bank, String method, String status) {}
+
+    private static String leaf(String bank, String method, String status) {
+        return bank + "/" + method + "/" + status;
     }
 
     /** What is known of a payment: when its status is from, its pane, and where it is counted. */
@@ -77,17 +72,19 @@ public final class CountPanes {
 
     /** Counts each event, or each payment, in its pane; after the last it says what it took, and ends the process. */
     private static final class Count implements Processor<byte[], byte[], Void, Void> {
-        private final ObjectReader reader = new ObjectMapper().readerFor(Payment.class);
+        private final ObjectReader reader;
         private final long events;
         private final boolean upserts;
         private WindowStore<String, Long> counts;
         private KeyValueStore<String, Known> payments;
-        private long seen, replaced;
+        private long seen;
+        private long replaced;
         private double wallS, cpuS;
 
         Count(long events, boolean upserts) {
             this.events = events;
             this.upserts = upserts;
+            reader = new ObjectMapper().readerFor(upserts ? Status.class : Event.class);
         }
 
         @Override
@@ -103,11 +100,11 @@ public final class CountPanes {
                 cpuS = cpuS();
             }
             try {
-                Payment event = reader.readValue(record.value());
-                if (!upserts) {
-                    add(event.leaf(), event.pane(), 1);
+                if (upserts) {
+                    upsert(reader.readValue(record.value()), record.timestamp());
                 } else {
-                    upsert(event);
+                    Event event = reader.readValue(record.value());
+                    add(leaf(event.bank(), event.method(), event.status()), pane(record.timestamp()), 1);
                 }
                 if (++seen == events) {
                     say(wallS() - wallS, cpuS() - cpuS);
@@ -117,20 +114,19 @@ public final class CountPanes {
             }
         }
 
-        private void upsert(Payment event) {
-            Known before = payments.get(event.id());
-            if (before != null && event.at() < before.at()) {
-                replaced++;
-                return;
-            }
-            long pane = before == null ? event.pane() : before.pane();
+        private void upsert(Status event, long at) {
+            Known before = payments.get(event.payment());
             if (before != null) {
-                add(before.leaf(), pane, -1);
                 replaced++;
+                if (at < before.at()) {
+                    return;
+                }
+                add(before.leaf(), before.pane(), -1);
             }
-            String leaf = event.leaf();
-            add(leaf, pane, 1);
-            payments.put(event.id(), new Known(event.at(), pane, leaf));
+            Known now = new Known(
+                at, before == null ? pane(at) : before.pane(), leaf(event.bank(), event.method(), event.status()));
+            add(now.leaf(), now.pane(), 1);
+            payments.put(event.payment(), now);
         }
 
         private void add(String leaf, long pane, long more) {
@@ -150,6 +146,10 @@ public final class CountPanes {
             System.out.flush();
             Runtime.getRuntime().halt(0);
         }
+    }
+
+    private static long pane(long at) {
+        return at - at % PANE.toMillis();
     }
 
     private static double wallS() {
