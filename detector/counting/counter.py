@@ -139,15 +139,16 @@ class Counter:
         """No older events are expected; None while a topic that counts has not been read."""
         return int(self._state.watermark_ms) if self._state.watermark_ms != NONE else None
 
-    def commit_from(self, log_time_ms: int) -> int:
-        """The log time to read again from, should everything be lost at `log_time_ms`: a pane's start, 3 H back.
+    def commit_from(self, time_ms: int) -> int:
+        """The log time to read again from, should everything be lost at `time_ms`, the earlier of log time and the
+        boundary: a pane's start, 3 H back.
 
         A shorter H than a vote block asks for is made up for: nothing that an open pane hangs on may be forgotten.
         """
         policy = self.policy
         open_ms = policy.open_ms + policy.pane_ms
         keep_ms = max(3 * policy.horizon_ms, open_ms + policy.vote_block_ms + policy.clock_ahead_ms)
-        return (log_time_ms - keep_ms) // policy.pane_ms * policy.pane_ms
+        return (time_ms - keep_ms) // policy.pane_ms * policy.pane_ms
 
     @property
     def stats(self) -> Stats:

@@ -28,7 +28,6 @@ __all__ = ["AHEAD_MS_MAX", "Counted", "Half", "Lane", "Totals"]
 
 AHEAD_MS_MAX = 60_000
 """How far one topic of a source may be read ahead of the other, in log time, while both have more to read."""
-INDEX_HORIZONS = 6
 _AHEAD = fault_number(Reason.CLOCK_AHEAD, "occurred_at")
 _KINDS: dict[int, Literal["payments", "orders"]] = {PAYMENTS: "payments", ORDERS: "orders"}
 _NO_BYTES, _NO_NUMBERS = np.zeros(0, np.uint8), np.zeros(0, np.int32)
@@ -128,8 +127,9 @@ class Half:
             floods.append(Flood(self.topic, partition, int(batch.offsets[first]), at_ms, rest.reasons()))
         return Counted([], bad, floods)
 
-    def see(self, batch: Fetched, ignored: int, rejected: int) -> None:
-        """Note what came of a batch; what was counted by the owner before us is `rebuilt`."""
+    def see(self, batch: Fetched, ignored: int, rejected: int, log_time_ms: int | None) -> None:
+        """Note what came of a batch; what was counted by the owner before us is `rebuilt`. A time of Kafka's beyond the
+        source's log time was not believed, or not yet."""
         rebuilt = int((batch.offsets < self.read).sum())
         self.results["rebuilt"] += rebuilt
         if rebuilt < len(batch):
@@ -137,7 +137,8 @@ class Half:
             self.results["rejected"] += rejected
             self.results["counted"] += max(0, len(batch) - rebuilt - ignored - rejected)
         self.next = int(batch.offsets[-1]) + 1
-        self.log_ms = max(self.log_ms, int(batch.times.max()))
+        if log_time_ms is not None:
+            self.log_ms = max(self.log_ms, min(int(batch.times.max()), log_time_ms))
 
     def keep(self, batch: Fetched, taken: Int64s, doubted_from: int | None) -> None:
         """Keep the taken records that are in doubt; `taken` are the offsets of those of the batch."""
@@ -155,7 +156,7 @@ class Lane:
 
     def __init__(self, counter: Counter, decoder: Decoder, begin: Begin, topics: dict[str, int]) -> None:
         policy = counter.policy
-        keep_ms = INDEX_HORIZONS * policy.horizon_ms
+        keep_ms = -2 * counter.commit_from(0)  # what a commit asks back, and as much again
         self.source: Source = counter.source
         self.counter = counter
         self.term = begin.term
@@ -175,13 +176,16 @@ class Lane:
     def count(self, topic: str, batch: Fetched, room: int = sys.maxsize) -> Counted:
         """Decode and count a batch; of the bad records so many at most are told of one by one."""
         half, counter = self.halves[topic], self.counter
-        # Noted for the whole batch as it stood before: perhaps earlier than need be, never too late.
-        half.index.note(NONE if counter.log_time_ms is None else counter.log_time_ms, int(batch.offsets[0]))
+        # Noted for the whole batch as it stood before: perhaps earlier than need be, never too late. What is in doubt
+        # comes later in log time, however early it was read.
+        doubted = counter.doubted_from(half.kind)
+        first = int(batch.offsets[0]) if doubted is None else doubted
+        half.index.note(NONE if counter.log_time_ms is None else counter.log_time_ms, first)
         decoded = self._decoder.decode(batch.values, _KINDS[half.kind], batch.times, batch.offsets)
         tallies = counter.take(decoded.columns, half.kind)
         self._card_like.update(decoded.card_like)
         self._sample(half, batch)
-        half.see(batch, decoded.ignored, len(decoded.rejects))
+        half.see(batch, decoded.ignored, len(decoded.rejects), counter.log_time_ms)
         told = half.told(batch, self.source.partition, decoded.rejects, room)
         told.add(self._ahead(room - len(told.bad), half, batch))
         for each in self.halves.values():
@@ -243,7 +247,8 @@ class Lane:
         """
         if self.counter.rebuilding or self.counter.log_time_ms is None:
             return {}
-        needed_ms = self.counter.commit_from(self.counter.log_time_ms)
+        # Panes close by the boundary, which a topic whose events come late holds back behind log time.
+        needed_ms = self.counter.commit_from(min(self.counter.log_time_ms, self.counter.boundary_ms or 0))
         return {
             topic: (half.needed_from(needed_ms), Note(self.term, self.boundary_ms, max(half.read, self._settled(half))))
             for topic, half in self.halves.items()
