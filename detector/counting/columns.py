@@ -51,7 +51,7 @@ class Columns:
     merchant: UInt64s  # hash of "unknown" where absent
     occurred_at: Int64s
     started_at: Int64s  # NONE: absent
-    log_time: Int64s  # the record's Kafka timestamp; in a file its occurred_at
+    log_time: Int64s  # the record's Kafka timestamp; in a file, or without one, its occurred_at
     offset: Int64s  # offset in its partition; in a file its line number
 
     def __len__(self) -> int:

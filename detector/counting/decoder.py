@@ -68,7 +68,8 @@ class Decoder:
         self._said = msgspec.json.Decoder(msgspec.defstruct("_Said", [(name, Any, None) for name in sorted(named)]))
 
     def decode(self, values: Sequence[bytes], topic: Topic, log_times: Int64s | None, offsets: Int64s) -> Decoded:
-        """The batch as columns; `log_times[event]` None: that of an event is its `occurred_at` (a file)."""
+        """The batch as columns. Without `log_times` (a file) an event's is its `occurred_at`, as where it is negative:
+        Kafka keeps records to which nobody gave a time."""
         values = values if isinstance(values, Packed) else Packed.of(values)
         batch = _Batch(len(values))
         _scan(values, _TOPICS[topic], batch)
@@ -171,7 +172,10 @@ class _Batch:
     def columns(self, log_times: Int64s | None, offsets: Int64s) -> Columns:
         """The events that are taken: views where all are."""
         by_row = self._by_row()
-        log_times = self.times[0].copy() if log_times is None else log_times
+        if log_times is None:
+            log_times = self.times[0].copy()
+        elif (log_times < 0).any():
+            log_times = np.where(log_times < 0, self.times[0], log_times)
         columns = Columns(*(*by_row, log_times, offsets))
         taken = self.fate == TAKEN
         return columns if taken.all() else columns.pick(np.flatnonzero(taken))

@@ -6,7 +6,8 @@ occurred later is held until then: any split of the events into batches gives th
 Log time is the running maximum of the records' own. A record more than `clock_ahead_ms` ahead of it is *doubted*, and
 what follows on its topic waits behind it, in order, until of the next 20 records most lie beyond it too (not more than
 `clock_ahead_ms` before it): then time moves as if there had been no doubt. Otherwise it is passed over. So is a first
-record whose log time is its own `occurred_at`. At the end of what there is (`flush`) those that came decide.
+record that has nothing but its own word: its log time is its `occurred_at`, or lies so far ahead of that; refuted, it
+gets its `occurred_at` for one. At the end of what there is (`flush`) those that came decide.
 
 Does not know what merging an event does (`ledger`) nor what is told at a cut (`cut`).
 """
@@ -109,8 +110,14 @@ def _free_held(book: Book, at: int) -> None:
 def _jumps(book: Book, event: Any) -> bool:
     state = book.state[0]
     if state.log_time_ms == NONE:
-        return bool(event.log_time == event.occurred)
+        return bool(event.log_time == event.occurred or event.log_time > event.occurred + book.rule[0].clock_ahead_ms)
     return bool(event.log_time > max(state.log_time_ms, state.watermark_ms) + book.rule[0].clock_ahead_ms)
+
+
+@inlined
+def _says_two(book: Book, event: Any) -> bool:
+    """Whether there is no log time yet, and this record gives it two to choose from."""
+    return bool(book.state[0].log_time_ms == NONE and event.log_time != event.occurred)
 
 
 @compiled
@@ -134,6 +141,9 @@ def _settle_doubt(book: Book) -> bool:
         at = topic.doubt
         verdict = _verdict(book, topic)
         if verdict != WAIT:
+            if verdict == REFUSE and _says_two(book, book.hold[at]):
+                book.hold[at].log_time = book.hold[at].occurred
+                return True
             topic.doubt = book.hold[at].next
             topic.doubted -= 1
             if verdict == BELIEVE:
@@ -161,8 +171,12 @@ def _verdict(book: Book, topic: Any) -> int:
         return REFUSE
     if not state.flush:
         return WAIT
-    near = state.log_time_ms == NONE or doubted.log_time - state.log_time_ms <= LONE_JUMP_MS
-    return BELIEVE if near and 2 * agreeing >= witnesses else REFUSE
+    if state.log_time_ms != NONE:
+        near = doubted.log_time - state.log_time_ms <= LONE_JUMP_MS
+        return BELIEVE if near and 2 * agreeing >= witnesses else REFUSE
+    if witnesses == 0 and doubted.log_time - doubted.occurred > LONE_JUMP_MS:
+        return WAIT  # an event of 1970, or a time of 2099
+    return BELIEVE if 2 * agreeing >= witnesses else REFUSE
 
 
 @compiled

@@ -12,7 +12,7 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 
-from detector.counting.columns import Int64s
+from detector.counting.columns import NONE, Int64s
 from detector.records.unpack import Header, Unpacker
 from streams.intake.raw import Raw
 
@@ -36,7 +36,7 @@ class Fetched(Protocol):
 
     @property
     def times(self) -> Int64s:
-        """Kafka's times, epoch ms."""
+        """Kafka's times, epoch ms; negative where it has none."""
 
     def __len__(self) -> int: ...
 
@@ -62,11 +62,11 @@ class Listed:
     @classmethod
     def of(cls, records: Sequence[Any]) -> Self:
         """The client's records of one partition as columns."""
-        count = len(records)
+        count, times = len(records), (record.timestamp for record in records)
         return cls(
             [record.value or b"" for record in records],
             np.fromiter((record.offset for record in records), np.int64, count),
-            np.fromiter((record.timestamp for record in records), np.int64, count),
+            np.fromiter((NONE if time is None else time for time in times), np.int64, count),
             records,
         )
 

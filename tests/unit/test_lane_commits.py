@@ -114,6 +114,31 @@ def test_a_time_that_is_not_believed_holds_nothing_up() -> None:
         assert abs(first - second) <= 300  # AHEAD_MS_MAX, and a batch
 
 
+@pytest.mark.parametrize("wrong", [0, 5])
+def test_a_time_that_is_wrong_keeps_nothing_for_ever(wrong: int) -> None:
+    """Be it the first record: what is told is forgotten, and commits move on."""
+    log = {"payments": [record("payments", n, T + 5 * n * SECOND_MS, T + 5 * n * SECOND_MS) for n in range(1_440)]}
+    log["payments"][wrong].timestamp += YEAR_MS
+    one = lane(ONE)
+    read(one, log, Told(), 1_440)
+    offset, _ = one.commits()["payments"]
+    assert offset > 1_000
+    assert one.counter.stats.payments < 1_000
+
+
+def test_records_without_a_time_are_counted_by_their_events() -> None:
+    """A producer may leave the time out, and an old format has none: then an event's own time is its record's."""
+    log = {"payments": [record("payments", n, T + 5 * n * SECOND_MS, -1) for n in range(1_440)]}
+    for each in log["payments"][::2]:
+        each.timestamp = None
+    one, told = lane(ONE), Told()
+    read(one, log, told, 1_440, size=10)
+    hear(told, one.end({"payments": True}).tallies)
+    offset, _ = one.commits()["payments"]
+    assert offset > 1_000
+    assert sum(told.values()) == 1_439  # the last is held
+
+
 @pytest.mark.parametrize("horizon_s", [60, 120, 600])
 def test_commits_move_on(horizon_s: int) -> None:
     """However short the horizon, what is read again after two hours is a part of them."""

@@ -75,6 +75,43 @@ def test_a_lone_record_of_2099_at_the_end_is_refused() -> None:
     assert counter.take_rejects() == [(0, YEAR_2099)]
 
 
+@pytest.mark.parametrize("followers", [1, 5, 60])
+def test_a_first_record_that_kafka_dates_next_year_is_taken_at_its_word(followers: int) -> None:
+    """The others do not know its log time: it is counted, and log time is theirs, or its `occurred_at`."""
+    counter = made()
+    take(counter, T, log=T + 365 * DAY)
+    for n in range(1, followers + 1):
+        take(counter, T + 100 * n, log=T + 100 * n)
+    counter.finish()
+    assert counter.log_time_ms == T + 100 * followers
+    assert counter.stats.held + counter.stats.events == followers + 1
+    assert counter.take_rejects() == []
+
+
+@pytest.mark.parametrize("followers", [0, 1, 60])
+def test_a_straggler_may_be_the_first(followers: int) -> None:
+    """An event that came an hour late is believed to have, on the word of what follows, or where nothing does."""
+    counter = made()
+    take(counter, T - HOUR, log=T)
+    for n in range(1, followers + 1):
+        take(counter, T + 100 * n, log=T + 100 * n)
+    counter.finish()
+    assert counter.log_time_ms == T + 100 * followers
+    assert counter.take_rejects() == []
+
+
+def test_a_lone_first_record_of_two_ages_waits_for_another() -> None:
+    """Whether an event is of 1970 or its log time of next year is not known before there is a second."""
+    counter = made()
+    take(counter, 0, log=T)
+    assert counter.idle(HOUR) == []
+    assert counter.log_time_ms is None
+    take(counter, T, log=T)
+    counter.finish()
+    assert counter.log_time_ms == T
+    assert counter.take_rejects() == []
+
+
 def test_a_real_gap_is_crossed_once_twenty_have_followed() -> None:
     """An hour's gap holds processing until most of 20 records have confirmed it, and then changes no boundary."""
     counter = made()
@@ -182,7 +219,7 @@ def test_the_skip_is_right_past_the_ring_of_seconds() -> None:
 def test_an_event_of_1970_among_the_first_costs_no_walk_through_the_years() -> None:
     """The first boundary is at most a day before the first watermark; what is older is too late."""
     counter = made(orders_ended=False)
-    take(counter, 0, T, log=T)
+    take(counter, T, 0, log=T + 1)
     counter.at_end(1, True)
     assert boundaries(counter.idle(0))[-1] == -1_000
     assert counter.stats.too_late == 1
