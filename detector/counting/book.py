@@ -60,8 +60,8 @@ ORDER_EVENT = _record(
     ("leaf", "i4"), ("row", "i4"), ("next", "i4"), ("kind", "u1"),
 )  # fmt: skip
 LATE = _record(
-    ("key", "u8"), ("record", "u8"), ("start", "i8"), ("cell", "i4"), ("next", "i4"), ("status", "u1"),
-    ("age", "u1"),  # its bin, see `ages`
+    ("key", "u8"), ("record", "u8"), ("start", "i8"), ("cell", "i4"), ("next", "i4"), ("previous", "i4"),
+    ("status", "u1"), ("age", "u1"),  # its bin, see `ages`
 )  # fmt: skip
 MERCHANT = _record(
     ("key", "u8"), ("merchant", "u8"), ("leaf", "i4"), ("rows", "i4"),  # how many rows name it, closed ones too

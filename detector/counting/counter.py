@@ -34,8 +34,8 @@ _NOTHING: tuple[Any, ...] = tuple(np.zeros(0, dtype) for _, dtype in _FIELDS)
 class Stats:
     """What metrics tell of a Counter, since it began; only `rebuilt` counts while it rebuilds.
 
-    `crowded`: order events past the limit of one order. `held_over`: events read while the hold was over its limit,
-    so that the topic that lags did not hold the other back.
+    `crowded`: times that one order or voter came to a limit (`EVENTS_MAX`, `RING_MAX`, `HEIRS_MAX`). `held_over`:
+    events read while the hold was over its limit, so that the topic that lags did not hold the other back.
     """
 
     events: int

@@ -23,6 +23,9 @@ from detector.counting.index import enter, first_at, has_tag, place_with, remove
 from detector.counting.rows import leaf_of, occurred_of, start_of
 
 FINE, HIT, WAITS = range(3)
+RING_MAX = 64
+"""How many payments of one order are chained to each other; one that is past it stands for itself and is counted as
+`crowded`: a shop that gives all its orders one id must cost no more than others."""
 
 
 @inlined
@@ -79,12 +82,20 @@ def _mark_mates(book: Book, at: int) -> None:
         other = mate.order_next
 
 
-@inlined
-def enter_ring(book: Book, member: int, at: int) -> None:
-    """Put a payment into the ring of the payments of an order, one of which is `member`; a ring of one is NONE."""
+@compiled
+def enter_ring(book: Book, member: int, at: int) -> bool:
+    """Put a payment into the ring of the payments of an order, one of which is `member`; a ring of one is NONE. False
+    where the ring is full."""
     row, other = book.rows[at], book.rows[member]
+    size, mate = 1, other.order_next
+    while mate != NONE and mate != member:
+        size, mate = size + 1, book.rows[mate].order_next
+    if size >= RING_MAX:
+        book.state[0].crowded += 1
+        return False
     row.order_next = other.order_next if other.order_next != NONE else member
     other.order_next = at
+    return True
 
 
 @compiled
@@ -112,8 +123,7 @@ def chain(book: Book, at: int) -> bool:
     while has_tag(slots, place, tag):
         member = row_at(slots, place)
         if book.rows[member].order == row.order:
-            enter_ring(book, member, at)
-            return True
+            return bool(enter_ring(book, member, at))
         place += 1
     state.order_indexed += 1
     if enter(slots, first, tag, at, state.order_indexed):

@@ -145,7 +145,7 @@ def _open_row(book: Book, event: Any, place: int) -> int:
 def _join(book: Book, at: int, event: Any) -> None:
     """Join an event to the row there is, and move the row to where it now belongs."""
     row = book.rows[at]
-    touch(row, event.log_time)
+    touch(book, row, event.log_time)
     wins, leaf = _beats(book, event, row), leaf_of(book, row)
     occurred = event.occurred if wins else occurred_of(book, row)
     known_start, known_first = start_of(book, row), first_of(book, row)
@@ -296,9 +296,7 @@ def _merge_late_answer(book: Book, event: Any) -> None:
     late.record, late.start, late.status = record, event.started, event.status
     late.age = answer_bin(event.started, event.occurred, book.rule[0].pane_ms)
     late.cell = cell_for(book, pane, event.leaf)
-    late.next = book.cells[late.cell].lates
-    book.cells[late.cell].lates = at
-    mark(book, late.cell)
+    _chain_late(book, at)
 
 
 @compiled
@@ -317,14 +315,24 @@ def _open_late(book: Book, key: np.uint64) -> int:
     return int(at)
 
 
-@compiled
+@inlined
+def _chain_late(book: Book, at: int) -> None:
+    late = book.lates[at]
+    cell = book.cells[late.cell]
+    late.next, late.previous = cell.lates, NONE
+    if cell.lates != NONE:
+        book.lates[cell.lates].previous = at
+    cell.lates = at
+    mark(book, late.cell)
+
+
+@inlined
 def _unchain_late(book: Book, at: int) -> None:
-    cell = book.cells[book.lates[at].cell]
-    if cell.lates == at:
-        cell.lates = book.lates[at].next
+    late = book.lates[at]
+    if late.previous == NONE:
+        book.cells[late.cell].lates = late.next
     else:
-        before = cell.lates
-        while book.lates[before].next != at:
-            before = book.lates[before].next
-        book.lates[before].next = book.lates[at].next
-    mark(book, book.lates[at].cell)
+        book.lates[late.previous].next = late.next
+    if late.next != NONE:
+        book.lates[late.next].previous = late.previous
+    mark(book, late.cell)

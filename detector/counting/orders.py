@@ -125,9 +125,8 @@ def link_payment(book: Book, at: int) -> None:
     row = book.rows[at]
     order = book.orders[_order_for(book, row.order)]
     row.order_next = NONE
-    if order.rows != NONE:
-        enter_ring(book, order.rows, at)
-    order.rows = at
+    if order.rows == NONE or enter_ring(book, order.rows, at):
+        order.rows = at
 
 
 @compiled
@@ -135,6 +134,8 @@ def unlink_payment(book: Book, at: int) -> None:
     """Take a payment's row out of its order's ring."""
     order_at = find(book.order_slots, book.orders["order"], book.rows[at].order)
     left = leave_ring(book, at)
+    if order_at == NONE:
+        return  # it stood for itself
     if book.orders[order_at].rows == at:
         book.orders[order_at].rows = left
     _forget_if_empty(book, order_at)
@@ -247,7 +248,7 @@ def _show(book: Book, order: Any, placed: Any) -> None:
         _open_row(book, order, placed, status, occurred)
         return
     row, state = book.rows[placed.row], book.state[0]
-    touch(row, order.touched)
+    touch(book, row, order.touched)
     if row.status == status and occurred_of(book, row) == occurred:
         return
     if row.cell == CLOSED:

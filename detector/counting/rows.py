@@ -108,11 +108,11 @@ def begin_touched(row: Any, log_time: int) -> None:
 
 
 @inlined
-def touch(row: Any, log_time: int) -> None:
+def touch(book: Book, row: Any, log_time: int) -> None:
     """Note that another event of the row came at this log time; an event that was held may be merged after a newer."""
-    minute = (log_time // MINUTE_MS) & _MINUTES
-    if (minute - int(row.touched)) & _MINUTES <= _MINUTES // 2:
-        row.touched = minute
+    now, minute = book.state[0].log_time_ms // MINUTE_MS, log_time // MINUTE_MS
+    if (now - minute) & _MINUTES < (now - int(row.touched)) & _MINUTES:
+        row.touched = minute & _MINUTES
 
 
 @inlined

@@ -28,6 +28,10 @@ __all__ = ["AHEAD_MS_MAX", "Counted", "Half", "Lane", "Totals"]
 
 AHEAD_MS_MAX = 60_000
 """How far one topic of a source may be read ahead of the other, in log time, while both have more to read."""
+LIMITS = {
+    "crowded": "an order or a shopper has more payments than are looked at together; is one id given to all?",
+    "held_over": "so much waits for the other topic that it is waited for no longer; does one come late?",
+}
 _AHEAD = fault_number(Reason.CLOCK_AHEAD, "occurred_at")
 _KINDS: dict[int, Literal["payments", "orders"]] = {PAYMENTS: "payments", ORDERS: "orders"}
 _NO_BYTES, _NO_NUMBERS = np.zeros(0, np.uint8), np.zeros(0, np.int32)
@@ -68,6 +72,8 @@ class Totals:
     card_like: Count[str] = field(default_factory=Count)
     late_answers: int = 0
     too_late: int = 0
+    crowded: int = 0
+    held_over: int = 0
     sampled: int = 0
     misplaced: int = 0
 
@@ -79,6 +85,8 @@ class Totals:
         self.card_like.update(other.card_like)
         self.late_answers += other.late_answers
         self.too_late += other.too_late
+        self.crowded += other.crowded
+        self.held_over += other.held_over
         self.sampled += other.sampled
         self.misplaced += other.misplaced
 
@@ -166,6 +174,7 @@ class Lane:
         self.keys = KeyCheck()
         self.boundary_ms = NO_BOUNDARY if begin.noted_ms is None else begin.noted_ms
         self._card_like: Count[str] = Count()
+        self._limits_told: set[str] = set()
         self._decoder = decoder
         self._partitions = counter.layout[counter.source.feed]
         if len(topics) == 1:
@@ -263,8 +272,15 @@ class Lane:
         }  # fmt: skip
         return Totals(
             self.counter.payments_total.copy(), Count(events), self._card_like.copy(), stats.late_answers,
-            stats.too_late, self.keys.sampled, self.keys.mismatched,
+            stats.too_late, stats.crowded, stats.held_over, self.keys.sampled, self.keys.mismatched,
         )  # fmt: skip
+
+    def new_limits(self) -> list[str]:
+        """What is to be said of the limits that were hit and not told of before."""
+        stats = self.counter.stats
+        new = [name for name in LIMITS if getattr(stats, name) and name not in self._limits_told]
+        self._limits_told.update(new)
+        return [LIMITS[name] for name in new]
 
     # Inside
 

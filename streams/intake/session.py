@@ -299,6 +299,9 @@ class Session:
         await self._letters.flush()
         self._committed_s = loop_s()
         lanes = self.lanes.values()
+        for lane in lanes:
+            for limit in lane.new_limits():
+                log.warning("intake: %s: %s", lane.source, limit)
         commits = {_partition(lane, topic): noted for lane in lanes for topic, noted in lane.commits().items()}
         if commits:
             await self._reader.commit(commits, self._round)

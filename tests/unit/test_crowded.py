@@ -1,16 +1,20 @@
-"""Hashes that all want the last place of an index, as somebody could choose them: every payment counts, and nothing is
-written past an end."""
+"""What crowds, by chance or on purpose: hashes that want the last place of an index, one order or one shopper for all,
+one cell for all late answers. Every payment counts, nothing is written past an end, nothing is walked for ever."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 
 from detector.contracts.policy import DEFAULT
-from detector.counting.columns import APPROVED, CONFIRMED, NONE, PAYMENT, Columns, UInt64s
+from detector.counting.columns import APPROVED, CONFIRMED, DECLINED, NONE, PAYMENT, PENDING, Columns, UInt64s
 from detector.counting.counter import Counter
 from detector.counting.hashing import hash_text
+from detector.counting.impact import RING_MAX
 from detector.counting.names import Names
-from detector.counting.tally import Source
+from detector.counting.tally import Source, Tally
 
 PAYMENTS = 400
 START_MS = 1_772_000_000_000
@@ -47,3 +51,68 @@ def test_all_want_the_last_place() -> None:
     told += counter.take(events(names, CONFIRMED, 0), 1) + counter.idle(10_000)
     assert counter.stats.payments == PAYMENTS
     assert max(int(tally.cells.counts.sum()) for tally in told) == PAYMENTS
+
+
+def made() -> Counter:
+    counter = Counter(DEFAULT, Names(DEFAULT), Source("default", 0), {"default": 1})
+    counter.at_end(1, True)
+    return counter
+
+
+def payments(counter: Counter, **differ: int) -> Columns:
+    """Payments of ids, orders and shoppers of their own, a second apart; but for what `differ` says of all."""
+    plain, each = events(counter.names, PAYMENT, 0), np.arange(1, PAYMENTS + 1, dtype=np.uint64)
+    at = START_MS + 1_000 * np.arange(PAYMENTS)
+    own = replace(plain, payment=each, order=each, shopper=each, occurred_at=at, log_time=at + 1)
+    return replace(own, **{
+        name: np.full(PAYMENTS, value).astype(getattr(own, name).dtype) for name, value in differ.items()
+    })  # fmt: skip
+
+
+def newest(tallies: list[Tally], what: str) -> dict[tuple[int, int], list[int]]:
+    """Of each cell told its payments, or votes, by status."""
+    told: dict[tuple[int, int], list[int]] = {}
+    for tally in tallies:
+        for pane, leaf, counts in zip(tally.cells.pane, tally.cells.leaf, getattr(tally.cells, what), strict=True):
+            told[int(pane), int(leaf)] = counts.tolist()
+    return told
+
+
+@pytest.mark.parametrize("orders", [False, True])
+def test_one_order_for_all(orders: bool) -> None:
+    """A shop gives every order the same id: as many payments as any order may have are chained, all are counted, and
+    all are forgotten; whether orders are told of, or only payments."""
+    counter, sound = made(), made()
+    told = counter.take(payments(counter, order=7, status=DECLINED))
+    if orders:
+        counter.take(replace(events(counter.names, CONFIRMED, 0), order=np.full(PAYMENTS, 7, np.uint64)), 1)
+    told += counter.idle(10_000)
+    expected = sound.take(payments(sound, status=DECLINED)) + sound.idle(10_000)
+    for what in ("counts", "votes"):
+        assert newest(told, what) == newest(expected, what)
+    assert counter.stats.crowded >= PAYMENTS - RING_MAX
+    later = payments(counter)
+    at = later.occurred_at + 3 * DEFAULT.horizon_ms
+    counter.take(replace(later, payment=later.payment + np.uint64(PAYMENTS), occurred_at=at, log_time=at + 1))
+    assert counter.stats.payments == PAYMENTS - 1  # the last is held
+
+
+def test_one_shopper_for_all() -> None:
+    """A shop gives all its guests one name, and another bank answers than was asked: each bank has one vote, which is
+    left to one of the last that came."""
+    counter = made()
+    sent = payments(counter, shopper=7, status=PENDING, occurred_at=START_MS)
+    told = counter.take(sent)
+    other = counter.names.leaf(tuple(f"another {dimension}" for dimension in DEFAULT.dimensions))
+    answered = replace(
+        sent, leaf=np.full(PAYMENTS, other, np.int32), status=np.full(PAYMENTS, APPROVED, np.uint8),
+        log_time=sent.log_time + 2_000, occurred_at=np.full(PAYMENTS, START_MS + 2_000), started_at=sent.occurred_at,
+    )  # fmt: skip
+    half = PAYMENTS // 2
+    told += counter.take(answered.rows(0, half)) + counter.idle(10_000)
+    assert [sum(counts) for counts in newest(told, "counts").values()] == [half, half]
+    assert [sum(votes) for votes in newest(told, "votes").values()] == [1, 1]
+    told += counter.take(answered.rows(half, PAYMENTS)) + counter.idle(10_000)
+    assert [sum(counts) for counts in newest(told, "counts").values()] == [0, PAYMENTS]
+    assert [sum(votes) for votes in newest(told, "votes").values()] == [0, 1]
+    assert counter.stats.crowded == 1

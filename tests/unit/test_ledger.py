@@ -249,3 +249,26 @@ def test_payments_are_forgotten_two_horizons_after_they_were_touched() -> None:
     assert state.lates <= 5 * 4
     assert state.order_events <= 64
     assert made.stats.too_late == 0
+
+
+@pytest.mark.parametrize("days", [1, 20, 23, 40])
+def test_a_payment_is_remembered_two_horizons_after_any_silence(days: int) -> None:
+    """It is told of again after days in which nothing was, and answered some minutes later: that is no new payment."""
+    made, again = counter(), days * 86_400_000
+    tell(pay("pending", 0), until=SECOND, made=made)
+    others = [pay("approved", again + n * SECOND, f"m{n}") for n in range(30)]
+    tell(*others, pay("pending", again + 31 * SECOND), until=again + 40 * SECOND, made=made)
+    for minute in range(1, 15):
+        tell(pay("approved", again + minute * MINUTE, f"n{minute}"), until=again + minute * MINUTE + SECOND, made=made)
+    cells = tell(pay("approved", again + 15 * MINUTE), until=again + 16 * MINUTE, made=made)
+    assert ("bnp", again // SECOND + 15 * 60) not in counts(cells)
+
+
+def test_late_answers_that_change_stay_as_many() -> None:
+    """Many of one pane, told again with another code, first to last and last to first: each is in its cell once."""
+    late = [[pay("approved", H + n, f"p{n}", started=T, code=code) for n in range(50)] for code in "abc"]
+    made = counter()
+    cells = tell(*late[0], *late[1], *reversed(late[2]), until=H + 40_000, made=made)
+    assert cells[BNP, (T + H) // 5_000][2] == (0, 50, 0, 0, 0)
+    tell(until=5 * H, made=made)
+    assert made._book.state[0].late_indexed == 0
