@@ -9,8 +9,10 @@ read it.
 from __future__ import annotations
 
 import asyncio
+import logging
 import struct
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import cramjam
@@ -20,15 +22,21 @@ from aiokafka import AIOKafkaProducer
 from detector.counting.tally import Marker, Tally, decode, encode
 from streams.producing import stop_producer
 from streams.settings import Settings
+from streams.topics import TALLIES_BYTES_MAX
 from streams.unanswered import Unanswered
 
-__all__ = ["BEHIND_MS", "RECORD_BYTES_MAX", "TallyLog", "encoded", "pack", "unpack"]
+__all__ = ["BEHIND_MS", "PLAIN_BYTES_MAX", "RECORD_BYTES_MAX", "TallyLog", "encoded", "pack", "unpack"]
+
+log = logging.getLogger(__name__)
 
 BEHIND_MS = 120_000
 """So far behind the clock is catching up: what is found then is no news to page anybody with."""
 
-RECORD_BYTES_MAX = 64 * 1024 * 1024
-"""Of a record before it is compressed; the largest is the snapshot of a source with thousands of leaves."""
+RECORD_BYTES_MAX = TALLIES_BYTES_MAX - 64 * 1024
+"""Of a record's value, so that with its key and what Kafka adds the topic takes it; the largest is the snapshot of a
+source with thousands of leaves."""
+PLAIN_BYTES_MAX = 1024 * 1024 * 1024
+"""Of a value before it is compressed: ten times what 5,000 leaves come to that have a payment in each open pane."""
 PACK_BYTES = 256 * 1024
 PACK_MAX = 1_000
 BATCH_BYTES = 512 * 1024
@@ -52,6 +60,8 @@ def pack(records: Sequence[Tally | Marker]) -> Iterator[bytes]:
     size = 0
     for record in records:
         data = encode(record)
+        if len(data) > RECORD_BYTES_MAX // 2:
+            data = _fitting(record, data)
         if held and (size + len(data) > PACK_BYTES or len(held) >= PACK_MAX):
             yield _value(held)
             held, size = [], 0
@@ -59,6 +69,19 @@ def pack(records: Sequence[Tally | Marker]) -> Iterator[bytes]:
         size += len(data)
     if held:
         yield _value(held)
+
+
+def _fitting(record: Tally | Marker, data: bytes) -> bytes:
+    """The encoded record, or, where it is too large for Kafka, the same without what compresses least: the hashes, by
+    which the Judge knows how many voters and merchants there are. It then finds fewer than there are."""
+    fits = len(data) < PLAIN_BYTES_MAX and len(_value([data])) <= RECORD_BYTES_MAX
+    if fits or isinstance(record, Marker):
+        return data
+    cells = record.cells
+    log.warning("intake: %s: what is told of %d cells is larger than the %d bytes of a record of the tallies log; its "
+                "voters and merchants are left out: give the feed more partitions, or the policy fewer leaves_max",
+                record.source, len(cells), RECORD_BYTES_MAX)  # fmt: skip
+    return encode(replace(record, cells=cells.without_hashes()))
 
 
 def unpack(value: bytes) -> list[Tally | Marker]:
@@ -76,8 +99,8 @@ def encoded(value: bytes) -> list[bytes]:
     if len(value) < _HEAD.size:
         raise ValueError(f"a compressed record of the tallies log has a length; got {len(value)} bytes")
     _, size = _HEAD.unpack_from(value)
-    if size > RECORD_BYTES_MAX:
-        raise ValueError(f"a record of the tallies log has at most {RECORD_BYTES_MAX} bytes; got {size}")
+    if size > PLAIN_BYTES_MAX:
+        raise ValueError(f"a record of the tallies log decompresses to at most {PLAIN_BYTES_MAX} bytes; got {size}")
     room = bytearray(size)
     try:
         written = cramjam.zstd.decompress_into(memoryview(value)[_HEAD.size :], room)
@@ -110,7 +133,7 @@ class TallyLog:
             enable_idempotence=True,
             linger_ms=LINGER_MS,
             max_batch_size=BATCH_BYTES,
-            max_request_size=RECORD_BYTES_MAX,
+            max_request_size=TALLIES_BYTES_MAX,
         )
 
     async def start(self) -> None:

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import cramjam
+import numpy as np
 import pytest
 from aiokafka.errors import CorruptRecordException
 from aiokafka.structs import TopicPartition
@@ -17,7 +18,7 @@ from detector.contracts.policy import DEFAULT
 from detector.counting.counter import Counter
 from detector.counting.decoder import Decoder
 from detector.counting.names import Names
-from detector.counting.tally import Marker, Source
+from detector.counting.tally import Cells, Marker, Source, Tally
 from detector.records.unpack import Unpacker
 from streams.errors import UserError
 from streams.intake.codec import inflate
@@ -29,7 +30,7 @@ from streams.intake.raw import Raw
 from streams.intake.recovery import Begin, Committed, Note, begin_from, parse_note
 from streams.intake.session import Session
 from streams.settings import Feed
-from streams.tallylog import COMPRESSED_BYTES_MIN, PACK_MAX, RECORD_BYTES_MAX, encoded, pack, unpack
+from streams.tallylog import COMPRESSED_BYTES_MIN, PACK_MAX, PLAIN_BYTES_MAX, encoded, pack, unpack
 from tests.property.batches import Batch
 from tests.unit.bad_records import GOOD
 
@@ -138,11 +139,54 @@ def compressed(data: bytes, size: int | None = None) -> bytes:
     return struct.pack("<BI", 0xC1, length) + bytes(cramjam.zstd.compress(data, 1))
 
 
-@pytest.mark.parametrize("size", [None, 64])
-def test_what_would_fill_the_memory_is_refused(size: int | None) -> None:
+@pytest.mark.parametrize("size", [PLAIN_BYTES_MAX + 1, 64])
+def test_what_would_fill_the_memory_is_refused(size: int) -> None:
     """A value that decompresses to more than Pastille would ever write, or than it says, is left at that."""
-    with pytest.raises(ValueError, match="a record of the tallies log"):
-        unpack(compressed(bytes(RECORD_BYTES_MAX + 1), size))
+    with pytest.raises(ValueError, match="a record of the tallies log decompresses"):
+        unpack(compressed(bytes(65_536), size))
+
+
+def snapshot(leaves: int) -> Tally:
+    """A source's snapshot with a payment of every leaf in each open pane, and who paid."""
+    panes, random = DEFAULT.open_ms // DEFAULT.pane_ms + 1, np.random.default_rng(1)
+    cells = leaves * panes
+    leaf, pane = np.tile(np.arange(leaves, dtype=np.int32), panes), np.repeat(np.arange(panes), leaves)
+    ones, lengths = np.ones((cells, 6), np.int32), np.tile(np.array([1, 0, 1, 0, 0], np.uint8), (cells, 1))
+    said = Cells(
+        tuple((f"bank {n}", "card") for n in range(leaves)), leaf, pane, ones, ones, np.zeros((cells, 5), np.int32),
+        np.full(cells, -1), lengths, random.integers(1, 1 << 62, 2 * cells).astype(np.uint64),
+        orders=np.zeros((cells, 4), np.int32), technical=np.zeros(cells, np.int32),
+    )  # fmt: skip
+    return Tally(Source("default", 0), {"default": 1}, 2, 1_000, 900, 7, said, first_pane=0)
+
+
+def test_a_snapshot_of_as_many_leaves_as_the_policy_takes_is_read_again() -> None:
+    """However long it is before it is compressed."""
+    written = snapshot(DEFAULT.leaves_max)
+    (value,) = pack([written])
+    assert len(encoded(value)[0]) > 64 << 20
+    (read,) = unpack(value)
+    assert isinstance(read, Tally)
+    assert len(read.cells) == len(written.cells)
+    assert read.cells.hashes.tobytes() == written.cells.hashes.tobytes()
+
+
+def test_a_snapshot_that_kafka_would_not_take_goes_without_hashes(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The counts are told all the same, and why the voters are not is in the log."""
+    written = snapshot(50)
+    (whole,) = pack([written])
+    monkeypatch.setattr("streams.tallylog.RECORD_BYTES_MAX", len(whole) - 1)
+    (value,) = pack([written])
+    assert len(value) < len(whole)
+    (read,) = unpack(value)
+    assert isinstance(read, Tally)
+    assert read.cells.counts.tobytes() == written.cells.counts.tobytes()
+    assert not len(read.cells.hashes)
+    assert not read.cells.lengths.any()
+    assert "default/0: what is told of" in caplog.text
+    assert "leaves_max" in caplog.text
 
 
 _CUT = compressed(b"\x91\xc4\x01a")[:-2]
