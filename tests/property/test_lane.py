@@ -1,0 +1,104 @@
+"""A lane that is killed anywhere, while one topic runs minutes behind the other and some of Kafka's times are wrong: the
+next owner brings the Judge to the panes of an owner that was never killed (I3)."""
+
+from __future__ import annotations
+
+import json
+from random import Random
+from types import SimpleNamespace
+from typing import Any
+
+from hypothesis import given
+
+from detector.counting.counter import Counter
+from detector.counting.decoder import Decoder
+from detector.counting.names import Names
+from detector.counting.tally import Source
+from streams.intake.fetch import Listed
+from streams.intake.lane import Lane
+from streams.intake.placing import ORDERS, PAYMENTS
+from streams.intake.recovery import Begin, Committed, begin_from
+from tests.property.dumb import Event, ModelJudge
+from tests.property.histories import POLICY, copied, history, shuffled
+from tests.property.test_counter import EXAMPLES, SEEDS
+
+TOPICS = {"payments": PAYMENTS, "orders": ORDERS}
+YEAR_MS = 365 * 86_400_000
+LAGS_MS = (50, 50, 300_000, 1_500_000)
+"""By how much a record is written after its event; a backlog that is read may also take four times as long to be
+written as it took to happen."""
+Log = dict[str, list[Any]]
+
+
+def said(event: Event) -> bytes:
+    """As a producer says it."""
+    fields: dict[str, Any] = {"order_id": event.order, "occurred_at": event.occurred, "merchant_id": event.merchant}
+    if event.kind == "payment":
+        fields |= {"payment_id": event.payment, "status": event.status, "code": event.code}
+    else:
+        fields |= {"status": event.kind}
+    fields |= {"started_at": event.started, "shopper_id": event.shopper}
+    fields |= dict(zip(("bank", "method"), event.leaf or (), strict=False))
+    return json.dumps({name: value for name, value in fields.items() if value is not None}).encode()
+
+
+def written(random: Random, events: list[Event]) -> list[Any]:
+    """The records of one topic: late, slower than life, and one perhaps of next year or without a time."""
+    lag_ms, slower = random.choice(LAGS_MS), random.choice((1, 1, 1, 4))
+    records: list[Any] = []
+    newest = 0
+    for offset, event in enumerate(events):
+        newest = max(newest, event.occurred + lag_ms + (event.occurred - events[0].occurred) * (slower - 1))
+        records.append(SimpleNamespace(offset=offset, timestamp=newest, value=said(event), key=b"", headers=()))
+    if records and random.random() < 0.3:
+        wrong = random.choice(records[:1] + records)
+        wrong.timestamp = random.choice((wrong.timestamp + YEAR_MS, -1))
+    return records
+
+
+def log_of(seed: int) -> Log:
+    """What a source's two partitions hold."""
+    random = Random(seed)
+    events = history(seed, span_ms=random.choice((400_000, 1_500_000, 3_000_000)), payments=150, orders=40)
+    events = copied(random, shuffled(random, events, random.choice((0, 3_000))), 0.1)
+    return {
+        topic: written(random, [event for event in events if (event.kind == "payment") == (kind == PAYMENTS)])
+        for topic, kind in TOPICS.items()
+    }  # fmt: skip
+
+
+def lane(begin: Begin) -> Lane:
+    names = Names(POLICY)
+    counter = Counter(POLICY, names, Source("main", 0), {"main": 1}, term=begin.term, noted_ms=begin.noted_ms)
+    return Lane(counter, Decoder(POLICY, names), begin, TOPICS)
+
+
+def read(one: Lane, log: Log, random: Random, judge: ModelJudge, parts: int | None = None) -> int:
+    """Read to the end, or so many parts, as the lane wants; how many they were."""
+    count = 0
+    while count != parts and (left := [topic for topic, half in one.halves.items() if half.next < len(log[topic])]):
+        topic = random.choice([topic for topic in one.wanted() if topic in left] or left)
+        at = one.halves[topic].next
+        for tally in one.count(topic, Listed.of(log[topic][at : at + random.choice((1, 1, 5, 30))])).tallies:
+            judge.take(tally)
+        count += 1
+    if parts is None:
+        for tally in one.end(dict.fromkeys(TOPICS, True)).tallies + one.idle(5_000).tallies:
+            judge.take(tally)
+    return count
+
+
+@EXAMPLES
+@given(SEEDS)
+def test_a_killed_lane_leaves_no_trace(seed: int) -> None:
+    """Commits are far enough back, whatever is late, in doubt, refused or held."""
+    log, random = log_of(seed), Random(seed)
+    begin = Begin(0, None, dict.fromkeys(TOPICS, 0), dict.fromkeys(TOPICS, 0))
+    expected, judge = ModelJudge(POLICY), ModelJudge(POLICY)
+    parts = read(lane(begin), log, Random(seed), expected)
+    killed = lane(begin)
+    read(killed, log, Random(seed), judge, random.randrange(1, parts))
+    committed = {topic: Committed(offset, note) for topic, (offset, note) in killed.commits().items()}
+    read(lane(begin_from(committed, begin.offsets, 1)), log, random, judge)
+    assert judge.newest == expected.newest
+    assert judge.holding() == expected.holding()
