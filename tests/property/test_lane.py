@@ -1,5 +1,5 @@
-"""A lane that is killed anywhere, while one topic runs minutes behind the other and some of Kafka's times are wrong: the
-next owner brings the Judge to the panes of an owner that was never killed (I3)."""
+"""A lane that is killed anywhere, while one topic runs minutes behind the other and some of Kafka's times are wrong:
+the next owner brings the Judge to the panes of an owner that was never killed (I3)."""
 
 from __future__ import annotations
 
