@@ -66,6 +66,14 @@ class Columns:
         return Columns(*(getattr(self, field.name)[index] for field in fields(self)))
 
 
+def log_times_of(given: Int64s | None, occurred_at: Int64s) -> Int64s:
+    """Kafka's times of events; the event's own in a file, which gives none, and where one is negative: Kafka keeps
+    records to which nobody gave a time."""
+    if given is None:
+        return occurred_at.copy()
+    return np.where(given < 0, occurred_at, given) if (given < 0).any() else given
+
+
 def concatenate(batches: list[Columns]) -> Columns:
     """The batches as one, in order; at least one is needed."""
     return Columns(*(np.concatenate([getattr(b, field.name) for b in batches]) for field in fields(Columns)))

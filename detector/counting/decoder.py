@@ -14,7 +14,7 @@ import numpy as np
 
 from detector.contracts.policy import IGNORE as IGNORED_WORD
 from detector.contracts.policy import Policy
-from detector.counting.columns import NONE, PAYMENT, STATUSES, Columns, Int32s, Int64s
+from detector.counting.columns import NONE, PAYMENT, STATUSES, Columns, Int32s, Int64s, log_times_of
 from detector.counting.fields import CODE, FIELDS, MERCHANT_ID, ORDER_ID, PAYMENT_ID, SHOPPER_ID
 from detector.counting.hashing import hash_text, word_view
 from detector.counting.names import ABSENT, UNKNOWN, Index, Names
@@ -68,8 +68,7 @@ class Decoder:
         self._said = msgspec.json.Decoder(msgspec.defstruct("_Said", [(name, Any, None) for name in sorted(named)]))
 
     def decode(self, values: Sequence[bytes], topic: Topic, log_times: Int64s | None, offsets: Int64s) -> Decoded:
-        """The batch as columns. Without `log_times` (a file) an event's is its `occurred_at`, as where it is negative:
-        Kafka keeps records to which nobody gave a time."""
+        """The batch as columns; `log_times[event]` as `log_times_of` takes them."""
         values = values if isinstance(values, Packed) else Packed.of(values)
         batch = _Batch(len(values))
         _scan(values, _TOPICS[topic], batch)
@@ -172,11 +171,7 @@ class _Batch:
     def columns(self, log_times: Int64s | None, offsets: Int64s) -> Columns:
         """The events that are taken: views where all are."""
         by_row = self._by_row()
-        if log_times is None:
-            log_times = self.times[0].copy()
-        elif (log_times < 0).any():
-            log_times = np.where(log_times < 0, self.times[0], log_times)
-        columns = Columns(*(*by_row, log_times, offsets))
+        columns = Columns(*(*by_row, log_times_of(log_times, self.times[0]), offsets))
         taken = self.fate == TAKEN
         return columns if taken.all() else columns.pick(np.flatnonzero(taken))
 

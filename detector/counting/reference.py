@@ -31,6 +31,7 @@ from detector.counting.columns import (
     STATUSES,
     Columns,
     Int64s,
+    log_times_of,
 )  # fmt: skip
 from detector.counting.guard import DEPTH_MAX
 from detector.counting.hashing import hash_text
@@ -320,7 +321,7 @@ class ReferenceDecoder:
         self._reference = Reference(policy, names)
 
     def decode(self, values: Sequence[bytes], topic: Topic, log_times: Int64s | None, offsets: Int64s) -> Decoded:
-        """The batch as columns; `log_times[event]` None: that of an event is its `occurred_at` (a file)."""
+        """The batch as columns; `log_times[event]` as `log_times_of` takes them."""
         rejects: list[tuple[int, Reason, str]] = []
         kept: list[int] = []
         rows: list[Row] = []
@@ -355,5 +356,6 @@ def _columns(rows: list[Row], kept: list[int], log_times: Int64s | None, offsets
     fields = zip(*rows, strict=True) if rows else [()] * len(_TYPES)
     arrays: list[Any] = [np.array(values, dtype) for values, dtype in zip(fields, _TYPES, strict=True)]
     index = np.array(kept, np.intp)
-    log_time = arrays[Row._fields.index("occurred_at")].copy() if log_times is None else log_times[index]
+    given = None if log_times is None else log_times[index]
+    log_time = log_times_of(given, arrays[Row._fields.index("occurred_at")])
     return Columns(*[*arrays, log_time, offsets[index]])

@@ -194,6 +194,8 @@ def test_log_times(kind: Any) -> None:
     decoder = kind(DEFAULT, Names(DEFAULT))
     decoded = decoder.decode(values, "payments", np.array([11, 12, 13, 14]), np.array([5, 6, 7, 9]))
     assert (decoded.columns.log_time.tolist(), decoded.columns.offset.tolist()) == ([11, 14], [5, 9])
+    decoded = decoder.decode(values, "payments", np.array([-1, 12, 13, 14]), np.array([5, 6, 7, 9]))
+    assert decoded.columns.log_time.tolist() == [decoded.columns.occurred_at[0], 14]
 
 
 def test_empty_batch(kind: Any) -> None:
