@@ -145,7 +145,7 @@ class TallyLog:
         await stop_producer(self._producer)
 
     async def send(self, records: Sequence[Tally | Marker]) -> list[asyncio.Future[Any]]:
-        """Queue records of one source, in order; each future is done when the broker has its part.
+        """Queue records, in order; each future is done when the broker has its part.
 
         Blocks while the queue is full.
         """

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from detector.contracts.policy import DEFAULT, Policy
-from detector.counting.book import Book, Told, grown, names_grown, new_book, room_for_cut
+from detector.counting.book import STATE, Book, Told, grown, names_grown, new_book, room_for_cut
 from detector.counting.columns import NONE, PAYMENT, Columns, Int64s
 from detector.counting.hand import in_hand
 from detector.counting.hashing import hash_text
@@ -22,11 +22,16 @@ from detector.counting.orders import index_orders
 from detector.counting.tally import FIRST, Cells, Details, Layout, Source, Tally
 from detector.counting.watermark import CUT, CUT_ROOM, DONE, GROW, jump_to_noted, move_watermark, step
 
-_FIELDS = (
+_FIELDS = tuple((name, np.dtype(kind)) for name, kind in (
     ("kind", np.uint8), ("status", np.uint8), ("leaf", np.int32), ("code", np.int32), ("payment", np.uint64),
     ("order", np.uint64), ("shopper", np.uint64), ("merchant", np.uint64), ("occurred_at", np.int64),
     ("started_at", np.int64), ("log_time", np.int64), ("offset", np.int64),
+))  # fmt: skip
+_STATS = (
+    "events", "rebuilt", "late_answers", "too_late", "clock_ahead", "crowded", "held_over", "held", "indexed",
 )  # fmt: skip
+"""Where the state has what `Stats` tells, in its order."""
+_PLACES = {name: place for place, name in enumerate(STATE.names or ())}
 _NOTHING: tuple[Any, ...] = tuple(np.zeros(0, dtype) for _, dtype in _FIELDS)
 
 
@@ -66,12 +71,13 @@ class Counter:
         self.policy, self.names, self.source, self.layout, self.term = policy, names, source, layout, term
         self._book = new_book(policy, names)
         self._hand = in_hand(self._book)
+        self._numbers = self._book.state.view(np.int64)
         self._code_hashes: list[int] = []
         self._merchant_names = _MerchantNames(names)
         self._orders = False
         self._told_ms = FIRST
         if noted_ms is not None:
-            self._state.noted_ms = noted_ms
+            self._say("noted_ms", noted_ms)
 
     # In
 
@@ -88,23 +94,27 @@ class Counter:
     def at_end(self, topic: int, ended: bool) -> None:
         """Say whether the topic's partition was read to its end: it then no longer holds the watermark back.
 
-        What that lets pass is told by the next `take`, `idle` or `finish`.
+        What that lets pass is told by the next `take`, `go_on`, `idle` or `finish`.
         """
         self._book.topics[topic]["ended"] = ended
         move_watermark(self._hand)
 
+    def go_on(self) -> list[Tally]:
+        """What `at_end` let pass."""
+        return self._run(_NOTHING, 0)
+
     def idle(self, elapsed_ms: int) -> list[Tally]:
         """Say that the source is at its end and so much time went by: boundaries move on by it."""
         tallies = self.finish()
-        if self._state.watermark_ms != NONE:
-            self._state.watermark_ms += elapsed_ms
-        return tallies + self._run(_NOTHING, 0)
+        if self._now("watermark_ms") != NONE:
+            self._say("watermark_ms", self._now("watermark_ms") + elapsed_ms)
+        return tallies + self.go_on()
 
     def finish(self) -> list[Tally]:
         """Say that nothing more is there now: doubted jumps of time are decided by what came."""
-        self._state.flush = 1
-        tallies = self._run(_NOTHING, 0)
-        self._state.flush = 0
+        self._say("flush", 1)
+        tallies = self.go_on()
+        self._say("flush", 0)
         return tallies
 
     def caught_up(self) -> list[Tally]:
@@ -114,7 +124,7 @@ class Counter:
         tallies = self.finish()
         if self.rebuilding:
             jump_to_noted(self._hand)
-            tallies += self._run(_NOTHING, 0)
+            tallies += self.go_on()
         return tallies
 
     # Out
@@ -122,22 +132,22 @@ class Counter:
     @property
     def rebuilding(self) -> bool:
         """Whether events are merged in silence."""
-        return bool(self._state.noted_ms != NONE)
+        return bool(self._now("noted_ms") != NONE)
 
     @property
     def boundary_ms(self) -> int | None:
         """The last boundary passed; None before the first."""
-        return int(self._state.next_ms) - self.policy.boundary_ms if self._state.next_ms != NONE else None
+        return self._now("next_ms") - self.policy.boundary_ms if self._now("next_ms") != NONE else None
 
     @property
     def log_time_ms(self) -> int | None:
         """The source's log time; None before the first record."""
-        return int(self._state.log_time_ms) if self._state.log_time_ms != NONE else None
+        return self._now("log_time_ms") if self._now("log_time_ms") != NONE else None
 
     @property
     def watermark_ms(self) -> int | None:
         """No older events are expected; None while a topic that counts has not been read."""
-        return int(self._state.watermark_ms) if self._state.watermark_ms != NONE else None
+        return self._now("watermark_ms") if self._now("watermark_ms") != NONE else None
 
     def commit_from(self, time_ms: int) -> int:
         """The log time to read again from, should everything be lost at `time_ms`, the earlier of log time and the
@@ -153,11 +163,7 @@ class Counter:
     @property
     def stats(self) -> Stats:
         """The counters for metrics."""
-        state = self._state
-        return Stats(
-            int(state.events), int(state.rebuilt), int(state.late_answers), int(state.too_late), int(state.clock_ahead),
-            int(state.crowded), int(state.held_over), int(state.held), int(state.indexed),
-        )  # fmt: skip
+        return Stats(*map(self._now, _STATS))
 
     @property
     def payments_total(self) -> Int64s:
@@ -171,18 +177,22 @@ class Counter:
 
     def take_rejects(self) -> list[tuple[int, int]]:
         """(topic, offset) of the records refused as `clock_ahead` since the last call."""
-        count = int(self._state.rejects)
-        self._state.rejects = 0
+        count = self._now("rejects")
+        self._say("rejects", 0)
         return [(topic, offset) for topic, offset in self._book.rejects[:count].tolist()]
 
     # Inside
 
     def _put(self, book: Book) -> None:
+        assert book.state is self._book.state, "no table that grows is the state"
         self._book, self._hand = book, in_hand(book, self._hand)
 
-    @property
-    def _state(self) -> Any:
-        return self._book.state[0]
+    def _now(self, name: str) -> int:
+        """What the state says under a name. Asked some times a batch, and a field of a record is slow to ask."""
+        return int(self._numbers[_PLACES[name]])
+
+    def _say(self, name: str, number: int) -> None:
+        self._numbers[_PLACES[name]] = number
 
     def _know_names(self) -> None:
         names, book = self.names, self._book
@@ -191,10 +201,10 @@ class Counter:
             self._put(names_grown(book, names, self._code_hashes))
 
     def _begin_orders(self) -> None:
-        self._state.order_indexed = 0
+        self._say("order_indexed", 0)
         self._put(self._book._replace(order_slots=new_slots(0)))
         at = index_orders(self._hand, 0)
-        while at < self._state.rows:
+        while at < self._now("rows"):
             self._put(grown(self._book))
             at = index_orders(self._hand, at)
         self._orders = True
@@ -209,7 +219,7 @@ class Counter:
             elif why == DONE:
                 return tallies
             elif why == CUT_ROOM:
-                self._put(room_for_cut(self._book, int(self._state.dirty)))
+                self._put(room_for_cut(self._book, self._now("dirty")))
             else:
                 self._put(grown(self._book))
 

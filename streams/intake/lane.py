@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-from detector.counting.columns import NONE, Columns, Int64s
+from detector.counting.columns import NONE, Int64s
 from detector.counting.counter import Counter
 from detector.counting.decoder import Decoder
 from detector.counting.offsets import OffsetIndex
@@ -34,12 +34,7 @@ LIMITS = {
 }
 _AHEAD = fault_number(Reason.CLOCK_AHEAD, "occurred_at")
 _KINDS: dict[int, Literal["payments", "orders"]] = {PAYMENTS: "payments", ORDERS: "orders"}
-_NO_BYTES, _NO_NUMBERS = np.zeros(0, np.uint8), np.zeros(0, np.int32)
-_NO_HASHES, _NO_TIMES = np.zeros(0, np.uint64), np.zeros(0, np.int64)
-_NO_EVENTS = Columns(
-    _NO_BYTES, _NO_BYTES, _NO_NUMBERS, _NO_NUMBERS, _NO_HASHES, _NO_HASHES, _NO_HASHES, _NO_HASHES,
-    _NO_TIMES, _NO_TIMES, _NO_TIMES, _NO_TIMES,
-)  # fmt: skip
+_NO_OFFSETS = np.zeros(0, np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +193,7 @@ class Lane:
         told = half.told(batch, self.source.partition, decoded.rejects, room)
         told.add(self._ahead(room - len(told.bad), half, batch))
         for each in self.halves.values():
-            taken = decoded.columns.offset if each is half else _NO_TIMES
+            taken = decoded.columns.offset if each is half else _NO_OFFSETS
             each.keep(batch, taken, counter.doubted_from(each.kind))
         told.tallies.extend(self._published(tallies))
         return told
@@ -222,7 +217,7 @@ class Lane:
                 self.counter.at_end(half.kind, at_end)
         if self.is_at_end and self.counter.rebuilding:
             return self._without_news(self.counter.caught_up())
-        return Counted(self._published(self.counter.take(_NO_EVENTS)) if reached else [], [], [])
+        return Counted(self._published(self.counter.go_on()) if reached else [], [], [])
 
     def unread(self, topic: str) -> None:
         """There may be something to read of a topic: from now on it holds time back."""

@@ -9,28 +9,28 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter as Count
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from aiokafka.errors import CorruptRecordException, KafkaError
+from aiokafka.errors import KafkaError
 
 from detector.contracts.policy import Policy
 from detector.counting.counter import Counter
 from detector.counting.decoder import Decoder
 from detector.counting.names import Names
 from detector.counting.tally import Marker, Source, Tally
-from detector.records.unpack import CorruptBatch, Unpacker
+from detector.records.unpack import Unpacker
 from streams.cancelled import lost_is_an_error
 from streams.intake.codec import inflate
 from streams.intake.deadletters import DeadLetters
-from streams.intake.fetch import Fetched, fetched
 from streams.intake.lane import Counted, Lane, Totals
 from streams.intake.placing import Placing
 from streams.intake.reader import NOT_PLACED, Reader, TopicPartition
 from streams.intake.recovery import Begin, Committed, Note, begin_from
+from streams.intake.turn import count_parts, note_ends, parts_of
 from streams.loopclock import loop_s
 from streams.settings import Settings
 from streams.tallylog import BEHIND_MS, TallyLog
@@ -48,8 +48,6 @@ IDLE_STEP_S = 0.5
 BEHIND_REPEAT_S = 5.0
 HORIZONS_KEPT = 3
 IN_FLIGHT_MAX = 1_000
-TOLD_MAX = 1_000
-"""Tallies and bad records after which they are written before more is counted."""
 WAIT_S = 1.0
 """So often a member without sources looks whether it is to end."""
 
@@ -107,40 +105,26 @@ class Session:
         if self._round != self._reader.round:
             return  # read at positions of another assignment
         self._doubt_ends(fetches)
-        for at, found in fetches.items():
-            await self._count(at, found)
+        await self._count(fetches)
         await self._note_ends()
         await self._pass_time()
         await self._commit()
 
-    async def _count(self, at: TopicPartition, found: Sequence[Any]) -> None:
-        source = self._placing.source(*at)
-        lane, parts = self.lanes[source], fetched(found, self._all.unpacker)
-        before, more = lane.halves[at.topic].next, True
+    async def _count(self, fetches: Mapping[TopicPartition, Sequence[Any]]) -> None:
+        lanes = {at: self._lane(at) for at in fetches}
+        before = {at: lane.halves[at.topic].next for at, lane in lanes.items()}
+        parts, more = parts_of(fetches, self._lane, self._all.unpacker, self._all.corrupt), True
         while more:
-            counted, more = await self._in_thread(self._count_parts, lane, at, parts, self._letters.room(loop_s()))
+            counted, more = await self._in_thread(count_parts, parts, self._letters.room(loop_s()))
             await self._tell(counted)
-        if lane.halves[at.topic].next != before:  # markers of transactions alone are no news
-            self._end_s.pop(source, None)
-            self._idle_s.pop(source, None)
-            self._ended.discard(source)
+        for at, lane in lanes.items():
+            if lane.halves[at.topic].next != before[at]:  # markers of transactions alone are no news
+                self._end_s.pop(lane.source, None)
+                self._idle_s.pop(lane.source, None)
+                self._ended.discard(lane.source)
 
-    def _count_parts(self, lane: Lane, at: TopicPartition, parts: Iterator[Fetched], room: int) -> tuple[Counted, bool]:
-        """Count until there is much to tell; whether there may be more. There is `room` for so many dead letters.
-        Raises KafkaError where bytes are broken."""
-        counted = Counted([], [], [])
-        try:
-            for part in parts:
-                counted.add(lane.count(at.topic, part, room - len(counted.bad)))
-                if len(counted) >= TOLD_MAX:
-                    return counted, True
-        except CorruptBatch as broken:
-            self._all.corrupt[at.topic] += 1
-            raise CorruptRecordException(
-                f"{at.topic} partition {at.partition}: {broken}; bring back a sound replica of the partition, or "
-                "delete its records up to there with kafka-delete-records"
-            ) from None
-        return counted, False
+    def _lane(self, at: TopicPartition) -> Lane:
+        return self.lanes[self._placing.source(*at)]
 
     async def _tell(self, counted: Counted) -> None:
         await self._write(counted.tallies)
@@ -186,11 +170,15 @@ class Session:
                     lane.unread(topic)
 
     async def _note_ends(self) -> None:
+        ends = {
+            source: {topic: self._reader.lag(_partition(lane, topic)) == 0 for topic in lane.halves}
+            for source, lane in self.lanes.items()
+        }  # fmt: skip
+        news = [(lane, ends[source]) for source, lane in self.lanes.items() if lane.has_news(ends[source])]
+        if news:
+            await self._tell(await self._in_thread(note_ends, news))
         now_s = loop_s()
         for source, lane in self.lanes.items():
-            ends = {topic: self._reader.lag(_partition(lane, topic)) == 0 for topic in lane.halves}
-            if lane.has_news(ends):
-                await self._tell(await self._in_thread(lane.end, ends))
             if lane.is_at_end:
                 self._end_s.setdefault(source, now_s)
             else:

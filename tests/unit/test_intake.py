@@ -23,12 +23,12 @@ from detector.records.unpack import Unpacker
 from streams.errors import UserError
 from streams.intake.codec import inflate
 from streams.intake.deadletters import RateLimit
-from streams.intake.fetch import fetched
 from streams.intake.lane import Lane
 from streams.intake.placing import ORDERS, PAYMENTS, KeyCheck, place
 from streams.intake.raw import Raw
 from streams.intake.recovery import Begin, Committed, Note, begin_from, parse_note
 from streams.intake.session import Session
+from streams.intake.turn import count_parts, parts_of
 from streams.settings import Feed
 from streams.tallylog import COMPRESSED_BYTES_MIN, PACK_MAX, PLAIN_BYTES_MAX, encoded, pack, unpack
 from tests.property.batches import Batch
@@ -213,8 +213,7 @@ def lane() -> Lane:
 
 def count(lane: Lane, data: bytes, corrupt: Count[str], room: int = 1_000) -> Any:
     """What a session does with a fetch, in the counting thread."""
-    session: Any = SimpleNamespace(_all=SimpleNamespace(corrupt=corrupt))
-    return Session._count_parts(session, lane, AT, fetched([Raw(data, 0, ())], Unpacker(inflate)), room)
+    return count_parts(parts_of({AT: [Raw(data, 0, ())]}, lambda _: lane, Unpacker(inflate), corrupt), room)
 
 
 def test_a_fetch_is_counted_from_its_bytes() -> None:

@@ -1,0 +1,64 @@
+"""A turn of the counting thread: what was fetched goes through the lanes until there is much to tell.
+
+Where little comes, going to the thread and back costs more than counting: so one turn serves all sources. Knows no
+client, no loop and no clock; what is told is written by the session.
+"""
+
+from __future__ import annotations
+
+from collections import Counter as Count
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from aiokafka import TopicPartition
+from aiokafka.errors import CorruptRecordException
+
+from detector.records.unpack import CorruptBatch, Unpacker
+from streams.intake.fetch import Fetched, fetched
+from streams.intake.lane import Counted, Lane
+
+__all__ = ["Part", "count_parts", "note_ends", "parts_of"]
+
+TOLD_MAX = 1_000
+"""Tallies and bad records after which they are written before more is counted."""
+
+Part = tuple[Lane, str, Fetched]
+"""A lane, which topic of it, and what was fetched there. It holds until the next one is asked for."""
+
+
+def parts_of(
+    fetches: Mapping[TopicPartition, Sequence[Any]], lane_of: Callable[[TopicPartition], Lane], unpacker: Unpacker,
+    corrupt: Count[str],
+) -> Iterator[Part]:  # fmt: skip
+    """What was fetched, partition after partition; `corrupt[topic]` counts what cannot be read. Raises KafkaError where
+    bytes are broken."""
+    for at, found in fetches.items():
+        lane = lane_of(at)
+        try:
+            for part in fetched(found, unpacker):
+                yield lane, at.topic, part
+        except CorruptBatch as broken:
+            corrupt[at.topic] += 1
+            raise CorruptRecordException(
+                f"{at.topic} partition {at.partition}: {broken}; bring back a sound replica of the partition, or "
+                "delete its records up to there with kafka-delete-records"
+            ) from None
+
+
+def count_parts(parts: Iterator[Part], room: int) -> tuple[Counted, bool]:
+    """Count until there is much to tell; whether there may be more. There is `room` for so many dead letters. Raises
+    KafkaError as `parts_of`."""
+    counted = Counted([], [], [])
+    for lane, topic, part in parts:
+        counted.add(lane.count(topic, part, room - len(counted.bad)))
+        if len(counted) >= TOLD_MAX:
+            return counted, True
+    return counted, False
+
+
+def note_ends(news: Iterable[tuple[Lane, dict[str, bool]]]) -> Counted:
+    """Say to lanes which of their topics are read to their ends."""
+    counted = Counted([], [], [])
+    for lane, ends in news:
+        counted.add(lane.end(ends))
+    return counted
