@@ -37,7 +37,7 @@ def _bootstrap(text: str) -> str:
     servers = [server.strip() for server in text.split(",") if server.strip()]
     for server in servers:
         host, _, port = server.rpartition(":")
-        if not host or not port.isdigit() or not 0 < int(port) < 65536:
+        if not host or "/" in host or not port.isdigit() or not 0 < int(port) < 65536:
             raise ValueError("must be host:port, several separated by commas; set it like kafka-1:9092,kafka-2:9092")
     if not servers:
         raise ValueError("must name at least one host:port; set it like 127.0.0.1:9092")

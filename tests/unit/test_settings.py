@@ -71,6 +71,7 @@ def test_an_option_beats_the_environment(monkeypatch: pytest.MonkeyPatch) -> Non
     [
         ({"broker": "kafka"}, "PASTILLE_BROKER: must be host:port"),
         ({"broker": "kafka:99999"}, "PASTILLE_BROKER: must be host:port"),
+        ({"broker": "kafka://kafka-1:9092"}, "PASTILLE_BROKER: must be host:port"),
         ({"http_port": 70_000}, "PASTILLE_HTTP_PORT"),
         ({"clock": "sun"}, "PASTILLE_CLOCK"),
         ({"from_": "latest"}, "PASTILLE_FROM"),
