@@ -20,6 +20,7 @@ from rich.live import Live
 
 from streams.console.board import Board
 from streams.console.page import serving
+from streams.demo.ending import Ending
 from streams.demo.scene import POLICY_NOTE
 from streams.demo.screen import draw, line_text
 from streams.demo.seeing import first_event_ms, follow_health, follow_outages, poll_metrics
@@ -58,8 +59,13 @@ def _demo(
         logging.getLogger(name).propagate = False
     shows = sys.stdout.isatty() and not as_json
     console = Console(stderr=True, highlight=False)
-    say: Callable[[str], None] = lambda text: console.print(text, style="dim", markup=False)  # noqa: E731
-    with suppress(KeyboardInterrupt), _ended_by_sigterm(), Stage(broker, say) as stage:
+    ending = Ending()
+
+    def say(text: str) -> None:
+        ending.check()
+        console.print(text, style="dim", markup=False)
+
+    with suppress(KeyboardInterrupt), ending, Stage(broker, say) as stage:
         _run(_Show(stage, say, shows, seconds, http_port))
 
 
@@ -72,20 +78,6 @@ def _run(show: _Show) -> None:
         while isinstance(worded, BaseExceptionGroup):
             worded = worded.exceptions[0]
         raise worded or several from None
-
-
-@contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
-    """Turn SIGTERM into what Ctrl-C does, so that everything is ended and removed."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 class _Show:
