@@ -43,8 +43,8 @@ NOT_PLACED = -1
 FETCH_BYTES = 1 << 25
 """What a broker may send at once. Of a partition it is what the settings say: every one holds one fetch more than is
 counted. A larger record batch comes alone."""
-FETCH_BYTES_MIN, GATHER_MS = 1 << 15, 100
-"""A broker answers once it has so much, or after so long with what it has: below a few thousand events a second each
+FETCH_BYTES_MIN, GATHER_MS = 1 << 13, 100
+"""A broker answers once it has so much, or after so long with what it has: of some hundred events a second each
 would else be an answer of its own, and what an answer costs is most of the work."""
 CONFIRMED_S = 5.0
 """An end that no broker has confirmed for so long is not known any more: what came since may wait unseen."""
