@@ -77,7 +77,7 @@ METRICS: Final = (
     Metric("pastille_crowded_total", "counter", (),
            "Times that one order or shopper came to a limit: 64 payments, or 64 events, of an order; is one id all's?"),
     Metric("pastille_held_over_total", "counter", (),
-           "Events read while too many waited for the other topic of their source, which was waited for no longer."),
+           "Above 0: so many events waited for the other topic of their source that it was waited for no longer."),
     Metric("pastille_card_like_total", "counter", ("field",),
            "Values that look like a card number; counted like any other, kept nowhere."),
     Metric("pastille_misplaced_ratio", "gauge", (),

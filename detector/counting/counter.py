@@ -20,7 +20,7 @@ from detector.counting.index import new_slots, refill, widen
 from detector.counting.names import Names
 from detector.counting.orders import index_orders
 from detector.counting.tally import FIRST, Cells, Details, Layout, Source, Tally
-from detector.counting.watermark import CUT, CUT_ROOM, DONE, GROW, jump_to_noted, move_watermark, step
+from detector.counting.watermark import CUT, CUT_ROOM, DONE, END, GROW, PAUSE, jump_to_noted, move_watermark, step
 
 _FIELDS = tuple((name, np.dtype(kind)) for name, kind in (
     ("kind", np.uint8), ("status", np.uint8), ("leaf", np.int32), ("code", np.int32), ("payment", np.uint64),
@@ -105,17 +105,14 @@ class Counter:
 
     def idle(self, elapsed_ms: int) -> list[Tally]:
         """Say that the source is at its end and so much time went by: boundaries move on by it."""
-        tallies = self.finish()
+        tallies = self._flushed(PAUSE)
         if self._now("watermark_ms") != NONE:
             self._say("watermark_ms", self._now("watermark_ms") + elapsed_ms)
         return tallies + self.go_on()
 
     def finish(self) -> list[Tally]:
-        """Say that nothing more is there now: doubted jumps of time are decided by what came."""
-        self._say("flush", 1)
-        tallies = self.go_on()
-        self._say("flush", 0)
-        return tallies
+        """Say that nothing more will come: doubted jumps of time are decided by what came."""
+        return self._flushed(END)
 
     def caught_up(self) -> list[Tally]:
         """Say that the log was read to its end: a Counter that rebuilds jumps to its noted boundary."""
@@ -182,6 +179,12 @@ class Counter:
         return [(topic, offset) for topic, offset in self._book.rejects[:count].tolist()]
 
     # Inside
+
+    def _flushed(self, how: int) -> list[Tally]:
+        self._say("flush", how)
+        tallies = self.go_on()
+        self._say("flush", 0)
+        return tallies
 
     def _put(self, book: Book) -> None:
         assert book.state is self._book.state, "no table that grows is the state"

@@ -5,9 +5,9 @@ occurred later is held until then: any split of the events into batches gives th
 
 Log time is the running maximum of the records' own. A record more than `clock_ahead_ms` ahead of it is *doubted*, and
 what follows on its topic waits behind it, in order, until of the next 20 records most lie beyond it too (not more than
-`clock_ahead_ms` before it): then time moves as if there had been no doubt. Otherwise it is passed over. So is a first
-record that has nothing but its own word: its log time is its `occurred_at`, or lies so far ahead of that; refuted, it
-gets its `occurred_at` for one. At the end of what there is (`flush`) those that came decide.
+`clock_ahead_ms` before it): then time moves as if there had been no doubt. Otherwise it is passed over. So is a
+source's first record, which may be any after a restart: refuted, it is asked about once more with its `occurred_at` for
+a log time. In a pause, or at the end of what there is (`flush`), those that came decide.
 
 Does not know what merging an event does (`ledger`) nor what is told at a cut (`cut`).
 """
@@ -36,6 +36,8 @@ BACKLOG_MS = 86_400_000
 DONE, CUT, GROW, CUT_ROOM = range(4)
 """Why `step` came back: all was read; a boundary was cut; a table must grow; the next cut needs more room."""
 WAIT, BELIEVE, REFUSE = range(3)
+PAUSE, END = 1, 2
+"""`state.flush` where nothing more is there for now, or nothing more will come, else 0."""
 SNAPSHOT, SNAPSHOT_WITH_DETAILS = 1, 2
 """`state.cut_snapshot` while a snapshot is told, else 0."""
 
@@ -110,7 +112,7 @@ def _free_held(book: Book, at: int) -> None:
 def _jumps(book: Book, event: Any) -> bool:
     state = book.state[0]
     if state.log_time_ms == NONE:
-        return bool(event.log_time == event.occurred or event.log_time > event.occurred + book.rule[0].clock_ahead_ms)
+        return True
     return bool(event.log_time > max(state.log_time_ms, state.watermark_ms) + book.rule[0].clock_ahead_ms)
 
 
@@ -171,12 +173,13 @@ def _verdict(book: Book, topic: Any) -> int:
         return REFUSE
     if not state.flush:
         return WAIT
-    if state.log_time_ms != NONE:
-        near = doubted.log_time - state.log_time_ms <= LONE_JUMP_MS
-        return BELIEVE if near and 2 * agreeing >= witnesses else REFUSE
-    if witnesses == 0 and doubted.log_time - doubted.occurred > LONE_JUMP_MS:
-        return WAIT  # an event of 1970, or a time of 2099
-    return BELIEVE if 2 * agreeing >= witnesses else REFUSE
+    if 2 * agreeing < witnesses:
+        return REFUSE
+    is_first = state.log_time_ms == NONE
+    since_ms = doubted.occurred if is_first else state.log_time_ms
+    if doubted.log_time - since_ms <= LONE_JUMP_MS or (is_first and witnesses > 0):
+        return BELIEVE
+    return WAIT if is_first or state.flush == PAUSE else REFUSE  # an event of 1970, or a time of 2099
 
 
 @compiled

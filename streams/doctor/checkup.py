@@ -196,5 +196,5 @@ def _event(record: Record, columns: Columns, at: int) -> Event:
         merchant=said.get("merchant_id"),
         occurred_at=int(columns.occurred_at[at]),
         started_at=NONE if columns.started_at[at] == NONE else int(columns.started_at[at]),
-        log_time=record.timestamp_ms,
+        log_time=int(columns.log_time[at]),
     )

@@ -17,6 +17,7 @@ from detector.counting.columns import NONE, Int64s
 from detector.counting.counter import Counter
 from detector.counting.decoder import Decoder
 from detector.counting.offsets import OffsetIndex
+from detector.counting.reference import Decoded
 from detector.counting.rejects import Reason, Reject, Rejects, fault_number
 from detector.counting.tally import Source, Tally
 from streams.intake.deadletters import Bad, Flood
@@ -130,9 +131,10 @@ class Half:
             floods.append(Flood(self.topic, partition, int(batch.offsets[first]), at_ms, rest.reasons()))
         return Counted([], bad, floods)
 
-    def see(self, batch: Fetched, ignored: int, rejected: int, log_time_ms: int | None) -> None:
+    def see(self, batch: Fetched, decoded: Decoded, log_time_ms: int | None) -> None:
         """Note what came of a batch; what was counted by the owner before us is `rebuilt`. A time of Kafka's beyond the
         source's log time was not believed, or not yet."""
+        ignored, rejected = decoded.ignored, len(decoded.rejects)
         rebuilt = int((batch.offsets < self.read).sum())
         self.results["rebuilt"] += rebuilt
         if rebuilt < len(batch):
@@ -140,8 +142,8 @@ class Half:
             self.results["rejected"] += rejected
             self.results["counted"] += max(0, len(batch) - rebuilt - ignored - rejected)
         self.next = int(batch.offsets[-1]) + 1
-        if log_time_ms is not None:
-            self.log_ms = max(self.log_ms, min(int(batch.times.max()), log_time_ms))
+        if log_time_ms is not None and len(decoded.columns):
+            self.log_ms = max(self.log_ms, min(int(decoded.columns.log_time.max()), log_time_ms))
 
     def keep(self, batch: Fetched, taken: Int64s, doubted_from: int | None) -> None:
         """Keep the taken records that are in doubt; `taken` are the offsets of those of the batch."""
@@ -189,7 +191,7 @@ class Lane:
         tallies = counter.take(decoded.columns, half.kind)
         self._card_like.update(decoded.card_like)
         self._sample(half, batch)
-        half.see(batch, decoded.ignored, len(decoded.rejects), counter.log_time_ms)
+        half.see(batch, decoded, counter.log_time_ms)
         told = half.told(batch, self.source.partition, decoded.rejects, room)
         told.add(self._ahead(room - len(told.bad), half, batch))
         for each in self.halves.values():

@@ -143,7 +143,7 @@ class Session:
         """Whether these are the first tallies for a while that lie far behind the clock."""
         now_s = loop_s()
         oldest_ms = self._all.wall_ms() - BEHIND_MS
-        behind = any(isinstance(record, Tally) and record.boundary_ms < oldest_ms for record in records[:1])
+        behind = any(isinstance(record, Tally) and record.boundary_ms < oldest_ms for record in records)
         if not behind or self._settings.clock == "events" or now_s - self._behind_s < BEHIND_REPEAT_S:
             return False
         self._behind_s = now_s

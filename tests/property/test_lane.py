@@ -4,6 +4,7 @@ the next owner brings the Judge to the panes of an owner that was never killed (
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from random import Random
 from types import SimpleNamespace
 from typing import Any
@@ -43,16 +44,20 @@ def said(event: Event) -> bytes:
 
 
 def written(random: Random, events: list[Event]) -> list[Any]:
-    """The records of one topic: late, slower than life, and one perhaps of next year or without a time."""
+    """The records of one topic: late, slower than life, and one perhaps of another time or without one."""
     lag_ms, slower = random.choice(LAGS_MS), random.choice((1, 1, 1, 4))
     records: list[Any] = []
     newest = 0
     for offset, event in enumerate(events):
         newest = max(newest, event.occurred + lag_ms + (event.occurred - events[0].occurred) * (slower - 1))
         records.append(SimpleNamespace(offset=offset, timestamp=newest, value=said(event), key=b"", headers=()))
-    if records and random.random() < 0.3:
+    if records and random.random() < 0.5:
         wrong = random.choice(records[:1] + records)
-        wrong.timestamp = random.choice((wrong.timestamp + YEAR_MS, -1))
+        ahead_ms = random.choice((YEAR_MS, 55 * 60_000))
+        wrong.timestamp = random.choice((wrong.timestamp + ahead_ms, -1))
+        if random.random() < 0.5:  # the producer's clock is fast, and says both
+            event = events[wrong.offset]
+            wrong.value = said(replace(event, occurred=event.occurred + ahead_ms))
     return records
 
 

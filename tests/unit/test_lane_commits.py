@@ -139,6 +139,21 @@ def test_records_without_a_time_are_counted_by_their_events() -> None:
     assert sum(told.values()) == 1_439  # the last is held
 
 
+@pytest.mark.parametrize("timeless", [{"payments"}, {"orders"}, {"payments", "orders"}])
+def test_topics_without_times_wait_for_each_other(timeless: set[str]) -> None:
+    """By the times of their events."""
+    count = 2_000
+    log = {topic: [record(topic, n, T + 2 * n * SECOND_MS, -1 if topic in timeless else T + 2 * n * SECOND_MS)
+                   for n in range(count)] for topic in BOTH}  # fmt: skip
+    one = lane(BOTH)
+    while left := [topic for topic in one.wanted() if one.halves[topic].next < count]:
+        at = one.halves[left[-1]].next  # orders first, as far as they may
+        one.count(left[-1], Listed.of(log[left[-1]][at : at + 50]))
+        first, second = (half.next for half in one.halves.values())
+        assert abs(first - second) <= 300  # AHEAD_MS_MAX, and a batch
+    assert {half.next for half in one.halves.values()} == {count}
+
+
 @pytest.mark.parametrize("horizon_s", [60, 120, 600])
 def test_commits_move_on(horizon_s: int) -> None:
     """However short the horizon, what is read again after two hours is a part of them."""
