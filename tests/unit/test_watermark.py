@@ -100,18 +100,6 @@ def test_a_straggler_may_be_the_first(followers: int) -> None:
     assert counter.take_rejects() == []
 
 
-@pytest.mark.parametrize("ahead", [0, 3])
-def test_a_first_record_of_a_fast_clock_is_refused(ahead: int) -> None:
-    """A producer's clock gives both of its times: what follows does not know the day."""
-    counter = made()
-    take(counter, YEAR_2099, log=YEAR_2099 + ahead)
-    for n in range(30):
-        take(counter, T + 100 * n, log=T + 100 * n)
-    assert counter.log_time_ms == T + 2_900
-    assert counter.take_rejects() == [(0, YEAR_2099)]
-    assert counter.stats.too_late == 0
-
-
 def test_who_was_silent_for_a_month_is_not_refused_one_by_one() -> None:
     """In pauses each record is alone: it waits until there are enough to say so, and all are counted."""
     counter = made()
