@@ -170,11 +170,11 @@ class Session:
                     lane.unread(topic)
 
     async def _note_ends(self) -> None:
-        ends = {
-            source: {topic: self._reader.lag(_partition(lane, topic)) == 0 for topic in lane.halves}
-            for source, lane in self.lanes.items()
-        }  # fmt: skip
-        news = [(lane, ends[source]) for source, lane in self.lanes.items() if lane.has_news(ends[source])]
+        news = []
+        for lane in self.lanes.values():
+            ends = {topic: self._reader.lag(_partition(lane, topic)) == 0 for topic in lane.halves}
+            if lane.has_news(ends):
+                news.append((lane, ends))
         if news:
             await self._tell(await self._in_thread(note_ends, news))
         now_s = loop_s()

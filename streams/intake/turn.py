@@ -1,7 +1,7 @@
 """A turn of the counting thread: what was fetched goes through the lanes until there is much to tell.
 
 Where little comes, going to the thread and back costs more than counting: so one turn serves all sources. Knows no
-client, no loop and no clock; what is told is written by the session.
+loop and no clock; what is told is written by the session.
 """
 
 from __future__ import annotations

@@ -252,6 +252,21 @@ def test_broken_bytes_end_the_session() -> None:
     assert one.halves["payments"].next == 7
 
 
+def test_one_turn_serves_all_partitions() -> None:
+    """Each lane counts its own records and tells of its own bad ones, with room for so many in all."""
+    other, bad = TopicPartition("payments", 1), (1, b"k", b"no event", [])
+    good = (GOOD["occurred_at"], b"ord-1", json.dumps(GOOD).encode(), [])
+    lanes = {AT: lane(), other: lane()}
+    fetches = {AT: [Raw(Batch(0, [good, bad]).data(), 0, ())], other: [Raw(Batch(5, [bad, good, good]).data(), 5, ())]}
+    counted, more = count_parts(parts_of(fetches, lanes.__getitem__, Unpacker(inflate), Count()), 1)
+    assert not more
+    assert [(one.halves["payments"].next, one.halves["payments"].results["counted"]) for one in lanes.values()] == [
+        (2, 1), (8, 2),
+    ]  # fmt: skip
+    assert [one.offset for one in counted.bad] == [1]
+    assert [one.offset for one in counted.floods] == [5]
+
+
 def test_half_a_source_is_not_read(caplog: pytest.LogCaptureFixture) -> None:
     """A placing that knew nothing of one topic for a moment: the source waits for the next, and readiness says so."""
     placing = place([FEED], {FEED.payments: 2, str(FEED.orders): 2})

@@ -164,7 +164,6 @@ def test_ahead_of_the_clock_is_refused_by_five_minutes() -> None:
     """`occurred_at` may be 5 min ahead of log time, and not a millisecond more."""
     counter = made()
     take(counter, T + 5 * MINUTE, T + 5 * MINUTE + 1, log=T)
-    counter.finish()
     assert counter.take_rejects() == [(0, T + 5 * MINUTE + 1)]
     assert counter.take_rejects() == []
 
@@ -173,14 +172,13 @@ def test_a_clock_that_is_ahead_does_not_move_the_watermark() -> None:
     """What is read before it should have occurred counts, for the watermark, as its log time."""
     counter = made()
     take(counter, T + 4 * MINUTE, log=T)
-    counter.finish()
     assert counter.watermark_ms == T - 1_000
 
 
 def test_the_watermark_is_the_lesser_of_the_topics_that_go_on() -> None:
     """A topic that was not read holds the source back until it is read, or was read to its end."""
     counter = made(orders_ended=False)
-    assert take(counter, T, T + 5_000, log=T + 5_000) + counter.finish() == []
+    assert take(counter, T, T + 5_000, log=T + 5_000) == []
     assert counter.watermark_ms is None
     take(counter, T + 2_000, topic=1, log=T + 5_000)
     assert counter.watermark_ms == T + 1_000
@@ -195,7 +193,6 @@ def test_both_topics_at_their_end_are_as_far_as_the_newer() -> None:
     """Where nothing is left to read no older event is expected from either."""
     counter = made(orders_ended=False)
     take(counter, T, log=T + 1)
-    counter.finish()
     counter.at_end(0, True)
     counter.at_end(1, True)
     assert counter.watermark_ms == T - 1_000
@@ -214,7 +211,6 @@ def test_stretches_of_nothing_are_skipped() -> None:
     """A watermark that jumps tells the boundaries that changed something, and the last it passed."""
     counter = made()
     take(counter, T + 100, log=T + 101)
-    counter.finish()
     tallies = take(counter, T + 250_000, log=T + 250_001)
     assert boundaries(tallies) == [1_000, 249_000]
     assert [len(tally.cells) for tally in tallies] == [1, 0]
@@ -236,7 +232,6 @@ def test_an_event_of_1970_among_the_first_costs_no_walk_through_the_years() -> N
     """The first boundary is at most a day before the first watermark; what is older is too late."""
     counter = made(orders_ended=False)
     take(counter, T, 0, log=T + 1)
-    counter.finish()
     counter.at_end(1, True)
     assert boundaries(counter.idle(0))[-1] == -1_000
     assert counter.stats.too_late == 1
