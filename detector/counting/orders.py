@@ -313,13 +313,13 @@ def _to_wheel(book: Book, at: int) -> None:
 
 @compiled
 def forget_order_events(book: Book, at: int) -> None:
-    """Forget an order's events once 2 H of log time have gone by since the newest, and its placed panes closed."""
-    order, state = book.orders[at], book.state[0]
-    open_ms = state.first_pane * book.rule[0].pane_ms
-    young = order.touched + 2 * book.rule[0].horizon_ms >= state.log_time_ms
+    """Forget an order's events once 2 H of log time have gone by since the newest, and none is of a vote block that is
+    open: a placed order whose payment turns out to be another's votes there again."""
+    order, state, rule = book.orders[at], book.state[0], book.rule[0]
+    young = order.touched + 2 * rule.horizon_ms >= state.log_time_ms
     event_at = order.events
     while event_at != NONE:
-        young = young or book.order_events[event_at].occurred >= open_ms
+        young = young or book.order_events[event_at].occurred // rule.block_ms >= state.first_block
         event_at = book.order_events[event_at].next
     if young:
         _to_wheel(book, at)

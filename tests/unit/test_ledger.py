@@ -32,21 +32,21 @@ def order(kind: str, at: int, **more: Any) -> Event:
     return Event(kind, "o", T + at, **({"leaf": BNP} if kind == "placed" else {}), **more)
 
 
-def counter() -> Counter:
-    made = Counter(POLICY, Names(POLICY), Source("main", 0), {"main": 1})
+def counter(policy: Policy = POLICY) -> Counter:
+    made = Counter(policy, Names(policy), Source("main", 0), {"main": 1})
     made.at_end(1, True)
     return made
 
 
-def tell(*events: Event, until: int, made: Counter | None = None) -> Told:
-    """What is told last of every cell when time has come to `until`."""
+def tell(*events: Event, until: int, made: Counter | None = None, lag: int = 1) -> Told:
+    """What is told last of each cell when time has come to `until`; records are written `lag` ms after they occurred."""
     made = made or counter()
     ends = T + until
     for_time = [Event("confirmed", f"nobody at {until}", ends + 1_000)]
     read = [*events, *for_time]
     times = [max(e.occurred for e in read[: n + 1]) for n in range(len(read))]
     cells: Told = {}
-    columns = dumb.columns(read, made.names, [at + 1 for at in times], range(len(read)))
+    columns = dumb.columns(read, made.names, [at + lag for at in times], range(len(read)))
     for tally in made.take(columns) + made.finish():
         cells |= dumb.told(tally)
     return cells
@@ -249,6 +249,18 @@ def test_payments_are_forgotten_two_horizons_after_they_were_touched() -> None:
     assert state.lates <= 5 * 4
     assert state.order_events <= 64
     assert made.stats.too_late == 0
+
+
+@pytest.mark.parametrize("lag", [1, 200_000])
+def test_an_order_is_remembered_while_its_votes_may_count(lag: int) -> None:
+    """Its pane is closed, its payment turns out to be another's: it was half green, and what came later has no vote."""
+    made = counter(Policy(horizon_ms=60_000, grace_ms=20_000))
+    other = next(name for name in map(str, range(99)) if hash_text(name) < hash_text("o"))
+    told = tell(order("placed", SECOND), pay("cancelled", 2 * SECOND, order="o", leaf=AXA),
+                pay("declined", 72 * SECOND, "q", order="o"), until=100 * SECOND, made=made)  # fmt: skip
+    assert counts(told, votes=True)["bnp", 70] == {"declined": 1}
+    told = tell(pay("cancelled", 140 * SECOND, order=other, leaf=AXA), until=150 * SECOND, made=made, lag=lag)
+    assert told[BNP, (T + 70 * SECOND) // 5_000][1] == (0,) * 6
 
 
 @pytest.mark.parametrize("days", [1, 20, 23, 40])
