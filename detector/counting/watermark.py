@@ -5,9 +5,9 @@ occurred later is held until then: any split of the events into batches gives th
 
 Log time is the running maximum of the records' own. A record more than `clock_ahead_ms` ahead of it is *doubted*, and
 what follows on its topic waits behind it, in order, until of the next 20 records most lie beyond it too (not more than
-`clock_ahead_ms` before it): then time moves as if there had been no doubt. Otherwise it is passed over. So is a first
-record that has nothing but its own word: its log time is its `occurred_at`, or lies so far ahead of that; refuted, it
-gets its `occurred_at` for one. In a pause, or at the end of what there is (`flush`), those that came decide.
+`clock_ahead_ms` before it): then time moves as if there had been no doubt. Otherwise it is passed over. So is a
+source's first record, which may be any after a restart: refuted, it is asked about once more with its `occurred_at` for
+a log time. In a pause, or at the end of what there is (`flush`), those that came decide.
 
 Does not know what merging an event does (`ledger`) nor what is told at a cut (`cut`).
 """
@@ -112,7 +112,7 @@ def _free_held(book: Book, at: int) -> None:
 def _jumps(book: Book, event: Any) -> bool:
     state = book.state[0]
     if state.log_time_ms == NONE:
-        return bool(event.log_time == event.occurred or event.log_time > event.occurred + book.rule[0].clock_ahead_ms)
+        return True
     return bool(event.log_time > max(state.log_time_ms, state.watermark_ms) + book.rule[0].clock_ahead_ms)
 
 

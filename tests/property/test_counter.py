@@ -57,7 +57,7 @@ def test_every_boundary_says_what_the_dumb_ledger_says(seed: int) -> None:
     read = batch(events, made)
     checked, told_ms = 0, FIRST
     for n in range(len(events)):
-        for tally in made.take(read.rows(n, n + 1)):
+        for tally in made.take(read.rows(n, n + 1)) + ([] if n else made.finish()):  # the first is in doubt
             assert tally.after_ms == told_ms
             told_ms = tally.boundary_ms
             judge.take(tally)
@@ -79,7 +79,7 @@ def test_an_order_is_its_payments_where_no_order_is_told_of(seed: int) -> None:
     made, judge = counter(), ModelJudge(POLICY)
     read, told = batch(events, made), 0
     for n in range(len(events)):
-        for tally in made.take(read.rows(n, n + 1)):
+        for tally in made.take(read.rows(n, n + 1)) + ([] if n else made.finish()):  # the first is in doubt
             judge.take(tally)
             told += 1
             if told % 8 == 0:

@@ -23,8 +23,9 @@ from tests.property.histories import POLICY, copied, history, shuffled
 from tests.property.test_counter import EXAMPLES, SEEDS
 
 TOPICS = {"payments": PAYMENTS, "orders": ORDERS}
-YEAR_MS = 365 * 86_400_000
+AHEAD_MS = (365 * 86_400_000, 55 * 60_000)
 LAGS_MS = (50, 50, 300_000, 1_500_000)
+SLOWER = (1, 1, 1, 4)
 """By how much a record is written after its event; a backlog that is read may also take four times as long to be
 written as it took to happen."""
 Log = dict[str, list[Any]]
@@ -42,29 +43,38 @@ def said(event: Event) -> bytes:
     return json.dumps({name: value for name, value in fields.items() if value is not None}).encode()
 
 
-def written(random: Random, events: list[Event]) -> list[Any]:
-    """The records of one topic: late, slower than life, and one perhaps of another time or without one."""
-    lag_ms, slower = random.choice(LAGS_MS), random.choice((1, 1, 1, 4))
+def written(events: list[Event], lag_ms: int, slower: int) -> list[Any]:
+    """The records of one topic: late, and slower than life."""
     records: list[Any] = []
     newest = 0
     for offset, event in enumerate(events):
         newest = max(newest, event.occurred + lag_ms + (event.occurred - events[0].occurred) * (slower - 1))
         records.append(SimpleNamespace(offset=offset, timestamp=newest, value=said(event), key=b"", headers=()))
-    if records and random.random() < 0.5:
-        wrong = random.choice(records[:1] + records)
-        wrong.timestamp = random.choice((wrong.timestamp + YEAR_MS, wrong.timestamp + 55 * 60_000, -1))
     return records
 
 
 def log_of(seed: int) -> Log:
-    """What a source's two partitions hold."""
+    """What a source's two partitions hold. In half of them one record is of another time, or has none; in a quarter the
+    first of one is from a clock that is wrong in all it says, which is seen where neither is far behind the other. What
+    comes later than lateness allows may be too late for one owner, and in time for the next: nothing does."""
     random = Random(seed)
     events = history(seed, span_ms=random.choice((400_000, 1_500_000, 3_000_000)), payments=150, orders=40)
-    events = copied(random, shuffled(random, events, random.choice((0, 3_000))), 0.1)
-    return {
-        topic: written(random, [event for event in events if (event.kind == "payment") == (kind == PAYMENTS)])
-        for topic, kind in TOPICS.items()
-    }  # fmt: skip
+    events = copied(random, shuffled(random, events, random.choice((0, 900))), 0.1)
+    ahead_ms, odd = random.choice(AHEAD_MS), random.choice(("nothing", "record", "record", "clock"))
+    log: Log = {}
+    for topic, kind in TOPICS.items():
+        part = [event for event in events if (event.kind == "payment") == (kind == PAYMENTS)]
+        lag_ms, slower = (LAGS_MS[0], 1) if odd == "clock" else (random.choice(LAGS_MS), random.choice(SLOWER))
+        log[topic] = written(part, lag_ms, slower)
+    records = random.choice([records for records in log.values() if records])
+    if odd == "record":
+        wrong = random.choice((records[0], random.choice(records)))
+        wrong.timestamp = random.choice((wrong.timestamp + ahead_ms, -1))
+    elif odd == "clock":
+        fields = json.loads(records[0].value)
+        records[0].value = json.dumps(fields | {"occurred_at": fields["occurred_at"] + ahead_ms}).encode()
+        records[0].timestamp = random.choice((records[0].timestamp + ahead_ms, -1))
+    return log
 
 
 def lane(begin: Begin) -> Lane:

@@ -23,6 +23,8 @@ JUDGE = -1
 """As a target: the worker that judges at that moment."""
 TWO_JUDGES = 0.3
 """Of the histories: one Judge goes on unaware while another begins, and then the seat moves again."""
+THREE_JUDGES = 8
+"""Every so many histories that is all there is, and a third begins before the first is fenced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +77,14 @@ def draw(seed: int) -> History:
     random = Random(seed)
     shops = draw_shops(random)
     partitions, workers = random.choice((1, 2, 2, 3)), random.choice((1, 2, 2, 3))
+    has_three = seed % THREE_JUDGES == 1
+    workers = 3 if has_three else workers
     skew = tuple(random.choice((0, 0, -15_000, 15_000)) for _ in range(workers))
     broker_skew = tuple(random.choice((0, 0, 1_500, 3_000)) for _ in range(partitions))
     drawn = [_fault(random, shops, partitions, workers) for _ in range(random.randrange(FAULTS_MAX + 1))]
-    if random.random() < TWO_JUDGES:
+    if has_three:
+        drawn = _three_judges(random)
+    elif random.random() < TWO_JUDGES:
         drawn += _two_judges(random)
     faults = sorted(drawn, key=lambda fault: fault.at_ms)
     return History(seed, partitions, workers, seed % 8 == 7, skew, broker_skew, shops,
@@ -99,4 +105,10 @@ def _two_judges(random: Random) -> list[Fault]:
     at_ms = random.randrange(20_000, 50_000)
     again_ms = at_ms + random.randrange(11_000, 18_000)
     moves = [Fault(again_ms + more_ms, "rebalance") for more_ms in (0, 4_000, 8_000)]
+    return [Fault(at_ms, "unaware", JUDGE, 45_000), *moves]
+
+
+def _three_judges(random: Random) -> list[Fault]:
+    at_ms = random.randrange(20_000, 50_000)
+    moves = [Fault(at_ms + moved_ms, "rebalance") for moved_ms in range(10_000, 30_000, 5_000)]
     return [Fault(at_ms, "unaware", JUDGE, 45_000), *moves]

@@ -41,6 +41,7 @@ def test_a_tally_says_who_and_how_far() -> None:
     """Source, layout, term, newest start and the offset of the newest event counted stand on every tally."""
     counter = made(term=7)
     tallies = counter.take(read(counter, [pay("pending", 100), pay("approved", 1_500), pay("pending", 9_000, "q")]))
+    tallies += counter.finish()
     last = tallies[-1]
     assert (last.source, last.layout, last.term) == (Source("main", 3), {"main": 8}, 7)
     assert (last.boundary_ms, last.newest_start_ms, last.offset) == (T + 8_000, T + 100, 101)
@@ -95,6 +96,7 @@ def test_each_payment_is_counted_once_a_status() -> None:
     counter = made()
     events = [pay("pending", 0), pay("pending", 500), pay("approved", 900), pay("approved", 900)]
     counter.take(read(counter, [*events, Event("placed", "o", T, leaf=BNP), pay("pending", 9_000, "q")]))
+    counter.finish()
     assert counter.payments_total[0, PENDING] == 1
     assert counter.payments_total[0, APPROVED] == 1
 
@@ -145,7 +147,7 @@ def test_columns_that_may_not_be_written_are_taken() -> None:
     columns = read(counter, [pay("pending", 0), pay("pending", 5_000, "q")])
     for name in ("payment", "occurred_at"):
         getattr(columns, name).flags.writeable = False
-    assert sum(tally.cells.counts.sum() for tally in counter.take(columns)) == 1
+    assert sum(tally.cells.counts.sum() for tally in counter.take(columns) + counter.finish()) == 1
 
 
 def test_a_topic_that_lags_holds_only_so_much_back(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,6 +50,7 @@ def test_what_was_not_counted_yet_holds_time_back(monkeypatch: pytest.MonkeyPatc
         way = Way(DEFAULT, Letters(DEFAULT))
         await way.take({"payments": [paid(0, T)], "orders": [placed(0, T)]})
         assert way.lane.is_at_end
+        way.lane.finish()
         later, orders = [paid(1, T + AWAY_MS)], [placed(1, T + 10 * SECOND_MS), placed(2, T + AWAY_MS)]
         if also == "fetched":
             await way.take({"payments": later, "orders": orders})

@@ -100,6 +100,18 @@ def test_a_straggler_may_be_the_first(followers: int) -> None:
     assert counter.take_rejects() == []
 
 
+@pytest.mark.parametrize("ahead", [0, 3])
+def test_a_first_record_of_a_fast_clock_is_refused(ahead: int) -> None:
+    """A producer's clock gives both of its times: what follows does not know the day."""
+    counter = made()
+    take(counter, YEAR_2099, log=YEAR_2099 + ahead)
+    for n in range(30):
+        take(counter, T + 100 * n, log=T + 100 * n)
+    assert counter.log_time_ms == T + 2_900
+    assert counter.take_rejects() == [(0, YEAR_2099)]
+    assert counter.stats.too_late == 0
+
+
 def test_who_was_silent_for_a_month_is_not_refused_one_by_one() -> None:
     """In pauses each record is alone: it waits until there are enough to say so, and all are counted."""
     counter = made()
@@ -164,6 +176,7 @@ def test_ahead_of_the_clock_is_refused_by_five_minutes() -> None:
     """`occurred_at` may be 5 min ahead of log time, and not a millisecond more."""
     counter = made()
     take(counter, T + 5 * MINUTE, T + 5 * MINUTE + 1, log=T)
+    counter.finish()
     assert counter.take_rejects() == [(0, T + 5 * MINUTE + 1)]
     assert counter.take_rejects() == []
 
@@ -172,13 +185,14 @@ def test_a_clock_that_is_ahead_does_not_move_the_watermark() -> None:
     """What is read before it should have occurred counts, for the watermark, as its log time."""
     counter = made()
     take(counter, T + 4 * MINUTE, log=T)
+    counter.finish()
     assert counter.watermark_ms == T - 1_000
 
 
 def test_the_watermark_is_the_lesser_of_the_topics_that_go_on() -> None:
     """A topic that was not read holds the source back until it is read, or was read to its end."""
     counter = made(orders_ended=False)
-    assert take(counter, T, T + 5_000, log=T + 5_000) == []
+    assert take(counter, T, T + 5_000, log=T + 5_000) + counter.finish() == []
     assert counter.watermark_ms is None
     take(counter, T + 2_000, topic=1, log=T + 5_000)
     assert counter.watermark_ms == T + 1_000
@@ -193,6 +207,7 @@ def test_both_topics_at_their_end_are_as_far_as_the_newer() -> None:
     """Where nothing is left to read no older event is expected from either."""
     counter = made(orders_ended=False)
     take(counter, T, log=T + 1)
+    counter.finish()
     counter.at_end(0, True)
     counter.at_end(1, True)
     assert counter.watermark_ms == T - 1_000
@@ -211,6 +226,7 @@ def test_stretches_of_nothing_are_skipped() -> None:
     """A watermark that jumps tells the boundaries that changed something, and the last it passed."""
     counter = made()
     take(counter, T + 100, log=T + 101)
+    counter.finish()
     tallies = take(counter, T + 250_000, log=T + 250_001)
     assert boundaries(tallies) == [1_000, 249_000]
     assert [len(tally.cells) for tally in tallies] == [1, 0]
@@ -232,6 +248,7 @@ def test_an_event_of_1970_among_the_first_costs_no_walk_through_the_years() -> N
     """The first boundary is at most a day before the first watermark; what is older is too late."""
     counter = made(orders_ended=False)
     take(counter, T, 0, log=T + 1)
+    counter.finish()
     counter.at_end(1, True)
     assert boundaries(counter.idle(0))[-1] == -1_000
     assert counter.stats.too_late == 1
