@@ -39,7 +39,7 @@ def counter(policy: Policy = POLICY) -> Counter:
 
 
 def tell(*events: Event, until: int, made: Counter | None = None, lag: int = 1) -> Told:
-    """What is told last of each cell when time has come to `until`; records are written `lag` ms after they occurred."""
+    """What is told last of each cell when time has come to `until`, of records written `lag` ms late."""
     made = made or counter()
     ends = T + until
     for_time = [Event("confirmed", f"nobody at {until}", ends + 1_000)]
