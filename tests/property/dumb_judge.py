@@ -6,8 +6,8 @@ Each question walks every payment again. What it says of a scope must be what th
 from __future__ import annotations
 
 import random
-from collections import defaultdict
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -19,7 +19,7 @@ RED = ("declined", "error")
 ORDER = ("pending", "approved", "declined", "error", "cancelled", "cancelled_late")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Payment:
     """One payment: its statuses by the time it got them, the first at its start."""
 
@@ -28,7 +28,7 @@ class Payment:
     merchant: int
     statuses: tuple[tuple[int, str], ...]
 
-    @property
+    @cached_property
     def start_ms(self) -> int:
         """When it began."""
         return self.statuses[0][0]
@@ -82,12 +82,13 @@ def _payment(chance: random.Random, policy: Policy, leaf: Leaf, at: int, mood: s
 
 def read(policy: Policy, scope: Scope, payments: list[Payment], boundary_ms: int, newest_ms: int) -> Reading:
     """The scope at a boundary, from all its payments."""
-    names = policy.dimensions
+    names, wanted = policy.dimensions, set(scope.values)
+    leaves = {payment.leaf for payment in payments}
+    answer_ms = {leaf: policy.answer_ms(leaf) for leaf in leaves if wanted <= set(zip(names, leaf, strict=True))}
     mine = [
         (payment.start_ms // policy.pane_ms, status, payment)
         for payment in payments
-        if set(scope.values) <= set(zip(names, payment.leaf, strict=True))
-        and (status := payment.at(boundary_ms, policy.answer_ms(payment.leaf))) is not None
+        if payment.leaf in answer_ms and (status := payment.at(boundary_ms, answer_ms[payment.leaf])) is not None
     ]
     last = max((pane for pane, status, _ in mine if status == "approved"), default=-1)
     streak = [entry for entry in mine if entry[0] > last]
@@ -119,15 +120,16 @@ def tally(policy: Policy, payments: list[Payment], source: Source, layout: dict[
           since_ms: int) -> Tally:  # fmt: skip
     """All cells that changed in [since, boundary), counted from the payments as they stand."""
     started = [payment for payment in payments if payment.start_ms < boundary_ms]
-    touched = {
-        (payment.leaf, payment.start_ms // policy.pane_ms)
+    by_cell: dict[tuple[Leaf, int], list[Payment]] = {
+        (payment.leaf, payment.start_ms // policy.pane_ms): []
         for payment in started
-        if any(since_ms <= at_ms < boundary_ms for at_ms, _ in payment.statuses)
+        if payment.statuses[-1][0] >= since_ms and any(since_ms <= at_ms < boundary_ms for at_ms, _ in payment.statuses)
     }
-    by_cell: dict[tuple[Leaf, int], list[Payment]] = defaultdict(list)
     for payment in started:
-        by_cell[payment.leaf, payment.start_ms // policy.pane_ms].append(payment)
-    keys = sorted(touched)
+        cell = payment.leaf, payment.start_ms // policy.pane_ms
+        if cell in by_cell:
+            by_cell[cell].append(payment)
+    keys = sorted(by_cell)
     leaves = tuple(sorted({leaf for leaf, _ in keys}))
     counts, lengths, hashes = np.zeros((len(keys), 6), np.int32), np.zeros((len(keys), 5), np.uint8), []
     for row, (leaf, pane) in enumerate(keys):

@@ -110,6 +110,7 @@ class Paper:
             pairs = tuple(zip(names, leaf, strict=True))
             for scope in (Scope(), *(Scope((pair,)) for pair in pairs), Scope(pairs)):
                 self.scopes.setdefault(scope, set()).add(leaf)
+        self.answer_ms = {leaf: policy.answer_ms(leaf) for leaf in leaves}
         self.open: dict[Scope, Open] = {}
         self.waiting: dict[Scope, int] = {}
         self.floor: dict[Scope, int] = {}
@@ -123,7 +124,7 @@ class Paper:
         self.newest_ms = max((p.start_ms for p in self.payments if p.start_ms < now_ms), default=-1)
         self.seen = {}
         for payment in self.payments:
-            status = payment.at(now_ms, policy.answer_ms(payment.leaf))
+            status = payment.at(now_ms, self.answer_ms[payment.leaf])
             if status is not None:
                 entry = (payment.start_ms // policy.pane_ms, status, payment)
                 self.seen.setdefault(payment.leaf, []).append(entry)
@@ -138,7 +139,7 @@ class Paper:
     def is_overdue(self, entry: Seen) -> bool:
         """Cancelled after waiting, or pending and all its pane older than the answer may take."""
         pane, status, payment = entry
-        answer_ms = self.policy.answer_ms(payment.leaf)
+        answer_ms = self.answer_ms[payment.leaf]
         waited = answer_ms >= 0 and self.newest_ms - (pane + 1) * self.policy.pane_ms >= answer_ms
         return status == "cancelled_late" or (status == "pending" and waited)
 
@@ -243,7 +244,7 @@ class Paper:
         at_ms = min(self.now_ms, closes_ms)
         first = outage.began - policy.ring_ms // policy.pane_ms
         found = [
-            payment.at(at_ms, policy.answer_ms(payment.leaf))
+            payment.at(at_ms, self.answer_ms[payment.leaf])
             for payment in self.payments
             if payment.leaf in self.scopes[outage.scope]
             and first <= payment.start_ms // policy.pane_ms < outage.began

@@ -128,14 +128,20 @@ class Reference:
         self.sums, self.onset = dict.fromkeys(self.r, 0.0), dict.fromkeys(self.r, -1)
         self.begun: set[int] = set()
         """Nodes of which a vote was ever refused for a technical reason."""
+        self._nulls: dict[tuple[int, int, int], float] = {}
+        """Of this boundary."""
         self.unsure: set[tuple[int, int, int]] = set()
         """Whose sum was so near 0 that rounding says whether its case began anew."""
 
     def null(self, leaf: int, node: int, channel: int) -> float:
         """The leaf's usual rate, lowered as the node asks."""
-        signals = self.world.signals
-        usual = float(signals.baseline.usual[self.world.nodes.own_nodes()[leaf]])
-        return share(log_odds(usual) - float(signals.shifts[channel][node]))
+        key = leaf, node, channel
+        if key not in self._nulls:
+            signals, own, is_technical = self.world.signals, self.world.nodes.own_nodes()[leaf], channel == TECHNICAL
+            known = signals.technical if is_technical else signals.baseline
+            shift = signals.technical_shift if is_technical else signals.shifts[channel]
+            self._nulls[key] = share(log_odds(float(known.usual[own])) - float(shift[node]))
+        return self._nulls[key]
 
     def weight(self, vote: Vote, node: int, channel: int, j: int) -> float:
         """Nats of a vote as it stands."""
@@ -156,9 +162,7 @@ class Reference:
 
     def technical_weight(self, vote: Vote, node: int, j: int) -> float:
         """Nats of an answered vote in the channel of technical refusals."""
-        signals = self.world.signals
-        usual = float(signals.technical.usual[self.world.nodes.own_nodes()[vote.leaf]])
-        p = share(log_odds(usual) - float(signals.technical_shift[node]))
+        p = self.null(vote.leaf, node, TECHNICAL)
         other = min(0.02, p / 2) if j == 5 else share(log_odds(p) - (1, 1.4, 1.8, 2.5, 3.5)[j])
         if vote.status not in (APPROVED, DECLINED):
             return 0.0
@@ -176,6 +180,7 @@ class Reference:
     def step(self, answered: list[Vote]) -> None:
         """A boundary: the change of all weights, then the recursion. `answered`: votes whose waiting ended now."""
         llr = dict.fromkeys(self.r, 0.0)
+        self._nulls.clear()
         for vote in self.votes:
             vote.has_just_ended = any(vote is one for one in answered)
             for node in self.world.nodes.scopes_of(vote.leaf):
