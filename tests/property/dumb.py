@@ -138,13 +138,16 @@ def order_rows(events: Iterable[Event], payments: list[tuple[str, Row]], policy:
     for event in events:
         if event.kind != "payment" and not (event.kind == "placed" and event.leaf is None):
             by_order[event.order].add(event)
+    paid: dict[str, list[Row]] = defaultdict(list)
+    for order, row in payments:
+        paid[order].append(row)
     for order, said in by_order.items():
         placed = sorted((e for e in said if e.kind == "placed"), key=lambda e: (e.occurred, _order_record(e)))
         for this, following in zip(placed, [*placed[1:], None][: len(placed)], strict=True):
             at = this.occurred
             if following is not None and following.occurred - at < horizon:
                 continue
-            if any(o == order and r.start > at - horizon and r.first < at + horizon for o, r in payments):
+            if any(row.start > at - horizon and row.first < at + horizon for row in paid[order]):
                 continue
             ends = [e.occurred for e in said if e.kind != "placed" and at <= e.occurred < at + horizon]
             voter = hash_text(this.shopper or order)
