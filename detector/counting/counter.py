@@ -20,7 +20,7 @@ from detector.counting.index import new_slots, refill, widen
 from detector.counting.names import Names
 from detector.counting.orders import index_orders
 from detector.counting.tally import FIRST, Cells, Details, Layout, Source, Tally
-from detector.counting.watermark import CUT, CUT_ROOM, DONE, END, GROW, PAUSE, jump_to_noted, move_watermark, step
+from detector.counting.watermark import CUT, CUT_ROOM, DONE, GROW, jump_to_noted, move_watermark, step
 
 _FIELDS = tuple((name, np.dtype(kind)) for name, kind in (
     ("kind", np.uint8), ("status", np.uint8), ("leaf", np.int32), ("code", np.int32), ("payment", np.uint64),
@@ -103,22 +103,25 @@ class Counter:
         """What `at_end` let pass."""
         return self._run(_NOTHING, 0)
 
-    def idle(self, elapsed_ms: int) -> list[Tally]:
-        """Say that the source is at its end and so much time went by: boundaries move on by it."""
-        tallies = self._flushed(PAUSE)
+    def idle(self, elapsed_ms: int, clock_ms: int | None = None) -> list[Tally]:
+        """Say that the source is at its end and so much time went by: boundaries move on by it.
+
+        `clock_ms`: what o'clock it is. A record that is ahead of that, and alone, waits for others.
+        """
+        tallies = self._flushed(clock_ms)
         if self._now("watermark_ms") != NONE:
             self._say("watermark_ms", self._now("watermark_ms") + elapsed_ms)
         return tallies + self.go_on()
 
     def finish(self) -> list[Tally]:
         """Say that nothing more will come: doubted jumps of time are decided by what came."""
-        return self._flushed(END)
+        return self._flushed(None)
 
-    def caught_up(self) -> list[Tally]:
+    def caught_up(self, clock_ms: int | None = None) -> list[Tally]:
         """Say that the log was read to its end: a Counter that rebuilds jumps to its noted boundary."""
         if not self.rebuilding:
             return []
-        tallies = self.finish()
+        tallies = self._flushed(clock_ms)
         if self.rebuilding:
             jump_to_noted(self._hand)
             tallies += self.go_on()
@@ -180,8 +183,9 @@ class Counter:
 
     # Inside
 
-    def _flushed(self, how: int) -> list[Tally]:
-        self._say("flush", how)
+    def _flushed(self, clock_ms: int | None) -> list[Tally]:
+        self._say("flush", 1)
+        self._say("clock_ms", NONE if clock_ms is None else clock_ms)
         tallies = self.go_on()
         self._say("flush", 0)
         return tallies

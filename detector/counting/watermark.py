@@ -7,7 +7,8 @@ Log time is the running maximum of the records' own. A record more than `clock_a
 what follows on its topic waits behind it, in order, until of the next 20 records most lie beyond it too (not more than
 `clock_ahead_ms` before it): then time moves as if there had been no doubt. Otherwise it is passed over. So is a
 source's first record, which may be any after a restart: refuted, it is asked about once more with its `occurred_at` for
-a log time. In a pause, or at the end of what there is (`flush`), those that came decide.
+a log time. In a pause, or at the end of what there is (`flush`), those that came decide; where none did, and somebody
+says what o'clock it is, whether that is near enough.
 
 Does not know what merging an event does (`ledger`) nor what is told at a cut (`cut`).
 """
@@ -36,8 +37,6 @@ BACKLOG_MS = 86_400_000
 DONE, CUT, GROW, CUT_ROOM = range(4)
 """Why `step` came back: all was read; a boundary was cut; a table must grow; the next cut needs more room."""
 WAIT, BELIEVE, REFUSE = range(3)
-PAUSE, END = 1, 2
-"""`state.flush` where nothing more is there for now, or nothing more will come, else 0."""
 SNAPSHOT, SNAPSHOT_WITH_DETAILS = 1, 2
 """`state.cut_snapshot` while a snapshot is told, else 0."""
 
@@ -175,11 +174,13 @@ def _verdict(book: Book, topic: Any) -> int:
         return WAIT
     if 2 * agreeing < witnesses:
         return REFUSE
+    if state.clock_ms != NONE:  # more will come, and can be asked
+        return BELIEVE if doubted.log_time <= state.clock_ms + book.rule[0].clock_ahead_ms else WAIT
     is_first = state.log_time_ms == NONE
     since_ms = doubted.occurred if is_first else state.log_time_ms
     if doubted.log_time - since_ms <= LONE_JUMP_MS or (is_first and witnesses > 0):
         return BELIEVE
-    return WAIT if is_first or state.flush == PAUSE else REFUSE  # an event of 1970, or a time of 2099
+    return WAIT if is_first else REFUSE  # an event of 1970, or a time of 2099
 
 
 @compiled

@@ -200,15 +200,15 @@ class Lane:
         told.tallies.extend(self._published(tallies))
         return told
 
-    def idle(self, elapsed_ms: int) -> Counted:
-        """Let time go by for a source at its end."""
-        return self._without_news(self.counter.idle(elapsed_ms))
+    def idle(self, elapsed_ms: int, clock_ms: int | None = None) -> Counted:
+        """Let time go by for a source at its end; it is `clock_ms` o'clock."""
+        return self._without_news(self.counter.idle(elapsed_ms, clock_ms))
 
     def finish(self) -> Counted:
         """The source has nothing more: tell what waited for more."""
         return self._without_news(self.counter.finish())
 
-    def end(self, ends: dict[str, bool]) -> Counted:
+    def end(self, ends: dict[str, bool], clock_ms: int | None = None) -> Counted:
         """Say of each topic whether it is read to its end; at the end of everything a rebuilding is over."""
         reached = False
         for topic, at_end in ends.items():
@@ -218,7 +218,7 @@ class Lane:
                 half.at_end = at_end
                 self.counter.at_end(half.kind, at_end)
         if self.is_at_end and self.counter.rebuilding:
-            return self._without_news(self.counter.caught_up())
+            return self._without_news(self.counter.caught_up(clock_ms))
         return Counted(self._published(self.counter.go_on()) if reached else [], [], [])
 
     def unread(self, topic: str) -> None:

@@ -176,7 +176,7 @@ class Session:
             if lane.has_news(ends):
                 news.append((lane, ends))
         if news:
-            await self._tell(await self._in_thread(note_ends, news))
+            await self._tell(await self._in_thread(note_ends, news, self._clock_ms))
         now_s = loop_s()
         for source, lane in self.lanes.items():
             if lane.is_at_end:
@@ -200,12 +200,17 @@ class Session:
             await self._tell(await self._in_thread(self.lanes[source].finish))
             await self._write([Marker("ended", source)])
 
+    @property
+    def _clock_ms(self) -> int | None:
+        """What o'clock it is; None where the events alone say."""
+        return self._all.wall_ms() if self._settings.clock == "wall" else None
+
     async def _let_idle(self, source: Source, since_s: float) -> None:
         now_s = loop_s()
         elapsed_s = now_s - self._idle_s.get(source, since_s)
         if elapsed_s >= IDLE_STEP_S:
             self._idle_s[source] = now_s
-            await self._tell(await self._in_thread(self.lanes[source].idle, int(elapsed_s * 1000)))
+            await self._tell(await self._in_thread(self.lanes[source].idle, int(elapsed_s * 1000), self._clock_ms))
 
     # Owning
 

@@ -56,9 +56,9 @@ def count_parts(parts: Iterator[Part], room: int) -> tuple[Counted, bool]:
     return counted, False
 
 
-def note_ends(news: Iterable[tuple[Lane, dict[str, bool]]]) -> Counted:
-    """Say to lanes which of their topics are read to their ends."""
+def note_ends(news: Iterable[tuple[Lane, dict[str, bool]]], clock_ms: int | None = None) -> Counted:
+    """Say to lanes which of their topics are read to their ends, at what o'clock."""
     counted = Counted([], [], [])
     for lane, ends in news:
-        counted.add(lane.end(ends))
+        counted.add(lane.end(ends, clock_ms))
     return counted

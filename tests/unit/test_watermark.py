@@ -112,16 +112,33 @@ def test_a_first_record_of_a_fast_clock_is_refused(ahead: int) -> None:
     assert counter.stats.too_late == 0
 
 
-def test_who_was_silent_for_a_month_is_not_refused_one_by_one() -> None:
-    """In pauses each record is alone: it waits until there are enough to say so, and all are counted."""
+def test_who_was_silent_for_a_month_is_believed_where_a_clock_says_so() -> None:
+    """In pauses each record is alone: none waits, and none is refused."""
     counter = made()
     take(counter, T - 31 * DAY, log=T - 31 * DAY)
     counter.finish()
-    for n in range(30):
+    for n in range(3):
         take(counter, T + 10_000 * n, log=T + 10_000 * n)
-        counter.idle(0)
+        counter.idle(0, T + 10_000 * n)
+        assert counter.log_time_ms == T + 10_000 * n
     assert counter.take_rejects() == []
-    assert counter.stats.events == 30
+
+
+@pytest.mark.parametrize("before", [0, 3])
+def test_a_lone_record_ahead_of_the_clock_waits_for_another(before: int) -> None:
+    """A shop whose clock is an hour ahead sells at night, be it the first: in no pause is it believed, and what comes
+    next says that it is wrong."""
+    counter = made()
+    for n in range(before):
+        take(counter, T + 10_000 * n, log=T + 10_000 * n)
+        counter.idle(1_000, T + 10_000 * n)
+    take(counter, T + 30_000 + HOUR, log=T + 30_000 + HOUR)
+    for n in range(3, 9):
+        counter.idle(0, T + 10_000 * n)
+        take(counter, T + 10_000 * n, log=T + 10_000 * n)
+    counter.idle(2_000, T + 90_000)
+    assert counter.take_rejects() == [(0, T + 30_000 + HOUR)]
+    assert (counter.log_time_ms, counter.stats.too_late, counter.stats.events) == (T + 80_000, 0, before + 6)
 
 
 def test_a_lone_first_record_of_two_ages_waits_for_another() -> None:
