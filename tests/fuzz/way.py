@@ -144,19 +144,21 @@ class _Kept:
 
 @dataclass
 class Way:
-    """A session with its stand-ins. `fast` is the product's decoder, otherwise the reference's."""
+    """A session with its stand-ins. `fast` is the product's decoder, otherwise the reference's; the wall's clock stands
+    at START_MS."""
 
     policy: Policy
     letters: Letters
     fast: bool = True
     log: _Log = field(default_factory=_Log)
+    clock: str = "events"
     cpu_s: float = 0.0
 
     def __post_init__(self) -> None:
         self.names = Names(self.policy)
         self.reader = _Reader()
         self.decoder = _Kept((Decoder if self.fast else ReferenceDecoder)(self.policy, self.names))
-        settings = load_settings(clock="events", from_="earliest")
+        settings = load_settings(clock=self.clock, from_="earliest")
         decoder: Any = self.decoder
         counting = Counting(settings, self.policy, PLACING, lambda: START_MS, _Here(), self.names, decoder,
                             bad=self.letters.counted)  # fmt: skip

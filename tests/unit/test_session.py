@@ -11,6 +11,7 @@ import pytest
 
 from detector.contracts.policy import DEFAULT
 from detector.counting.tally import Tally
+from streams.intake import session
 from tests.fuzz.events import START_MS as T
 from tests.fuzz.way import Letters, Way, at
 
@@ -61,5 +62,22 @@ def test_what_was_not_counted_yet_holds_time_back(monkeypatch: pytest.MonkeyPatc
             monkeypatch.undo()
             await way.take({"orders": orders})
         assert first_told(way, (T + 10 * SECOND_MS) // DEFAULT.pane_ms) == 11 * SECOND_MS
+
+    asyncio.run(run())
+
+
+def test_a_pause_knows_what_o_clock_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lone payment that is an hour ahead of the wall's clock moves no time, however long nothing follows."""
+    monkeypatch.setattr(session, "END_S", 0.0)
+    monkeypatch.setattr(session, "IDLE_STEP_S", 0.0)
+
+    async def run() -> None:
+        way = Way(DEFAULT, Letters(DEFAULT), clock="wall")
+        await way.take({"payments": [paid(0, T)], "orders": [placed(0, T)]})
+        await way.take({"payments": [paid(1, T + 60 * AWAY_MS)]})
+        for _ in range(3):
+            await way.take({})
+        assert way.lane.counter.log_time_ms == T + 50
+        assert [way.lane.counter.doubted_from(kind) for kind in (0, 1)] == [1, None]
 
     asyncio.run(run())
