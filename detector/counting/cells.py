@@ -58,13 +58,14 @@ def mark(book: Book, at: int) -> None:
 def put_in_cell(book: Book, at: int) -> None:
     """Chain the row in the cell its leaf and start name, or in the wheel where that pane has closed."""
     row, state = book.rows[at], book.state[0]
-    pane = start_of(book, row) // book.rule[0].pane_ms
-    if pane < state.first_pane:
+    pane_ms = book.rule[0].pane_ms
+    since_ms = start_of(book, row) - state.first_pane * pane_ms
+    if since_ms < 0:
         if row.cell != CLOSED:
             row.cell = CLOSED
             to_wheel(book, at)
         return
-    row.cell = cell_for(book, pane, leaf_of(book, row))
+    row.cell = cell_for(book, state.first_pane + since_ms // pane_ms, leaf_of(book, row))
     link(book, at)
     count_row(book, at, 1)
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from detector.compiled import compiled, inlined
 from detector.counting.ages import answer_bin
-from detector.counting.book import CLOSED, Book
+from detector.counting.book import CLOSED, Book, Records
 from detector.counting.cells import cell_for, link, mark, new_row, put_in_cell, take_from_cell, unlink
 from detector.counting.columns import APPROVED, CANCELLED, DECLINED, NONE, PAYMENT, PENDING, SPARE, Int64s
 from detector.counting.details import count_row, name_counters
@@ -73,10 +73,10 @@ def reach_rows(book: Book, event: Any) -> None:
     slots = book.merchant_slots
     at = place_near(slots, tag_of(mix(event.merchant, leaf_hash)))
     if at != NONE:
-        prefetch(book.merchants, at)
+        _reach_record(book.merchants, at)
     at = place_near(book.row_slots, tag_of(event.payment))
     if at != NONE:
-        prefetch(book.rows, at)
+        _reach_record(book.rows, at)
 
 
 @inlined
@@ -84,6 +84,13 @@ def _reach(slots: Int64s, key: np.uint64) -> None:
     home = home_of(slots, tag_of(key))
     prefetch(slots, home)
     prefetch(slots, min(home + 6, len(slots) - 1))
+
+
+@inlined
+def _reach_record(table: Records, at: int) -> None:
+    """The two lines of memory that a record lies across."""
+    prefetch(table, at)
+    prefetch(table, at + 1)
 
 
 @inlined

@@ -373,19 +373,19 @@ def _free_second(book: Book, second: int) -> None:
 @compiled
 def _release(book: Book) -> None:
     """Merge some of the events that were let go, or hold them again where they share their place with another time."""
-    state, at = book.state[0], book.state[0].releasing
-    for _ in range(TOGETHER):
-        if at != NONE:
-            reach(book, book.hold[at])
-            at = book.hold[at].next
+    state = book.state[0]
+    at, together = state.releasing, 0
+    while at != NONE and together < TOGETHER:
+        reach(book, book.hold[at])
+        at = book.hold[at].next
+        together += 1
     at = state.releasing
-    for _ in range(TOGETHER):
-        if at != NONE:
-            reach_rows(book, book.hold[at])
-            at = book.hold[at].next
-    for _ in range(TOGETHER):
+    for _ in range(together):
+        reach_rows(book, book.hold[at])
+        at = book.hold[at].next
+    for _ in range(together):
         at = state.releasing
-        if at == NONE or state.full:
+        if state.full:
             return
         state.releasing = book.hold[at].next
         if book.hold[at].occurred < state.next_ms:
