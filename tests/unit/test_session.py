@@ -12,7 +12,9 @@ import pytest
 from detector.contracts.policy import DEFAULT
 from detector.counting.tally import Tally
 from streams.intake import session
+from streams.intake.recovery import Committed, Note
 from tests.fuzz.events import START_MS as T
+from tests.fuzz.events import TOPICS
 from tests.fuzz.way import Letters, Way, at
 
 AWAY_MS = 60_000
@@ -79,5 +81,19 @@ def test_a_pause_knows_what_o_clock_it_is(monkeypatch: pytest.MonkeyPatch) -> No
             await way.take({})
         assert way.lane.counter.log_time_ms == T + 50
         assert [way.lane.counter.doubted_from(kind) for kind in (0, 1)] == [1, None]
+
+    asyncio.run(run())
+
+
+def test_who_rebuilds_knows_what_o_clock_it_is() -> None:
+    """So too where such a payment is the last that the owner before read: the boundary noted is told all the same."""
+
+    async def run() -> None:
+        way = Way(DEFAULT, Letters(DEFAULT), clock="wall")
+        way.reader.notes = {at(topic): Committed(0, Note(1, T + SECOND_MS, 1)) for topic in TOPICS}
+        await way.take({"payments": [paid(0, T), paid(1, T + 60 * AWAY_MS)], "orders": [placed(0, T)]})
+        assert first_told(way, T // DEFAULT.pane_ms) == SECOND_MS
+        assert way.lane.counter.log_time_ms == T + 50
+        assert way.lane.counter.doubted_from(0) == 1
 
     asyncio.run(run())
