@@ -59,7 +59,7 @@ def put_in_cell(book: Book, at: int) -> None:
     """Chain the row in the cell its leaf and start name, or in the wheel where that pane has closed."""
     row, state = book.rows[at], book.state[0]
     pane_ms = book.rule[0].pane_ms
-    since_ms = start_of(book, row) - state.first_pane * pane_ms
+    since_ms = start_of(book, row) - state.first_pane * pane_ms  # few bits are divided sooner
     if since_ms < 0:
         if row.cell != CLOSED:
             row.cell = CLOSED

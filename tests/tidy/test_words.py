@@ -25,7 +25,7 @@ def product_texts() -> list[str]:
     folders = [ROOT / name for name in ("deploy", "docs", "detector", "streams")]
     found = [path for folder in folders for path in folder.rglob("*") if path.suffix in TEXT_FILES]
     found += [path for path in ROOT.iterdir() if path.suffix in TEXT_FILES or path.name == "Makefile"]
-    return sorted(path.relative_to(ROOT).as_posix() for path in found)
+    return sorted(path.relative_to(ROOT).as_posix() for path in found if path.parent.name != "__pycache__")
 
 
 def findings(text: str, pattern: re.Pattern[str]) -> list[str]:
