@@ -24,7 +24,7 @@ from numba.core import caching, config, runtime
 
 PLACES = ("UserProvidedCacheLocator", "InTreeCacheLocator", "UserWideCacheLocator")
 """Where numba would write, in its order: NUMBA_CACHE_DIR, beside the file, the user's cache folder."""
-COMPILERS = ("compiled.py", "counting/hand.py", "indexing.py", "linked.py", "prefetch.py")
+COMPILERS = ("compiled.py", "counting/hand.py", "indexing.py", "linked.py", "prefetch.py", "wide.py")
 """From this file's folder: how loops are compiled."""
 
 _config: Any = config  # they have no types

@@ -16,7 +16,6 @@ import numpy as np
 from detector.contracts.policy import EvidenceRules, Policy, Rule
 from detector.counting.counter import warm_up
 from detector.counting.decoder import Decoder
-from detector.counting.hashing import word_view
 from detector.counting.names import Names
 from detector.counting.tally import Marker, Tally, decode, encode
 from detector.judging.judge import Judge
@@ -70,7 +69,7 @@ def _fetch(value: bytes) -> bytes:
     records = bytes([2 * len(record)]) + record
     # Attributes, last offset delta, two times, producer, its epoch and sequence, how many records.
     summed = struct.pack(">hiqqqhii", 0, 0, _START_MS, _START_MS, -1, -1, -1, 1) + records
-    sum_ = int(crc32c(np.frombuffer(summed, np.uint8), word_view(summed), 0, len(summed)))
+    sum_ = int(crc32c(np.frombuffer(summed, np.uint8), 0, len(summed)))
     return struct.pack(">qiibI", 0, len(summed) + 9, -1, 2, sum_) + summed
 
 

@@ -16,7 +16,7 @@ from detector.contracts.policy import IGNORE as IGNORED_WORD
 from detector.contracts.policy import Policy
 from detector.counting.columns import NONE, PAYMENT, STATUSES, Columns, Int32s, Int64s, log_times_of
 from detector.counting.fields import CODE, FIELDS, MERCHANT_ID, ORDER_ID, PAYMENT_ID, SHOPPER_ID
-from detector.counting.hashing import hash_text, word_view
+from detector.counting.hashing import hash_text
 from detector.counting.names import ABSENT, UNKNOWN, Index, Names
 from detector.counting.packed import Packed
 from detector.counting.reference import ORDER_KINDS, Decoded, Fault, Reference, Row, Topic, add_cards
@@ -128,7 +128,7 @@ class Decoder:
         if (batch.fate[first] == ASKED).any():
             refuse(
                 topic, words.keys, words.numbers, orders.keys, orders.numbers, np.frombuffer(values.buffer, np.uint8),
-                word_view(values.buffer), values.starts[first], values.stops[first], batch.fate[first], said,
+                values.starts[first], values.stops[first], batch.fate[first], said,
             )  # fmt: skip
 
     def _ask(self, values: Packed, topic: Topic, batch: _Batch, said: Int32s, cards: dict[str, int]) -> Rejects:
@@ -184,7 +184,7 @@ class _Batch:
 
 def _scan(values: Packed, topic: int, batch: _Batch) -> None:
     scan_objects(
-        topic, np.frombuffer(values.buffer, np.uint8), word_view(values.buffer), values.starts, values.stops,
+        topic, np.frombuffer(values.buffer, np.uint8), values.starts, values.stops,
         batch.masks, batch.hashes, batch.times, batch.fate,
     )  # fmt: skip
 

@@ -1,4 +1,5 @@
-"""The fields of the two contracts as numbers, and loops that read one field: its name, a time, what a card looks like.
+"""The fields of the two contracts as numbers, and loops that read one field: its name, an integer, a time, what
+a card looks like.
 
 Knows nothing of JSON around a field, nor of what is done with it. `models.py` and `card.py` say the same in words;
 tests hold them together.
@@ -10,8 +11,9 @@ import numpy as np
 
 from detector.compiled import compiled, inlined
 from detector.contracts.card import DIGITS_MAX, DIGITS_MIN
-from detector.counting.columns import UInt8s, UInt64s
-from detector.counting.guard import MINUS, NINE, POINT, digit_at, digits_end
+from detector.counting.columns import UInt8s
+from detector.counting.guard import MINUS, NINE, POINT, WRONG, ZERO, digit_at, digits_end
+from detector.wide import WIDE, lowest, no_digits_at, word_at
 
 FIELDS = (
     "payment_id", "order_id", "bank", "method", "status", "occurred_at", "started_at", "merchant_id", "shopper_id",
@@ -22,6 +24,11 @@ FIELDS = (
     INSTRUMENT_ID, AMOUNT, CURRENCY, CODE, NETWORK, PSP, COUNTRY, CHANNEL,
 ) = range(len(FIELDS))  # fmt: skip
 UNKNOWN_FIELD = len(FIELDS)
+
+
+_ZEROS, _PAIRS = np.uint64(0x3030303030303030), np.uint64(0x000000FF000000FF)
+_FIRST_FOUR, _LAST_FOUR = np.uint64(100 + (1_000_000 << 32)), np.uint64(1 + (10_000 << 32))
+_MANY = np.uint64(1 << WIDE)
 
 
 def _bits(*fields: int) -> int:
@@ -40,7 +47,7 @@ ALL_FIELDS, ORDER_FIELDS = _bits(*range(len(FIELDS))), ORDER_TEXTS | _bits(OCCUR
 
 _NAME_BYTES = 16
 _SLOTS = 64
-_0, _8, _58, _64 = np.uint64(0), np.uint64(8), np.uint64(58), np.uint64(64)
+_0, _8, _10, _16, _32, _58, _64, _128 = (np.uint64(number) for number in (0, 8, 10, 16, 32, 58, 64, 128))
 _ALL = np.uint64((1 << 64) - 1)
 
 
@@ -72,16 +79,16 @@ for _name in FIELDS:
 
 
 @inlined
-def field_of(words: UInt64s, start: int, stop: int) -> int:
+def field_of(text: UInt8s, start: int, stop: int) -> int:
     """The field whose name stands at `start` to `stop`; there is no NUL in it."""
     length = stop - start
     if length <= 0 or length > _NAME_BYTES:
         return UNKNOWN_FIELD
-    low, high = words[start], _0
+    low, high = word_at(text, start), _0
     if length < 8:
         low &= _ALL >> (_64 - _8 * np.uint64(length))
     elif length > 8:
-        high = words[start + 8] & (_ALL >> (_64 - _8 * np.uint64(length - 8)))
+        high = word_at(text, start + 8) & (_ALL >> (_64 - _8 * np.uint64(length - 8)))
     field = _FIELD[np.int64(((low ^ (high * _3)) * _FACTOR) >> _58)]
     if field != UNKNOWN_FIELD and _LOW[field] == low and _HIGH[field] == high:
         return int(field)
@@ -91,7 +98,7 @@ def field_of(words: UInt64s, start: int, stop: int) -> int:
 @inlined
 def looks_like_card(text: UInt8s, start: int, stop: int) -> bool:
     """`card_like` of ASCII text. Most texts are seen to be none by their first character."""
-    return stop - start >= DIGITS_MIN and text[start] <= NINE and _looks_like_card(text, start, stop)
+    return text[start] <= NINE and stop - start >= DIGITS_MIN and _looks_like_card(text, start, stop)
 
 
 @compiled
@@ -109,6 +116,31 @@ def _looks_like_card(text: UInt8s, start: int, stop: int) -> bool:
         doubled = digit * 2 if digit < 5 else digit * 2 - 9
         total, total_shifted = total_shifted + digit, total + doubled
     return DIGITS_MIN <= count <= DIGITS_MAX and 2 <= first <= 6 and total % 10 == 0
+
+
+@inlined
+def _eight_digits(digits: np.uint64) -> int:
+    """The number of eight digits, the first one in the lowest byte, each less the character 0: pairs of them, of which
+    fours, of which the eight are put together side by side."""
+    pairs = digits * _10 + (digits >> _8)
+    return int(np.int64(((pairs & _PAIRS) * _FIRST_FOUR + ((pairs >> _16) & _PAIRS) * _LAST_FOUR) >> _32))
+
+
+@inlined
+def read_integer(text: UInt8s, at: int, stop: int) -> tuple[int, int]:
+    """The integer at `at` and where it ends. The end is WRONG where there is none, a zero leads it, or it has more than
+    WIDE digits, which is beyond what any field may be."""
+    count = lowest(no_digits_at(text, at) | _MANY)
+    end = at + count
+    if count == 0 or end > stop or (text[at] == ZERO and count > 1):
+        return 0, WRONG
+    if count == WIDE and 0 <= digit_at(text, end) <= 9:
+        return 0, WRONG
+    first = word_at(text, at) - _ZEROS
+    if count <= 8:
+        return _eight_digits(first << (_64 - _8 * np.uint64(count))), end
+    last = _eight_digits(word_at(text, end - 8) - _ZEROS)
+    return _eight_digits(first << (_128 - _8 * np.uint64(count))) * 100_000_000 + last, end
 
 
 @inlined

@@ -2,7 +2,7 @@
 
 Nothing is built and nothing is decoded. Every function gets the end of its record and never reads a value across it,
 so that a record cannot swallow its neighbour or pass for two. Knows nothing of payments.
-`text` is a buffer of records, `words` its `word_view`; both have `SPARE` bytes more than the last record.
+`text` is a buffer of records, with `SPARE` bytes more after the last one.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ from __future__ import annotations
 import numpy as np
 
 from detector.compiled import compiled, inlined
-from detector.counting.columns import UInt8s, UInt64s
+from detector.counting.columns import UInt8s
+from detector.wide import WIDE, lowest, specials_at, word_at
 
-SPARE = 16
-"""Bytes that must follow the last record, so that words may be read at its end."""
+SPARE = WIDE
+"""Bytes that must follow the last record, so that many may be read at once at its end."""
 
 DEPTH_MAX = 16
 """Objects and arrays inside each other, the event itself included."""
@@ -37,36 +38,16 @@ _ESCAPES = tuple(ord(character) for character in '"\\/bfnrt')
 _TRUE, _FALSE, _NULL = (np.uint64(int.from_bytes(word, "little")) for word in (b"true", b"false", b"null"))
 _FOUR, _FIVE = np.uint64((1 << 32) - 1), np.uint64((1 << 40) - 1)
 
-# Eight bytes at once: a byte of the result has its high bit set where the byte of the word is looked for. Borrows can
-# set it in bytes above such a one too, never below: the lowest is always right.
-ONES, HIGHS = np.uint64(0x0101010101010101), np.uint64(0x8080808080808080)
-_QUOTES, _BACKSLASHES = np.uint64(0x2222222222222222), np.uint64(0x5C5C5C5C5C5C5C5C)
-_BLANKS, _DELETES = np.uint64(0x2020202020202020), np.uint64(0x7F7F7F7F7F7F7F7F)
-_PLACES, _0, _1, _7, _56 = np.uint64(0x0001020304050607), np.uint64(0), np.uint64(1), np.uint64(7), np.uint64(56)
-
 
 @inlined
-def lowest_byte(marks: np.uint64) -> int:
-    """The place of the lowest byte whose high bit is set; no other bits are, and one is."""
-    lowest = marks & (~marks + _1)
-    return int(np.int64(((lowest >> _7) * _PLACES) >> _56))
-
-
-@inlined
-def plain_end(words: UInt64s, at: int, stop: int) -> int:
+def plain_end(text: UInt8s, at: int, stop: int) -> int:
     """The first place from `at` on that is a quote, a backslash, a control character or not ASCII; where there is none
     before `stop`, some place from there on, and not far."""
     while at < stop:
-        word = words[at]
-        quote, backslash, delete = word ^ _QUOTES, word ^ _BACKSLASHES, word ^ _DELETES
-        found = (quote - ONES) & ~quote
-        found |= (backslash - ONES) & ~backslash
-        found |= (delete - ONES) & ~delete
-        found |= (word - _BLANKS) & ~word
-        found = (found | word) & HIGHS
-        if found != _0:
-            return at + lowest_byte(found)
-        at += 8
+        marks = specials_at(text, at)
+        if marks:
+            return at + lowest(marks)
+        at += WIDE
     return at
 
 
@@ -79,9 +60,9 @@ def space_end(text: UInt8s, at: int, stop: int) -> int:
 
 
 @inlined
-def literal_end(words: UInt64s, at: int, stop: int) -> int:
+def literal_end(text: UInt8s, at: int, stop: int) -> int:
     """The end of `true`, `false` or `null`."""
-    word = words[at]
+    word = word_at(text, at)
     if word & _FOUR == _TRUE or word & _FOUR == _NULL:
         end = at + 4
     elif word & _FIVE == _FALSE:
@@ -92,9 +73,9 @@ def literal_end(words: UInt64s, at: int, stop: int) -> int:
 
 
 @inlined
-def is_null(words: UInt64s, at: int) -> bool:
+def is_null(text: UInt8s, at: int) -> bool:
     """Whether the literal at `at` is `null`."""
-    return bool(words[at] & _FOUR == _NULL)
+    return bool(word_at(text, at) & _FOUR == _NULL)
 
 
 @inlined
@@ -188,10 +169,10 @@ def beyond_ascii_end(text: UInt8s, at: int, stop: int) -> int:
 
 
 @compiled
-def string_end(text: UInt8s, words: UInt64s, at: int, stop: int) -> int:
+def string_end(text: UInt8s, at: int, stop: int) -> int:
     """The end of a string whose opening quote is before `at`: after its closing quote."""
     while True:
-        at = plain_end(words, at, stop)
+        at = plain_end(text, at, stop)
         if at >= stop:
             return WRONG
         byte = text[at]
@@ -208,24 +189,24 @@ def string_end(text: UInt8s, words: UInt64s, at: int, stop: int) -> int:
 
 
 @compiled
-def scalar_end(text: UInt8s, words: UInt64s, at: int, stop: int) -> int:
+def scalar_end(text: UInt8s, at: int, stop: int) -> int:
     """The end of a string, number or literal."""
     if at >= stop:
         return WRONG
     byte = text[at]
     if byte == QUOTE:
-        return string_end(text, words, at + 1, stop)
+        return string_end(text, at + 1, stop)
     if byte == MINUS or ZERO <= byte <= NINE:
         return number_end(text, at, stop)
-    return literal_end(words, at, stop)
+    return literal_end(text, at, stop)
 
 
 @compiled
-def key_end(text: UInt8s, words: UInt64s, at: int, stop: int) -> int:
+def key_end(text: UInt8s, at: int, stop: int) -> int:
     """Where the value of the key at `at` begins."""
     if at >= stop or text[at] != QUOTE:
         return WRONG
-    at = string_end(text, words, at + 1, stop)
+    at = string_end(text, at + 1, stop)
     if at < 0:
         return at
     at = space_end(text, at, stop)
@@ -235,7 +216,7 @@ def key_end(text: UInt8s, words: UInt64s, at: int, stop: int) -> int:
 
 
 @compiled
-def value_end(text: UInt8s, words: UInt64s, at: int, stop: int, closers: UInt8s) -> int:
+def value_end(text: UInt8s, at: int, stop: int, closers: UInt8s) -> int:
     """The end of any value; `closers[DEPTH_MAX]` is room to note what closes the objects and arrays that are open.
 
     LEFT where the value, one level below the event, is deeper than DEPTH_MAX allows.
@@ -254,12 +235,12 @@ def value_end(text: UInt8s, words: UInt64s, at: int, stop: int, closers: UInt8s)
                 closers[depth] = closer
                 depth += 1
                 if closer == CLOSE_OBJECT:
-                    at = key_end(text, words, at, stop)
+                    at = key_end(text, at, stop)
                     if at < 0:
                         return at
                 continue
         else:
-            at = scalar_end(text, words, at, stop)
+            at = scalar_end(text, at, stop)
         if at < 0:
             return at
         # Here a value ended: close what closes here.
@@ -275,6 +256,6 @@ def value_end(text: UInt8s, words: UInt64s, at: int, stop: int, closers: UInt8s)
             return at
         at = space_end(text, at + 1, stop)
         if closers[depth - 1] == CLOSE_OBJECT:
-            at = key_end(text, words, at, stop)
+            at = key_end(text, at, stop)
             if at < 0:
                 return at

@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from detector.compiled import compiled, inlined
-from detector.counting.columns import UInt8s, UInt64s
+from detector.counting.columns import UInt8s
+from detector.wide import word_at
 
 _MASK = (1 << 64) - 1
 _SEED = 0x9E3779B97F4A7C15
@@ -46,16 +47,16 @@ def hash_bytes(buffer: UInt8s, start: int, stop: int) -> np.uint64:
 
 
 @inlined
-def hash_words(words: UInt64s, start: int, stop: int) -> np.uint64:
-    """The same hash, read eight bytes at once from `word_view` of a buffer with eight bytes to spare at its end."""
+def hash_words(text: UInt8s, start: int, stop: int) -> np.uint64:
+    """The same hash, read eight bytes at once; seven more must follow."""
     state = _SEED_64 ^ np.uint64(stop - start)
     at = start
-    while at + 8 <= stop:
-        state = (state ^ words[at]) * _STEP_64
+    while stop - at > 8:
+        state = (state ^ word_at(text, at)) * _STEP_64
         state ^= state >> _29
         at += 8
     if at < stop:
-        state = (state ^ (words[at] & (_ALL >> (_64 - _8 * np.uint64(stop - at))))) * _STEP_64
+        state = (state ^ (word_at(text, at) & (_ALL >> (_64 - _8 * np.uint64(stop - at))))) * _STEP_64
         state ^= state >> _29
     return finish(state)
 
@@ -71,11 +72,6 @@ def mix(a: np.uint64, b: np.uint64) -> np.uint64:
 def order_payment(order: np.uint64, placed_ms: int) -> np.uint64:
     """The payment hash of a placed order that has no payment yet."""
     return mix(mix(_SEED_64, order), np.uint64(placed_ms))
-
-
-def word_view(buffer: bytes | memoryview) -> UInt64s:
-    """`words[at]` = the eight bytes from `at` on, little end first; as long as the buffer less seven."""
-    return np.ndarray((len(buffer) - 7,), np.dtype("<u8"), buffer, strides=(1,))
 
 
 def hash_text(text: str) -> int:

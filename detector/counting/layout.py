@@ -1,7 +1,8 @@
 """Where fields stand in the events of a producer: mostly in the same order, written in the same way, event after event.
 
-So the n-th key of an event is held against the n-th of the one before, sixteen bytes at once, before it is read byte by
-byte. What matches is the same text with its quotes, colon and blanks, hence the same field; else it is read as ever.
+So what stands before the n-th value of an event is held against the same of the one before, sixteen bytes at once,
+before it is read byte by byte. What matches is the same text, blanks before it, quotes and colon among it, hence the
+same field; else it is read as ever.
 Knows no values.
 """
 
@@ -12,6 +13,7 @@ import numpy as np
 from detector.compiled import allocating, inlined
 from detector.counting.columns import UInt8s, UInt64s
 from detector.counting.fields import UNKNOWN_FIELD
+from detector.wide import word_at
 
 _LOW, _LOW_MASK, _HIGH, _HIGH_MASK, _BYTES, _FIELD = range(6)
 _FIELDS_MAX, _KEY_MAX = 32, 16
@@ -28,12 +30,12 @@ def no_layout() -> UInt64s:
 
 
 @inlined
-def expected(text: UInt8s, words: UInt64s, at: int, stop: int, layout: UInt64s, nth: int) -> tuple[int, int]:
-    """The field whose key stands at `at`, and where its value begins, if both are as expected; else UNKNOWN_FIELD."""
+def expected(text: UInt8s, at: int, stop: int, layout: UInt64s, nth: int) -> tuple[int, int]:
+    """The field whose key stands from `at` on, and where its value begins, if as expected; else UNKNOWN_FIELD."""
     if nth >= _FIELDS_MAX:
         return UNKNOWN_FIELD, at
     key = layout[nth]
-    if words[at] & key[_LOW_MASK] != key[_LOW] or words[at + 8] & key[_HIGH_MASK] != key[_HIGH]:
+    if word_at(text, at) & key[_LOW_MASK] != key[_LOW] or word_at(text, at + 8) & key[_HIGH_MASK] != key[_HIGH]:
         return UNKNOWN_FIELD, at
     value = at + np.int64(key[_BYTES])
     if value >= stop or text[value] <= BLANK:
@@ -42,8 +44,8 @@ def expected(text: UInt8s, words: UInt64s, at: int, stop: int, layout: UInt64s, 
 
 
 @inlined
-def expect(words: UInt64s, at: int, value: int, layout: UInt64s, nth: int, field: int) -> None:
-    """From now on expect this field there: its key with quotes, colon and blanks is all from `at` to `value`."""
+def expect(text: UInt8s, at: int, value: int, layout: UInt64s, nth: int, field: int) -> None:
+    """From now on expect this field there: its key, with blanks, quotes and colon, is all from `at` to `value`."""
     size = value - at
     if nth >= _FIELDS_MAX or size > _KEY_MAX or field == UNKNOWN_FIELD:
         return
@@ -53,6 +55,6 @@ def expect(words: UInt64s, at: int, value: int, layout: UInt64s, nth: int, field
     elif size > 8:
         high = _ALL >> (_64 - _8 * np.uint64(size - 8))
     key = layout[nth]
-    key[_LOW], key[_LOW_MASK] = words[at] & low, low
-    key[_HIGH], key[_HIGH_MASK] = words[at + 8] & high, high
+    key[_LOW], key[_LOW_MASK] = word_at(text, at) & low, low
+    key[_HIGH], key[_HIGH_MASK] = word_at(text, at + 8) & high, high
     key[_BYTES], key[_FIELD] = np.uint64(size), np.uint64(field)

@@ -11,16 +11,15 @@ from typing import Self, overload
 import numpy as np
 
 from detector.compiled import compiled
-from detector.counting.columns import Int64s, UInt64s
-from detector.counting.guard import HIGHS, ONES, SPARE, lowest_byte
-from detector.counting.hashing import word_view
-
-_LINE_FEEDS = np.uint64(0x0A0A0A0A0A0A0A0A)
+from detector.counting.columns import Int64s, UInt8s
+from detector.counting.guard import SPARE
+from detector.wide import WIDE, line_feeds_at, lowest
 
 
 class Packed(Sequence[bytes]):
-    """`buffer[starts[i]:stops[i]]` is text i; SPARE line feeds or more follow the last, so that words may be read
-    there; where texts lie in a work area, SPARE bytes of any kind. `buffer` may be a view that cannot be written."""
+    """`buffer[starts[i]:stops[i]]` is text i; SPARE line feeds or more follow the last, so that many bytes may be read
+    there at once; where texts lie in a work area, SPARE bytes of any kind. `buffer` may be a view that cannot be
+    written."""
 
     __slots__ = ("buffer", "starts", "stops")
 
@@ -41,7 +40,7 @@ class Packed(Sequence[bytes]):
             block += b"\n"
         buffer = block + b"\n" * SPARE
         room = np.empty(len(block), np.int64)  # as if every line were empty; what is not written to costs nothing
-        stops = room[: _find_ends(word_view(buffer), len(block), room)].copy()
+        stops = room[: _find_ends(np.frombuffer(buffer, np.uint8), len(block), room)].copy()
         starts = np.zeros(len(stops), np.int64)
         starts[1:] = stops[:-1] + 1
         return cls(buffer, starts, stops)
@@ -60,17 +59,16 @@ class Packed(Sequence[bytes]):
 
 
 @compiled
-def _find_ends(words: UInt64s, length: int, stops: Int64s) -> int:
-    """Where the lines of a block end that is so long and ends one, eight bytes at once; how many there are."""
+def _find_ends(text: UInt8s, length: int, stops: Int64s) -> int:
+    """Where the lines of a block end that is so long and ends one; how many there are."""
     found = at = 0
     while at < length:
-        other = words[at] ^ _LINE_FEEDS
-        marks = (other - ONES) & ~other & HIGHS
+        marks = line_feeds_at(text, at)
         if marks:
-            at += lowest_byte(marks)
+            at += lowest(marks)
             stops[found] = at
             found += 1
             at += 1
         else:
-            at += 8
+            at += WIDE
     return found

@@ -80,13 +80,13 @@ _KEYS_MAX = 288
 
 
 @compiled
-def _before_json(text: UInt8s, words: UInt64s, at: int, stop: int) -> int:
+def _before_json(text: UInt8s, at: int, stop: int) -> int:
     """_NOT_UTF8 or _TOO_DEEP where the bytes are, before they are looked at as JSON; SOUND otherwise."""
     depth = deepest = 0
     in_text = False
     while at < stop:
         if in_text:
-            at = plain_end(words, at, stop)
+            at = plain_end(text, at, stop)
             if at >= stop:
                 break
         byte = text[at]
@@ -126,7 +126,7 @@ def _is_there(text: UInt8s, keys: Int64s, count: int, start: int, stop: int) -> 
 
 
 @compiled
-def _read_keys(text: UInt8s, words: UInt64s, at: int, stop: int, found: Int64s, keys: Int64s, closers: UInt8s) -> int:
+def _read_keys(text: UInt8s, at: int, stop: int, found: Int64s, keys: Int64s, closers: UInt8s) -> int:
     """Note the fields of the object whose brace is at `at`: a fault (with its field), or SOUND, or UNSURE."""
     count, fault = 0, SOUND
     at = space_end(text, at + 1, stop)
@@ -135,7 +135,7 @@ def _read_keys(text: UInt8s, words: UInt64s, at: int, stop: int, found: Int64s, 
     while True:
         if at >= stop or text[at] != QUOTE:
             return _fault(_NOT_JSON, NO_FIELD)
-        end = string_end(text, words, at + 1, stop)
+        end = string_end(text, at + 1, stop)
         if end < 0:
             return UNSURE if end != WRONG else _fault(_NOT_JSON, NO_FIELD)
         start, key_stop = at + 1, end - 1
@@ -143,12 +143,12 @@ def _read_keys(text: UInt8s, words: UInt64s, at: int, stop: int, found: Int64s, 
         value = space_end(text, colon + 1, stop)
         if value >= stop or text[colon] != COLON:
             return _fault(_NOT_JSON, NO_FIELD)
-        end = value_end(text, words, value, stop, closers)
+        end = value_end(text, value, stop, closers)
         if end < 0:
             return UNSURE if end != WRONG else _fault(_NOT_JSON, NO_FIELD)
         if count == _KEYS_MAX or has_escape(text, start, key_stop):
             return UNSURE
-        field = field_of(words, start, key_stop)
+        field = field_of(text, start, key_stop)
         if fault == SOUND and _is_there(text, keys, count, start, key_stop):
             fault = _fault(_DUPLICATE_KEY, field)
         keys[0, count], keys[1, count] = start, key_stop
@@ -170,7 +170,7 @@ def _fault(reason: int, field: int) -> int:
 
 
 @compiled
-def _status_fault(text: UInt8s, words: UInt64s, is_payment: bool, keys: UInt64s, numbers: Int32s, found: Int64s) -> int:
+def _status_fault(text: UInt8s, is_payment: bool, keys: UInt64s, numbers: Int32s, found: Int64s) -> int:
     """What is wrong with the status; an order's is one of three words, whatever else may be said of it."""
     kind, start, stop = found[KIND, STATUS], found[START, STATUS], found[STOP, STATUS]
     if is_payment or kind != TEXT:
@@ -179,14 +179,14 @@ def _status_fault(text: UInt8s, words: UInt64s, is_payment: bool, keys: UInt64s,
             return fault
     if has_escape(text, start, stop):
         return UNSURE
-    is_known = look_up(keys, numbers, ASK, hash_words(words, start, stop)) != ASK
+    is_known = look_up(keys, numbers, ASK, hash_words(text, start, stop)) != ASK
     return SOUND if is_known else _UNKNOWN_STATUS
 
 
 @allocating
 def refuse(
     topic: int, status_keys: UInt64s, status_numbers: Int32s, order_keys: UInt64s, order_numbers: Int32s,
-    text: UInt8s, words: UInt64s, starts: Int64s, stops: Int64s, fate: UInt8s, said: Int32s,
+    text: UInt8s, starts: Int64s, stops: Int64s, fate: UInt8s, said: Int32s,
 ) -> None:  # fmt: skip
     """Say of every event that is ASKED why it is refused: `said[event]` is the number of its fault, or NOTHING_SAID."""
     found, keys = np.zeros((3, UNKNOWN_FIELD), np.int64), np.zeros((2, _KEYS_MAX), np.int64)
@@ -194,42 +194,38 @@ def refuse(
     for row in range(len(fate)):
         if fate[row] != ASKED:
             continue
-        fault = _object_fault(text, words, starts[row], stops[row], found, keys, closers)
+        fault = _object_fault(text, starts[row], stops[row], found, keys, closers)
         if fault == SOUND:
             is_payment = topic == PAYMENTS_TOPIC or (topic == MIXED and found[KIND, PAYMENT_ID] != ABSENT)
             known, numbers = (status_keys, status_numbers) if is_payment else (order_keys, order_numbers)
-            fault = _contract_fault(text, words, is_payment, known, numbers, found)
+            fault = _contract_fault(text, is_payment, known, numbers, found)
         said[row] = max(fault, NOTHING_SAID)
 
 
 @compiled
-def _object_fault(
-    text: UInt8s, words: UInt64s, at: int, stop: int, found: Int64s, keys: Int64s, closers: UInt8s
-) -> int:
+def _object_fault(text: UInt8s, at: int, stop: int, found: Int64s, keys: Int64s, closers: UInt8s) -> int:
     """What is wrong with an event before its fields are looked at; what is found of these."""
-    fault = _before_json(text, words, at, stop)
+    fault = _before_json(text, at, stop)
     if fault != SOUND:
         return _fault(fault, NO_FIELD)
     found[KIND, :] = ABSENT
     at = space_end(text, at, stop)
     if at < stop and text[at] == OPEN_OBJECT:
-        return _read_keys(text, words, at, stop, found, keys, closers)
-    end = value_end(text, words, at, stop, closers)
+        return _read_keys(text, at, stop, found, keys, closers)
+    end = value_end(text, at, stop, closers)
     if end < 0:
         return UNSURE if end != WRONG else _fault(_NOT_JSON, NO_FIELD)
     return _fault(_NOT_AN_OBJECT if space_end(text, end, stop) == stop else _NOT_JSON, NO_FIELD)
 
 
 @compiled
-def _contract_fault(
-    text: UInt8s, words: UInt64s, is_payment: bool, keys: UInt64s, numbers: Int32s, found: Int64s
-) -> int:
+def _contract_fault(text: UInt8s, is_payment: bool, keys: UInt64s, numbers: Int32s, found: Int64s) -> int:
     """The first fault by the contract's fields; UNSURE where one before it is, or there is none."""
     fields = _PAYMENT_FIELDS if is_payment else _ORDER_FIELDS
     for place in range(len(fields)):
         field = fields[place]
         if field == STATUS:
-            fault = _status_fault(text, words, is_payment, keys, numbers, found)
+            fault = _status_fault(text, is_payment, keys, numbers, found)
         else:
             is_required = field in (ORDER_ID, OCCURRED_AT)
             is_required |= is_payment and field in (PAYMENT_ID, BANK, METHOD)

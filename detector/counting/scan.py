@@ -34,6 +34,7 @@ from detector.counting.fields import (
     UNKNOWN_FIELD,
     field_of,
     looks_like_card,
+    read_integer,
     read_time,
 )  # fmt: skip
 from detector.counting.guard import (
@@ -41,14 +42,10 @@ from detector.counting.guard import (
     COLON,
     COMMA,
     DEPTH_MAX,
-    INTEGER_DIGITS_MAX,
     OPEN_OBJECT,
     QUOTE,
     WRONG,
-    ZERO,
     beyond_ascii_end,
-    digit_at,
-    digits_end,
     is_null,
     literal_end,
     plain_end,
@@ -56,7 +53,7 @@ from detector.counting.guard import (
     value_end,
 )  # fmt: skip
 from detector.counting.hashing import hash_text, hash_words, mix
-from detector.counting.layout import BLANK, expect, expected, no_layout
+from detector.counting.layout import expect, expected, no_layout
 from detector.counting.names import ABSENT, ASK, LEAF_SEED, UNKNOWN, look_up
 
 PAYMENTS_TOPIC, ORDERS_TOPIC, MIXED = range(3)
@@ -79,6 +76,7 @@ _OTHERS_MAX = 256
 
 _ABSENT, _UNKNOWN, _LEAF_SEED = np.uint64(hash_text(ABSENT)), np.uint64(hash_text(UNKNOWN)), np.uint64(LEAF_SEED)
 _0 = np.uint64(0)
+_NOT_ANY_TEXT = 1 << OCCURRED_AT | 1 << STARTED_AT | 1 << AMOUNT | 1 << CURRENCY
 _UPPER_A, _UPPER_Z = ord("A"), ord("Z")
 _UPPER = 0xDF  # takes the bit off that makes an ASCII letter small
 _FIRST_OF_C1, _LAST_OF_C1 = 0xC2, 0x9F
@@ -106,17 +104,6 @@ def _is_currency(text: UInt8s, start: int, stop: int) -> bool:
 
 
 @inlined
-def _integer(text: UInt8s, start: int, stop: int) -> int:
-    """The integer of these digits, WRONG where there are too many or a zero leads."""
-    if stop - start > INTEGER_DIGITS_MAX or (text[start] == ZERO and stop > start + 1):
-        return WRONG
-    number = 0
-    for place in range(start, stop):
-        number = number * 10 + digit_at(text, place)
-    return number
-
-
-@inlined
 def _keep_number(field: int, number: int, row: int, times: Int64s) -> bool:
     """Whether a field may be this number; a time is noted."""
     if field in (OCCURRED_AT, STARTED_AT):
@@ -125,60 +112,57 @@ def _keep_number(field: int, number: int, row: int, times: Int64s) -> bool:
     return field == AMOUNT and 0 <= number <= AMOUNT_MAX
 
 
-@inlined
-def _word_end(text: UInt8s, words: UInt64s, start: int, stop: int) -> int:
-    """The closing quote of a text that has 1 to TEXT_MAX characters, no escape and no control character, or WRONG.
-
-    A text beyond ASCII must hold an ASCII letter: one that does not could be a card number in digits of any script.
-    """
-    end, following, letters = plain_end(words, start, stop), 0, 0
+@compiled
+def _wider_end(text: UInt8s, start: int, end: int, stop: int) -> int:
+    """The closing quote of a text that is plain up to `end` only, or WRONG where it has more than TEXT_MAX
+    characters, an escape or a control character. It must hold an ASCII letter: one that does not could be a card
+    number in digits of any script."""
+    following = letters = 0
     while end < stop and text[end] != QUOTE:
         after = beyond_ascii_end(text, end, stop)
         if after == WRONG or (text[end] == _FIRST_OF_C1 and text[end + 1] <= _LAST_OF_C1):
             return WRONG
         following += after - end - 1
-        end = plain_end(words, after, stop)
-    if end >= stop or end == start or end - start - following > TEXT_MAX:
+        end = plain_end(text, after, stop)
+    if end >= stop or end - start - following > TEXT_MAX:
         return WRONG
-    if following > 0:
-        for place in range(start, end):
-            letters += 1 if _UPPER_A <= text[place] & _UPPER <= _UPPER_Z else 0
-    return end if following == 0 or letters > 0 else WRONG
+    for place in range(start, end):
+        letters += 1 if _UPPER_A <= text[place] & _UPPER <= _UPPER_Z else 0
+    return end if letters > 0 else WRONG
 
 
 @inlined
-def _read_text(
-    text: UInt8s, words: UInt64s, at: int, stop: int, field: int, row: int, hashes: UInt64s, times: Int64s
-) -> int:
-    """Note the text whose opening quote is at `at`: its end, WRONG where the field may not be this text."""
-    start, end = at + 1, _word_end(text, words, at + 1, stop)
-    if end == WRONG:
+def _read_text(text: UInt8s, start: int, stop: int, field: int, row: int, hashes: UInt64s, times: Int64s) -> int:
+    """Note the text that begins at `start`: where its quote ends, WRONG where the field may not be this text."""
+    end = plain_end(text, start, stop)
+    if end >= stop or text[end] != QUOTE:
+        end = _wider_end(text, start, end, stop)
+        if end == WRONG:
+            return WRONG
+    elif not 0 < end - start <= TEXT_MAX:
         return WRONG
-    if field in (OCCURRED_AT, STARTED_AT):
-        return end + 1 if _keep_number(field, read_time(text, start, end), row, times) else WRONG
-    if field == AMOUNT or (field == CURRENCY and not _is_currency(text, start, end)):
-        return WRONG
-    hashes[field, row] = hash_words(words, start, end)
+    if _NOT_ANY_TEXT >> field & 1:
+        if field in (OCCURRED_AT, STARTED_AT):
+            return end + 1 if _keep_number(field, read_time(text, start, end), row, times) else WRONG
+        if field == AMOUNT or not _is_currency(text, start, end):
+            return WRONG
+    hashes[field, row] = hash_words(text, start, end)
     return end + 1
 
 
 @inlined
-def _read_value(
-    text: UInt8s, words: UInt64s, at: int, stop: int, field: int, row: int, hashes: UInt64s, times: Int64s
-) -> int:
-    """Note the value of a field of the contract: its end, WRONG where it is not understood."""
-    if text[at] == QUOTE:
-        return _read_text(text, words, at, stop, field, row, hashes, times)
-    end = digits_end(text, at, stop)
+def _read_number(text: UInt8s, at: int, stop: int, field: int, row: int, times: Int64s) -> int:
+    """Note the number at `at`, or that there is null: the end, WRONG where the field may not be this number."""
+    number, end = read_integer(text, at, stop)
     if end == WRONG:
-        return literal_end(words, at, stop) if is_null(words, at) else WRONG
-    return end if _keep_number(field, _integer(text, at, end), row, times) else WRONG
+        return literal_end(text, at, stop) if is_null(text, at) else WRONG
+    return end if _keep_number(field, number, row, times) else WRONG
 
 
 @inlined
 def _read_object(
-    text: UInt8s, words: UInt64s, at: int, stop: int, row: int, masks: Int64s, hashes: UInt64s, times: Int64s,
-    others: UInt64s, closers: UInt8s, layout: UInt64s, read: int,
+    text: UInt8s, at: int, stop: int, row: int, masks: Int64s, hashes: UInt64s, times: Int64s, others: UInt64s,
+    closers: UInt8s, layout: UInt64s, read: int,
 ) -> bool:  # fmt: skip
     """Note every field of the object from `at` to `stop`, of those that have a bit in `read` also the value; False
     where something is not understood."""
@@ -187,49 +171,53 @@ def _read_object(
     if at >= stop or text[at] != OPEN_OBJECT:
         return False
     while True:
-        at += 2 if text[at + 1] == BLANK else 1  # past the brace or the comma
-        field, value = expected(text, words, at, stop, layout, nth)
+        after = at + 1  # the brace or the comma
+        field, value = expected(text, after, stop, layout, nth)
         if field == UNKNOWN_FIELD:
-            at = space_end(text, at, stop)
-            end = plain_end(words, at + 1, stop)
+            at = space_end(text, after, stop)
+            end = plain_end(text, at + 1, stop)
             if end >= stop or text[at] != QUOTE or text[end] != QUOTE:
                 return False
-            field = field_of(words, at + 1, end)
+            field = field_of(text, at + 1, end)
             colon = space_end(text, end + 1, stop)
             value = space_end(text, colon + 1, stop)
             if value >= stop or text[colon] != COLON:
                 return False
-            expect(words, at, value, layout, nth, field)
+            expect(text, after, value, layout, nth, field)
         nth += 1
+        bit = 1 << field
         if field == UNKNOWN_FIELD:
-            if not _is_new(others, count, hash_words(words, at + 1, end)):
+            if not _is_new(others, count, hash_words(text, at + 1, end)):
                 return False
             count += 1
-            at = value_end(text, words, value, stop, closers)
+            at = value_end(text, value, stop, closers)
+        elif seen & bit:
+            return False
+        elif read & bit == 0:
+            at = value_end(text, value, stop, closers)
+        elif text[value] == QUOTE:
+            at = _read_text(text, value + 1, stop, field, row, hashes, times)
+            texts |= bit
+            if looks_like_card(text, value + 1, at - 1):
+                cards |= bit
         else:
-            bit = 1 << field
-            if seen & bit:
-                return False
-            seen |= bit
-            if read & bit:
-                at = _read_value(text, words, value, stop, field, row, hashes, times)
-                if text[value] == QUOTE:
-                    texts |= bit
-                    cards |= bit if looks_like_card(text, value + 1, at - 1) else 0
-            else:
-                at = value_end(text, words, value, stop, closers)
+            at = _read_number(text, value, stop, field, row, times)
         if at < 0:
             return False
-        at = space_end(text, at, stop)
-        if at < stop and text[at] == COMMA:
-            continue
-        masks[SEEN, row], masks[TEXTS, row], masks[CARDS, row] = seen, texts, cards
-        return at < stop and text[at] == CLOSE_OBJECT and space_end(text, at + 1, stop) == stop
+        seen |= bit
+        if text[at] != COMMA:
+            at = space_end(text, at, stop)
+            if text[at] != COMMA:
+                break
+        if at >= stop:
+            return False
+    masks[SEEN, row], masks[TEXTS, row], masks[CARDS, row] = seen, texts, cards
+    return at < stop and text[at] == CLOSE_OBJECT and space_end(text, at + 1, stop) == stop
 
 
 @allocating
 def scan_objects(
-    topic: int, text: UInt8s, words: UInt64s, starts: Int64s, stops: Int64s, masks: Int64s, hashes: UInt64s,
+    topic: int, text: UInt8s, starts: Int64s, stops: Int64s, masks: Int64s, hashes: UInt64s,
     times: Int64s, fate: UInt8s,
 ) -> None:  # fmt: skip
     """Note the fields of every event `text[starts[event]:stops[event]]`; `fate` is TAKEN where all is understood.
@@ -241,7 +229,7 @@ def scan_objects(
     read = ORDER_FIELDS if topic == ORDERS_TOPIC else ALL_FIELDS
     for row in range(len(starts)):
         understood = _read_object(
-            text, words, starts[row], stops[row], row, masks, hashes, times, others, closers, layout, read
+            text, starts[row], stops[row], row, masks, hashes, times, others, closers, layout, read
         )  # fmt: skip
         fate[row] = TAKEN if understood else ASKED
 

@@ -21,6 +21,7 @@ from numba.core import cgutils, types
 
 from detector.compiled import compiled, inlined
 from detector.counting.columns import UInt8s, UInt64s
+from detector.wide import word_at
 
 _numba: Any = numba  # its functions have no types
 _extending: Any = extending
@@ -124,19 +125,19 @@ def after_piece(state: np.uint64) -> np.uint64:
 
 
 @compiled
-def crc32c(text: UInt8s, words: UInt64s, start: int, stop: int) -> np.uint64:
-    """The checksum of `text[start:stop]`; `words` is its `word_view`."""
+def crc32c(text: UInt8s, start: int, stop: int) -> np.uint64:
+    """The checksum of `text[start:stop]`."""
     state, at = _ALL, start
     while at + 3 * _PIECE_BYTES <= stop:
         second, third = _0, _0
         for place in range(at, at + _PIECE_BYTES, 8):
-            state = _step(state, words[place])
-            second = _step(second, words[place + _PIECE_BYTES])
-            third = _step(third, words[place + 2 * _PIECE_BYTES])
+            state = _step(state, word_at(text, place))
+            second = _step(second, word_at(text, place + _PIECE_BYTES))
+            third = _step(third, word_at(text, place + 2 * _PIECE_BYTES))
         state = after_piece(after_piece(state) ^ second) ^ third
         at += 3 * _PIECE_BYTES
     while at + 8 <= stop:
-        state = _step(state, words[at])
+        state = _step(state, word_at(text, at))
         at += 8
     while at < stop:
         state = byte_step(state, np.uint64(text[at]))
@@ -145,11 +146,11 @@ def crc32c(text: UInt8s, words: UInt64s, start: int, stop: int) -> np.uint64:
 
 
 @compiled
-def crc32c_by_table(text: UInt8s, words: UInt64s, start: int, stop: int) -> np.uint64:
+def crc32c_by_table(text: UInt8s, start: int, stop: int) -> np.uint64:
     """As `crc32c`, on any processor."""
     state, at = _ALL, start
     while at + 8 <= stop:
-        state = step_by_table(state, words[at])
+        state = step_by_table(state, word_at(text, at))
         at += 8
     while at < stop:
         state = byte_step(state, np.uint64(text[at]))

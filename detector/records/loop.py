@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from detector.compiled import compiled, inlined
-from detector.counting.columns import Int64s, UInt8s, UInt64s
+from detector.counting.columns import Int64s, UInt8s
 from detector.counting.guard import SPARE, WRONG
 from detector.records.checksum import crc32c
 from detector.records.header import (
@@ -135,7 +135,7 @@ def _is_aborted(raw: UInt8s, state: Int64s, aborted: Int64s, active: Int64s, att
 
 
 @compiled
-def _open(raw: UInt8s, words: UInt64s, state: Int64s, aborted: Int64s, active: Int64s) -> int:
+def _open(raw: UInt8s, state: Int64s, aborted: Int64s, active: Int64s) -> int:
     """Check the batch at `AT` and say what it is; GO_ON where it is to be read, or was passed over."""
     at = state[AT]
     if at + LENGTH_END > len(raw):
@@ -145,7 +145,7 @@ def _open(raw: UInt8s, words: UInt64s, state: Int64s, aborted: Int64s, active: I
         return ENDED
     if stop < at + HEADER_BYTES or raw[at + MAGIC_AT] != FORMAT:
         return BAD_LENGTH
-    if np.int64(crc32c(raw, words, at + ATTRIBUTES_AT, stop)) != number_at(raw, at + SUM_AT, 4) & 0xFFFFFFFF:
+    if np.int64(crc32c(raw, at + ATTRIBUTES_AT, stop)) != number_at(raw, at + SUM_AT, 4) & 0xFFFFFFFF:
         return BAD_SUM
     attributes = number_at(raw, at + ATTRIBUTES_AT, 2)
     state[FROM], state[TO], state[COMPRESSION] = at + HEADER_BYTES, stop, attributes & CODEC
@@ -220,13 +220,11 @@ def _copy(source: UInt8s, target: UInt8s) -> None:
 
 
 @compiled
-def unpack(
-    raw: UInt8s, words: UInt64s, state: Int64s, aborted: Int64s, active: Int64s, work: UInt8s, rows: Int64s
-) -> int:
+def unpack(raw: UInt8s, state: Int64s, aborted: Int64s, active: Int64s, work: UInt8s, rows: Int64s) -> int:
     """Go on with a fetch until it is over, something is full, or a decompressor is needed: a verdict."""
     while True:
         if state[STAGE] == HEADER:
-            verdict = _open(raw, words, state, aborted, active)
+            verdict = _open(raw, state, aborted, active)
             if verdict != GO_ON:
                 return verdict
         if state[STAGE] == PAYLOAD:

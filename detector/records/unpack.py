@@ -14,7 +14,6 @@ import numpy as np
 
 from detector.counting.columns import Int64s
 from detector.counting.guard import SPARE, WRONG
-from detector.counting.hashing import word_view
 from detector.counting.packed import Packed
 from detector.records.header import FOREIGN, HEADER_BYTES, skim
 from detector.records.loop import (
@@ -155,10 +154,10 @@ class Unpacker:
         active = np.zeros(max(len(ended), 1), np.int64)
         if len(raw) < HEADER_BYTES:
             return
-        text, words = np.frombuffer(raw, np.uint8), word_view(raw)
+        text = np.frombuffer(raw, np.uint8)
         verdict = COMPRESSED
         while verdict != ENDED:
-            verdict = unpack(text, words, state, ended, active, self._work, self._rows)
+            verdict = unpack(text, state, ended, active, self._work, self._rows)
             if verdict in _WRONG and not state[ROWS]:
                 raise CorruptBatch(int(state[BASE]), _WRONG[verdict])
             if verdict == COMPRESSED and self._decompressed(raw):
