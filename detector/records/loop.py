@@ -34,23 +34,24 @@ from detector.records.header import (
 )
 
 (
-    STAGE, AT, POSITION, FROM, TO, COMPRESSION, BASE, AFTER, TIME, SETS_TIME, LEFT, CURSOR, USED, ROWS, ABORTS, ACTIVE,
-    STATE_SIZE,
-) = range(17)  # fmt: skip
+    STAGE, AT, POSITION, FROM, TO, COMPRESSION, BASE, AFTER, TIME, SETS_TIME, LEFT, CURSOR, USED, LARGE, IN_PLACE, ROWS,
+    ABORTS, ACTIVE, STATE_SIZE,
+) = range(19)  # fmt: skip
 """What is known between calls. `AT`: the batch in the fetch; `POSITION`: the offset that is asked for next; `FROM`,
 `TO`: its records in the fetch; `AFTER`: the offset after it; `CURSOR`: the next of its `LEFT` records in the work
-area, of which `USED` bytes are; `ROWS` records are noted; `ABORTS` of the aborted transactions have begun, the
-producers of `ACTIVE` are in one."""
+area, of which `USED` bytes are, or in the fetch itself, if that has `LARGE` bytes; `ROWS` records are noted, and lie in
+the fetch if `IN_PLACE`; `ABORTS` of the aborted transactions have begun, the producers of `ACTIVE` are in one."""
 
 HEADER, PAYLOAD, RECORDS = range(3)
-"""Stages: the batch is to be opened, its records are to be brought to the work area, they are being read."""
+"""Stages: the batch is to be opened, its records are to be brought to where they are read, they are being read."""
 
-ENDED, ROOM, ROWS_FULL, COMPRESSED, GO_ON, BAD_LENGTH, BAD_SUM, BAD_RECORD, BAD_MARKER = range(9)
-"""Verdicts: nothing whole is left; the work area or the arrays are full; decompress first; and what is wrong."""
+ENDED, ROOM, ROWS_FULL, APART, COMPRESSED, GO_ON, BAD_LENGTH, BAD_SUM, BAD_RECORD, BAD_MARKER = range(10)
+"""Verdicts: nothing whole is left; the work area or the arrays are full; what is noted and
+what follows do not lie together; decompress first; and what is wrong."""
 
 BEGIN, START, STOP, OFFSET, MOMENT = range(5)
-"""`rows[which, record]`: where the record begins in the work area, where its value starts and stops there (equal: it
-has none), its offset, its time."""
+"""`rows[which, record]`: where the record begins, where its value starts and stops (equal: it has none), its offset,
+its time."""
 
 VARINT_BYTES_MAX = 10
 _LOW, _MORE, _1, _7 = np.uint64(0x7F), 0x80, np.uint64(1), np.uint64(7)
@@ -59,6 +60,19 @@ _LOW, _MORE, _1, _7 = np.uint64(0x7F), 0x80, np.uint64(1), np.uint64(7)
 @inlined
 def varint(text: UInt8s, at: int, stop: int) -> tuple[int, int]:
     """The number at `at`, sevens of bits with the low ones first and the sign lowest, and where it ends or WRONG."""
+    if at + 1 < stop:  # nearly all are of one byte or two
+        first, second = int(np.int64(text[at])), int(np.int64(text[at + 1]))
+        if first < _MORE:
+            return (first >> 1) ^ -(first & 1), at + 1
+        if second < _MORE:
+            number = (first & 0x7F) | second << 7
+            return (number >> 1) ^ -(number & 1), at + 2
+    return _long_varint(text, at, stop)
+
+
+@compiled
+def _long_varint(text: UInt8s, at: int, stop: int) -> tuple[int, int]:
+    """The same, of any length."""
     number, shift = np.uint64(0), np.uint64(0)
     for place in range(at, min(stop, at + VARINT_BYTES_MAX)):
         byte = text[place]
@@ -176,32 +190,33 @@ def _note(state: Int64s, rows: Int64s, begin: int, start: int, stop: int, time_d
 
 
 @compiled
-def _read_records(work: UInt8s, state: Int64s, rows: Int64s) -> int:
-    """Note the records that are left of the batch in the work area."""
-    at, batch_stop, left = state[CURSOR], state[USED], state[LEFT]
+def _read_records(text: UInt8s, state: Int64s, rows: Int64s) -> int:
+    """Note the records that are left of the batch, in the work area or the fetch."""
+    at, left = state[CURSOR], state[LEFT]
+    batch_stop = state[TO] if state[IN_PLACE] else state[USED]
     while left > 0:
         if state[ROWS] == rows.shape[1]:
             state[CURSOR], state[LEFT] = at, left
             return ROWS_FULL
         begin = at
-        size, at = varint(work, at, batch_stop)
+        size, at = varint(text, at, batch_stop)
         if at == WRONG or size <= 0 or size > batch_stop - at:
             return BAD_RECORD
         stop = at + size
-        time_delta, at = varint(work, at + 1, stop)  # past the attributes, which say nothing
+        time_delta, at = varint(text, at + 1, stop)  # past the attributes, which say nothing
         if at == WRONG:
             return BAD_RECORD
-        delta, at = varint(work, at, stop)
+        delta, at = varint(text, at, stop)
         if at == WRONG:
             return BAD_RECORD
-        _, at = _bytes_end(work, at, stop)
+        _, at = _bytes_end(text, at, stop)
         if at == WRONG:
             return BAD_RECORD
-        value, value_stop = _bytes_end(work, at, stop)
+        value, value_stop = _bytes_end(text, at, stop)
         if value_stop == WRONG:
             return BAD_RECORD
         # Nearly all records have no headers.
-        at = value_stop + 1 if value_stop < stop and work[value_stop] == 0 else _headers_end(work, value_stop, stop)
+        at = value_stop + 1 if value_stop < stop and text[value_stop] == 0 else _headers_end(text, value_stop, stop)
         if at != stop:
             return BAD_RECORD
         _note(state, rows, begin, value, value_stop, time_delta, delta)
@@ -220,6 +235,27 @@ def _copy(source: UInt8s, target: UInt8s) -> None:
 
 
 @compiled
+def _bring(raw: UInt8s, state: Int64s, work: UInt8s) -> int:
+    """Have the batch's records where they are read."""
+    can_stay = state[COMPRESSION] == 0 and state[TO] + SPARE <= len(raw)
+    in_place = 1 if can_stay and len(raw) >= state[LARGE] else 0
+    if state[ROWS] and in_place != state[IN_PLACE]:
+        return APART
+    state[IN_PLACE] = in_place
+    if state[COMPRESSION]:
+        return COMPRESSED
+    state[CURSOR] = state[FROM]
+    if not in_place:
+        used, size = state[USED], state[TO] - state[FROM]
+        if used + size > len(work) - SPARE:
+            return ROOM
+        _copy(raw[state[FROM] : state[TO]], work[used : used + size])
+        state[CURSOR], state[USED] = used, used + size
+    state[STAGE] = RECORDS
+    return GO_ON
+
+
+@compiled
 def unpack(raw: UInt8s, state: Int64s, aborted: Int64s, active: Int64s, work: UInt8s, rows: Int64s) -> int:
     """Go on with a fetch until it is over, something is full, or a decompressor is needed: a verdict."""
     while True:
@@ -228,15 +264,10 @@ def unpack(raw: UInt8s, state: Int64s, aborted: Int64s, active: Int64s, work: UI
             if verdict != GO_ON:
                 return verdict
         if state[STAGE] == PAYLOAD:
-            size = state[TO] - state[FROM]
-            if state[COMPRESSION]:
-                return COMPRESSED
-            if state[USED] + size > len(work) - SPARE:
-                return ROOM
-            used = state[USED]
-            _copy(raw[state[FROM] : state[TO]], work[used : used + size])
-            state[STAGE], state[CURSOR], state[USED] = RECORDS, used, used + size
+            verdict = _bring(raw, state, work)
+            if verdict != GO_ON:
+                return verdict
         if state[STAGE] == RECORDS:
-            verdict = _read_records(work, state, rows)
+            verdict = _read_records(raw, state, rows) if state[IN_PLACE] else _read_records(work, state, rows)
             if verdict != GO_ON:
                 return verdict

@@ -1,4 +1,4 @@
-"""The records of a fetch, a part at a time: a work area with their bytes, and arrays that say where each one lies.
+"""The records of a fetch, a part at a time: their bytes, there or in a work area, and arrays that say where each lies.
 
 A part is bounded in bytes and in records whatever a fetch inflates to, and holds until the next one is asked for.
 Knows no compression, only whom to ask; knows no client and nothing of what a value says.
@@ -28,6 +28,8 @@ from detector.records.loop import (
     CURSOR,
     ENDED,
     FROM,
+    IN_PLACE,
+    LARGE,
     MOMENT,
     OFFSET,
     POSITION,
@@ -50,6 +52,9 @@ __all__ = ["PART_BYTES", "PART_RECORDS", "RECORDS_BYTES_MAX", "CorruptBatch", "I
 PART_BYTES = 1 << 22
 """Bytes of records that make a part; a batch that holds more is a part of its own."""
 PART_RECORDS = 1 << 15
+IN_PLACE_BYTES = 1 << 20
+"""What is not compressed in a fetch of so many bytes is read there, but for a batch that nothing follows. Of a smaller
+one, all is brought to one place: a part more costs more than to copy it."""
 KEPT_BYTES = 8 * PART_BYTES
 """A larger work area is given back after use."""
 RECORDS_BYTES_MAX = 1 << 26
@@ -149,7 +154,7 @@ class Unpacker:
         """
         state = self._state
         state[:] = 0
-        state[POSITION] = position
+        state[POSITION], state[LARGE] = position, IN_PLACE_BYTES
         ended = np.array(sorted(aborted, key=lambda one: one[1]), np.int64).reshape(-1, 2)
         active = np.zeros(max(len(ended), 1), np.int64)
         if len(raw) < HEADER_BYTES:
@@ -163,7 +168,7 @@ class Unpacker:
             if verdict == COMPRESSED and self._decompressed(raw):
                 continue
             if state[ROWS]:
-                yield self._part()
+                yield self._part(raw)
             if verdict in _WRONG:
                 raise CorruptBatch(int(state[BASE]), _WRONG[verdict])
             state[ROWS] = 0
@@ -201,9 +206,9 @@ class Unpacker:
         state[STAGE], state[CURSOR], state[USED] = RECORDS, used, used + size
         return True
 
-    def _part(self) -> Records:
+    def _part(self, raw: bytes | memoryview) -> Records:
         rows = self._rows[:, : self._state[ROWS]].copy()
-        buffer = self._work.data.toreadonly()
+        buffer = memoryview(raw if self._state[IN_PLACE] else self._work.data).toreadonly()
         return Records(Packed(buffer, rows[START], rows[STOP]), rows[OFFSET], rows[MOMENT], rows[BEGIN])
 
 

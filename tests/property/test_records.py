@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from random import Random
 
 import numba
@@ -74,15 +75,31 @@ def row(part: Records, at: int) -> Row:
     return int(part.offsets[at]), int(part.times[at]), part.key(at), part.values[at], tuple(part.headers(at))
 
 
-def read(raw: bytes, position: int, aborted: Sequence[tuple[int, int]]) -> tuple[list[Row], bool]:
-    """Our records, and whether something is wrong after these."""
-    rows: list[Row] = []
+@contextmanager
+def in_place(from_bytes: int) -> Iterator[None]:
+    """Fetches of so many bytes are read where they are."""
+    before, unpacking.IN_PLACE_BYTES = unpacking.IN_PLACE_BYTES, from_bytes
     try:
-        for part in Unpacker(inflate).parts(raw, position, aborted):
-            rows += [row(part, at) for at in range(len(part))]
-    except CorruptBatch:
-        return rows, True
-    return rows, False
+        yield
+    finally:
+        unpacking.IN_PLACE_BYTES = before
+
+
+def read(raw: bytes, position: int, aborted: Sequence[tuple[int, int]]) -> tuple[list[Row], bool]:
+    """Our records, and whether something is wrong after these; the same where they are read in place."""
+    found = []
+    for from_bytes in (0, len(raw) + 1):
+        rows: list[Row] = []
+        wrong = False
+        try:
+            with in_place(from_bytes):
+                for part in Unpacker(inflate).parts(raw, position, aborted):
+                    rows += [row(part, at) for at in range(len(part))]
+        except CorruptBatch:
+            wrong = True
+        found.append((rows, wrong))
+    assert found[0] == found[1]
+    return found[0]
 
 
 @COMMON
@@ -100,9 +117,12 @@ def test_records_are_the_clients(fetch: tuple[list[bytes], int, list[tuple[int, 
 
 
 @COMMON
-@given(fetch=fetches(), data=st.data(), sizes=st.tuples(st.integers(1, 3), st.sampled_from((64, 500, 9000))))
+@given(
+    fetch=fetches(), data=st.data(), sizes=st.tuples(st.integers(1, 3), st.sampled_from((64, 500, 9000))),
+    large=st.sampled_from((0, 1 << 20)),
+)  # fmt: skip
 def test_parts_do_not_matter(
-    fetch: tuple[list[bytes], int, list[tuple[int, int]]], data: st.DataObject, sizes: tuple[int, int]
+    fetch: tuple[list[bytes], int, list[tuple[int, int]]], data: st.DataObject, sizes: tuple[int, int], large: int
 ) -> None:
     """However small a part must be, the records together are the same, and those picked have bytes of their own."""
     batches, position, aborted = fetch
@@ -111,11 +131,12 @@ def test_parts_do_not_matter(
     try:
         unpacking.PART_RECORDS, unpacking.PART_BYTES = sizes
         small, kept, unpacker = [], [], Unpacker(inflate)
-        for part in unpacker.parts(raw, position, aborted):
-            assert 0 < len(part) <= sizes[0]
-            places = np.array(data.draw(st.lists(st.integers(0, len(part) - 1), max_size=4)), np.int64)
-            small += part.offsets.tolist()
-            kept.append((part.pick(places), [row(part, at) for at in places.tolist()]))
+        with in_place(large):
+            for part in unpacker.parts(raw, position, aborted):
+                assert 0 < len(part) <= sizes[0]
+                places = np.array(data.draw(st.lists(st.integers(0, len(part) - 1), max_size=4)), np.int64)
+                small += part.offsets.tolist()
+                kept.append((part.pick(places), [row(part, at) for at in places.tolist()]))
     finally:
         unpacking.PART_RECORDS, unpacking.PART_BYTES = before
     assert small == [row[0] for row in read(raw, position, aborted)[0]]
@@ -198,17 +219,20 @@ BETWEEN = st.lists(st.tuples(st.sampled_from(("h", '"bank":"x"', "a" * 40)), st.
 def test_records_are_scanned_where_they_lie(
     codec: int, values: list[bytes], between: list[tuple[str, bytes | None]], topic: Topic
 ) -> None:
-    """Hostile events side by side in a batch, keys and headers of JSON between them: the scanner makes of each what the
-    reference makes of it alone."""
+    """Hostile events side by side in a batch, keys and headers of JSON between them, in the fetch, in a copy of it, or
+    inflated: the scanner makes of each what the reference makes of it alone."""
     written: list[Written] = [(at, b'"', value, between) for at, value in enumerate(values)]
+    raw = b"".join(Batch(base, written, codec).data() for base in (0, len(values)))
     fast_names, slow_names = Names(DEFAULT), Names(DEFAULT)
     fast, slow = Decoder(DEFAULT, fast_names), ReferenceDecoder(DEFAULT, slow_names)
-    for part in Unpacker(inflate).parts(Batch(0, written, codec).data(), 0):
-        for _ in range(2):  # the second time, names are known
-            ours = fast.decode(part.values, topic, part.times, part.offsets)
-            theirs = slow.decode(values, topic, part.times, part.offsets)
-            assert named(ours, fast_names) == named(theirs, slow_names), values
-            assert (ours.rejects, ours.ignored, ours.card_like) == (theirs.rejects, theirs.ignored, theirs.card_like)
+    with in_place(0):
+        for part in Unpacker(inflate).parts(raw, 0):
+            for _ in range(2):  # the second time, names are known
+                ours = fast.decode(part.values, topic, part.times, part.offsets)
+                theirs = slow.decode(values * (len(part) // len(values)), topic, part.times, part.offsets)
+                assert named(ours, fast_names) == named(theirs, slow_names), values
+                assert (ours.rejects, ours.ignored) == (theirs.rejects, theirs.ignored)
+                assert ours.card_like == theirs.card_like
 
 
 @COMMON
@@ -230,6 +254,17 @@ def test_checksums_by_all_ways(data: bytes, cut: int, more: int) -> None:
     expected = calc_crc32c(data[start:])
     assert crc32c(text, start, len(data)) == expected
     assert crc32c_by_table(text, start, len(data)) == expected
+
+
+def test_a_large_fetch_is_read_where_it_is() -> None:
+    """But for what is compressed, and for the last batch, which nothing follows: a scanner reads beyond it."""
+    value, raw = b"v" * 70_000, b""
+    for base, codec in enumerate((0, 0, 4, 0, 4, *[0] * 12)):
+        raw += Batch(base, [(base, b"k", value, [])], codec).data()
+    found = [(part.offsets.tolist(), part.values.buffer.obj is raw) for part in Unpacker(inflate).parts(raw, 0)]
+    assert found == [([0, 1], True), ([2], False), ([3], True), ([4], False), ([*range(5, 16)], True), ([16], False)]
+    small = raw[: len(raw) // 3]
+    assert [part.values.buffer.obj is small for part in Unpacker(inflate).parts(small, 0)] == [False]
 
 
 def test_a_large_batch_is_inflated_once() -> None:
