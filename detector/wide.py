@@ -41,31 +41,22 @@ def word_by_bytes(text: UInt8s, at: int) -> np.uint64:
     return word
 
 
-def specials_by_bytes(text: UInt8s, at: int) -> np.uint64:
-    """`specials_at`, a byte at a time."""
-    marks = _0
-    for place in range(at + WIDE - 1, at - 1, -1):
-        byte = text[place]
-        is_special = byte in (_QUOTE, _BACKSLASH) or byte < _BLANK or byte >= _DELETE
-        marks = (marks << _1) | np.uint64(is_special)
-    return marks
+def _by_bytes(is_marked: Callable[[int], bool]) -> Read:
+    """Marks on bytes, a byte at a time."""
+    table = np.array([is_marked(byte) for byte in range(256)], np.uint64)
+
+    def marks_by_bytes(text: UInt8s, at: int) -> np.uint64:
+        marks = _0
+        for place in range(at + WIDE - 1, at - 1, -1):
+            marks = (marks << _1) | table[text[place]]
+        return marks
+
+    return marks_by_bytes
 
 
-def no_digits_by_bytes(text: UInt8s, at: int) -> np.uint64:
-    """`no_digits_at`, a byte at a time."""
-    marks = _0
-    for place in range(at + WIDE - 1, at - 1, -1):
-        byte = text[place]
-        marks = (marks << _1) | np.uint64(byte < _ZERO or byte >= _ZERO + 10)
-    return marks
-
-
-def line_feeds_by_bytes(text: UInt8s, at: int) -> np.uint64:
-    """`line_feeds_at`, a byte at a time."""
-    marks = _0
-    for place in range(at + WIDE - 1, at - 1, -1):
-        marks = (marks << _1) | np.uint64(text[place] == _LINE_FEED)
-    return marks
+specials_by_bytes = _by_bytes(lambda byte: byte in (_QUOTE, _BACKSLASH) or not _BLANK <= byte < _DELETE)
+no_digits_by_bytes = _by_bytes(lambda byte: not _ZERO <= byte < _ZERO + 10)
+line_feeds_by_bytes = _by_bytes(lambda byte: byte == _LINE_FEED)
 
 
 def lowest_by_bits(marks: np.uint64) -> int:

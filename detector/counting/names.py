@@ -113,10 +113,11 @@ class Names:
             return number
         if len(self._leaf_numbers) >= self.policy.leaves_max:
             return self.leaf_index.otherwise
-        self._leaf_numbers[values] = number = self._new_leaf(tuple(map(without_card, values)))
-        self.leaf_index.put(leaf_key(values), number)
+        key, named = leaf_key(values), tuple(map(without_card, values))
+        self._leaf_numbers[values] = number = self._new_leaf(named, key if named == values else leaf_key(named))
+        self.leaf_index.put(key, number)
         if len(self._leaf_numbers) == self.policy.leaves_max:
-            self.leaf_index.otherwise = self._new_leaf(self._other)
+            self.leaf_index.otherwise = self._new_leaf(self._other, leaf_key(self._other))
         return number
 
     def code(self, text: str) -> int:
@@ -146,12 +147,12 @@ class Names:
         """What the merchant with this hash is called; past the limit `merchant-` and the hash."""
         return self._merchants.get(int(key)) or f"merchant-{int(key):016x}"
 
-    def _new_leaf(self, values: Leaf) -> int:
+    def _new_leaf(self, values: Leaf, key: int) -> int:
         """Number a leaf, or find the number of one that another spelling led to."""
         number = self._named_leaves.setdefault(values, len(self.leaves))
         if number < len(self.leaves):
             return number
-        self.leaf_hash[number] = leaf_key(values)
+        self.leaf_hash[number] = key
         self.answer_ms[number] = self.policy.answer_ms(values)
         named = dict(zip(self.policy.dimensions, values, strict=False))
         self.reader[number] = reader_of(named.get("method", ABSENT), named.get("network"))

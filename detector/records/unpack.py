@@ -85,7 +85,8 @@ class CorruptBatch(ValueError):
 class Records:
     """Records in order: `values[i]` stands at `offsets[i]`, written at `times[i]` (epoch ms). A tombstone has no bytes.
 
-    Keys and headers stay in `values.buffer`, where `begins[i]` says, until they are asked for.
+    Keys and headers stay in `values.buffer`, where `begins[i]` says, until they are asked for. Offsets and times
+    outlast the part, and nothing else does.
     """
 
     values: Packed
@@ -207,9 +208,9 @@ class Unpacker:
         return True
 
     def _part(self, raw: bytes | memoryview) -> Records:
-        rows = self._rows[:, : self._state[ROWS]].copy()
-        buffer = memoryview(raw if self._state[IN_PLACE] else self._work.data).toreadonly()
-        return Records(Packed(buffer, rows[START], rows[STOP]), rows[OFFSET], rows[MOMENT], rows[BEGIN])
+        rows, buffer = self._rows[:, : self._state[ROWS]], raw if self._state[IN_PLACE] else self._work.data
+        values = Packed(memoryview(buffer).toreadonly(), rows[START], rows[STOP])
+        return Records(values, rows[OFFSET].copy(), rows[MOMENT].copy(), rows[BEGIN])
 
 
 def span(raw: bytes | memoryview, position: int) -> int | None:
