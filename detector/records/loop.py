@@ -46,8 +46,8 @@ HEADER, PAYLOAD, RECORDS = range(3)
 """Stages: the batch is to be opened, its records are to be brought to where they are read, they are being read."""
 
 ENDED, ROOM, ROWS_FULL, APART, COMPRESSED, GO_ON, BAD_LENGTH, BAD_SUM, BAD_RECORD, BAD_MARKER = range(10)
-"""Verdicts: nothing whole is left; the work area or the arrays are full; what is noted and
-what follows do not lie together; decompress first; and what is wrong."""
+"""Verdicts: nothing whole is left; the work area or the arrays are full; what is noted and what follows do not lie
+together; decompress first; and what is wrong."""
 
 BEGIN, START, STOP, OFFSET, MOMENT = range(5)
 """`rows[which, record]`: where the record begins, where its value starts and stops (equal: it has none), its offset,

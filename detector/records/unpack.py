@@ -50,7 +50,7 @@ from detector.records.loop import (
 __all__ = ["PART_BYTES", "PART_RECORDS", "RECORDS_BYTES_MAX", "CorruptBatch", "Inflate", "Records", "Unpacker", "span"]
 
 PART_BYTES = 1 << 22
-"""Bytes of records that make a part; a batch that holds more is a part of its own."""
+"""Bytes of records that are brought together to a part; a batch that holds more is a part of its own."""
 PART_RECORDS = 1 << 15
 IN_PLACE_BYTES = 1 << 20
 """What is not compressed in a fetch of so many bytes is read there, but for a batch that nothing follows. Of a smaller
