@@ -16,13 +16,13 @@ from numba import extending
 from numba.core import types
 
 from detector.compiled import inlined
+from detector.counting.columns import UInt8s
 
 __all__ = ["WIDE", "line_feeds_at", "lowest", "no_digits_at", "specials_at", "word_at"]
 
 WIDE = 16
 """So many bytes are marked at once: from where they are looked at on, there must be so many."""
 
-UInt8s: TypeAlias = np.ndarray[tuple[int], np.dtype[np.uint8]]
 Read: TypeAlias = Callable[[UInt8s, int], np.uint64]
 
 _numba: Any = numba  # its functions have no types
@@ -133,22 +133,22 @@ def _counted() -> Callable[[np.uint64], int]:
 _is_plain = bool(getattr(_numba.config, "DISABLE_JIT", 0) or getattr(_numba.config, "BOUNDSCHECK", 0))
 
 
-def _chosen(plain: Callable[..., Any], by_instruction: Callable[[], Any]) -> Any:
-    return inlined(plain) if _is_plain else by_instruction()
+def _chosen(plain: Callable[..., Any], by_instruction: Any) -> Any:
+    return inlined(plain) if _is_plain else by_instruction
 
 
-word_at: Read = _chosen(word_by_bytes, _loaded)
+word_at: Read = _chosen(word_by_bytes, _loaded())
 """`word_at(text, at)`: the eight bytes from `at` on, the first one lowest."""
 
-specials_at: Read = _chosen(specials_by_bytes, lambda: _marked(_are_special))
+specials_at: Read = _chosen(specials_by_bytes, _marked(_are_special))
 """`specials_at(text, at)`: a bit for each of the WIDE bytes from `at` on, the first one lowest, that is more than a
 character of a JSON text: a quote, a backslash, a control character (127 is one) or what is not ASCII."""
 
-no_digits_at: Read = _chosen(no_digits_by_bytes, lambda: _marked(_are_no_digits))
+no_digits_at: Read = _chosen(no_digits_by_bytes, _marked(_are_no_digits))
 """`no_digits_at(text, at)`: so of what is no digit."""
 
-line_feeds_at: Read = _chosen(line_feeds_by_bytes, lambda: _marked(_are_line_feeds))
+line_feeds_at: Read = _chosen(line_feeds_by_bytes, _marked(_are_line_feeds))
 """`line_feeds_at(text, at)`: so of line feeds."""
 
-lowest: Callable[[np.uint64], int] = _chosen(lowest_by_bits, _counted)
+lowest: Callable[[np.uint64], int] = _chosen(lowest_by_bits, _counted())
 """`lowest(marks)`: the place of the lowest bit that is set; one is."""

@@ -18,8 +18,8 @@ from detector.wide import WIDE, line_feeds_at, lowest
 
 class Packed(Sequence[bytes]):
     """`buffer[starts[i]:stops[i]]` is text i; SPARE line feeds or more follow the last, so that many bytes may be read
-    there at once; where texts lie in a work area, SPARE bytes of any kind. `buffer` may be a view that cannot be
-    written."""
+    there at once; where texts lie in a fetch or a work area, SPARE bytes of any kind. `buffer` may be a view that
+    cannot be written."""
 
     __slots__ = ("buffer", "starts", "stops")
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from detector import wide
 from detector.compiled import compiled
+from detector.counting.columns import UInt8s
 from detector.counting.fields import read_integer
 from detector.counting.guard import SPARE, WRONG
 
@@ -16,11 +17,11 @@ BYTES = st.one_of(st.binary(max_size=200), st.text('0123456789 "\\\x1f\x7f\x80é
 
 
 @compiled
-def at_once(text: wide.UInt8s, at: int) -> tuple[np.uint64, np.uint64, np.uint64, np.uint64]:
+def at_once(text: UInt8s, at: int) -> tuple[np.uint64, np.uint64, np.uint64, np.uint64]:
     return wide.word_at(text, at), wide.specials_at(text, at), wide.no_digits_at(text, at), wide.line_feeds_at(text, at)
 
 
-def one_by_one(text: wide.UInt8s, at: int) -> tuple[np.uint64, ...]:
+def one_by_one(text: UInt8s, at: int) -> tuple[np.uint64, ...]:
     reads = wide.word_by_bytes, wide.specials_by_bytes, wide.no_digits_by_bytes, wide.line_feeds_by_bytes
     return tuple(read(text, at) for read in reads)
 
@@ -31,7 +32,7 @@ def lowest(marks: np.uint64) -> int:
 
 
 @compiled
-def integer(text: wide.UInt8s, at: int, stop: int) -> tuple[int, int]:
+def integer(text: UInt8s, at: int, stop: int) -> tuple[int, int]:
     return read_integer(text, at, stop)
 
 
