@@ -1,14 +1,16 @@
 """The command line frame: finds the subcommand that is named, runs it, turns errors into exit codes.
 
-Each module of this folder exposes `register(app)`. Only the module of the called subcommand is imported, so that
-`pastille --help` and quick commands do not pay for numba or Faust. This file does not know what any command does.
+Each module of this folder exposes `register(app)`, and begins with what its command is. Only the module of the called
+subcommand is imported; a list of all is made of those first lines, so that `pastille --help` and quick commands do not
+pay for numba or Faust. This file does not know what any command does.
 
 Exit codes: 0 all well, 1 something was found, 2 wrong usage or settings.
 """
 
+import ast
 import importlib
 import importlib.metadata
-import importlib.util
+import pkgutil
 import sys
 from collections.abc import Sequence
 from enum import IntEnum
@@ -23,9 +25,10 @@ from streams.errors import UserError
 __all__ = ["MODULES", "Exit", "UserError", "app_for", "main"]
 
 MODULES: Final = (
-    "demo", "kafka", "worker", "console", "pager", "replay", "backtest", "simulate", "stress",
+    "demo", "kafka", "worker", "replay", "backtest", "simulate", "stress",
     "topics", "policy", "maintenance", "baseline", "deadletters", "doctor",
 )  # fmt: skip
+"""In the order in which they are listed."""
 
 
 class Exit(IntEnum):
@@ -48,19 +51,27 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def app_for(arguments: Sequence[str]) -> typer.Typer:
     """The application with the subcommand that `arguments` name, with none where only the version is asked for, or
-    with all of them."""
+    with a list of all, which cannot be run."""
     app = _empty_app()
-    for name in _wanted(arguments):
-        importlib.import_module(f"{__name__}.{name}").register(app)
+    named = next((word for word in arguments if not word.startswith("-")), None)
+    if named in MODULES:
+        importlib.import_module(f"{__name__}.{named}").register(app)
+    elif list(arguments) != ["--version"]:
+        for name in MODULES:
+            app.command(name, help=_what_it_is(name))(_listed)
     return app
 
 
-def _wanted(arguments: Sequence[str]) -> tuple[str, ...]:
-    if list(arguments) == ["--version"]:
-        return ()
-    present = tuple(name for name in MODULES if importlib.util.find_spec(f"{__name__}.{name}"))
-    named = next((word for word in arguments if not word.startswith("-")), None)
-    return (named,) if named in present else present
+def _what_it_is(name: str) -> str:
+    """The first line of a module without its name: `topics`: the topics a worker needs ..."""
+    source = pkgutil.get_data(__name__, f"{name}.py") or b""
+    first = (ast.get_docstring(ast.parse(source)) or "").partition("\n")[0]
+    what = first.partition("`: ")[2]
+    return what[:1].upper() + what[1:]
+
+
+def _listed() -> None:
+    """In place of a command that nobody named."""
 
 
 def _empty_app() -> typer.Typer:
