@@ -3,7 +3,8 @@
 numpy's own `resize` writes zeros to all that it adds, so a table could only grow by little at a time, or would hold
 memory for nothing. Here a table is a view of address space, which the system fills with zeros where it is first looked
 at: to grow is to take a longer view. There is so much of it at first as is asked for, and four times as much when that
-is used up. Knows nothing of what a table holds.
+is used up: in large pages then, for what is read at random all over so much memory would wait for page tables, too.
+Knows nothing of what a table holds.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from detector.counting.columns import UInt8s
 
 _LEAST_BYTES, _FACTOR = 1 << 20, 4
 _MOVED_BYTES = 1 << 22
+LARGE_BYTES = 1 << 26
+"""From so much address space on a table that outgrew its first takes memory by large pages, of 2 MiB mostly."""
 
 
 def new_table(
@@ -48,6 +51,8 @@ def lengthened(table: npt.NDArray[Any], length: int) -> npt.NDArray[Any]:
         return _view(whole, length, kind, width)
     longer = new_table(length, kind, width, _FACTOR * len(whole))
     there, space = _whole(longer), _space(whole)
+    if len(there) >= LARGE_BYTES:
+        _advise(_space(there), "MADV_HUGEPAGE", 0, len(there))
     for at in range(0, table.nbytes, _MOVED_BYTES):
         piece = slice(at, min(at + _MOVED_BYTES, table.nbytes))
         there[piece] = whole[piece]

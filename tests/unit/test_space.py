@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from detector.counting.book import ROW
-from detector.counting.space import lengthened, new_table
+from detector.counting.space import LARGE_BYTES, lengthened, new_table
 from tests.benchmarks.scale.memory import memory_bytes
 
 
@@ -38,6 +40,26 @@ def test_a_table_takes_memory_where_something_was_written() -> None:
     longer[1 << 29] = 1
     assert memory_bytes() - before < 1 << 25
     assert not table.any(), "moved, not copied"
+
+
+@pytest.mark.skipif(not Path("/sys/kernel/mm/transparent_hugepage").exists(), reason="this system has no large pages")
+def test_a_table_that_became_large_has_large_pages() -> None:
+    """One that is large from the start may stay nearly empty, and a small one would be mostly unused."""
+    begun, small = new_table(1, np.uint8, room=LARGE_BYTES), lengthened(new_table(1, np.uint8), 2 << 20)
+    assert {_advised(begun), _advised(small)} == {"nh"}
+    large = lengthened(begun, LARGE_BYTES + 1)
+    assert _advised(large) == "hg"
+
+
+def _advised(table: npt.NDArray[np.uint8]) -> str:
+    """What the system was told of the memory a table is in: large pages, `hg`, or none, `nh`."""
+    address = table.ctypes.data
+    for mapping in re.split(r"\n(?=[0-9a-f]+-[0-9a-f]+ )", Path("/proc/self/smaps").read_text(encoding="ascii")):
+        begin, end = (int(part, 16) for part in mapping.split()[0].split("-"))
+        if begin <= address < end:
+            flags = mapping.partition("VmFlags:")[2].split()
+            return " ".join(flag for flag in flags if flag in {"hg", "nh"})
+    raise AssertionError(f"no mapping holds {address:x}")
 
 
 def test_no_space_is_no_broken_network() -> None:
