@@ -32,7 +32,7 @@ SNAPSHOTS_TABLE: Final = "judge-snapshots"
 FEED_PARTITIONS: Final = 8
 HOUR_MS: Final = 3_600_000
 DAY_MS: Final = 24 * HOUR_MS
-# A Counter goes 3 H (30 min by default) back, a Judge an hour of tallies: 3 h hold both, and a long stop between.
+# A Counter goes up to 46 min back by default, a Judge an hour of tallies: 3 h hold both, and a long stop between.
 RETENTION_MS_MIN: Final = 3 * HOUR_MS
 FOREVER: Final = -1
 TALLIES_BYTES_MAX: Final = 64 * 1024 * 1024

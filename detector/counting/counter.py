@@ -151,14 +151,16 @@ class Counter:
 
     def commit_from(self, time_ms: int) -> int:
         """The log time to read again from, should everything be lost at `time_ms`, the earlier of log time and the
-        boundary: a pane's start, 3 H back.
+        boundary: a pane's start, 36 to 46 min back by default.
 
-        A shorter H than a vote block asks for is made up for: nothing that an open pane hangs on may be forgotten.
+        A pane that is open then says which votes of its block are its own. A placed order of the block is none where a
+        payment took its place that began up to H before; when that began may be said by an event up to H before
+        another of the payment. And an event's own time may lie `clock_ahead_ms` ahead of its log time.
         """
         policy = self.policy
-        open_ms = policy.open_ms + policy.pane_ms
-        keep_ms = max(3 * policy.horizon_ms, open_ms + policy.vote_block_ms + policy.clock_ahead_ms)
-        return (time_ms - keep_ms) // policy.pane_ms * policy.pane_ms
+        oldest_open_ms = (time_ms - policy.open_ms) // policy.pane_ms * policy.pane_ms
+        block_ms = oldest_open_ms // policy.vote_block_ms * policy.vote_block_ms
+        return (block_ms - 2 * policy.horizon_ms - policy.clock_ahead_ms) // policy.pane_ms * policy.pane_ms
 
     @property
     def stats(self) -> Stats:

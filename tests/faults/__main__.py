@@ -23,8 +23,8 @@ from tests.faults.shop import BANKS, Shop
 from tests.integration.workers import Stage, WorkerProcess, wait_for
 
 KILLS, RATE, PARTITIONS = 100, 2_000.0, 8
-HISTORY_MINUTES = 30.0
-"""What a worker that takes over reads again: 3 horizons. With less, the first kills would be cheaper than the last."""
+HISTORY_MINUTES = 46.0
+"""What a worker that takes over reads again, at most. With less, the first kills would be cheaper than the last."""
 BETWEEN_S = 5.0
 SICK_EVERY = 3
 KILLED_S_MAX = 15.0

@@ -82,13 +82,16 @@ def test_a_noted_boundary_is_a_full_second() -> None:
         made(noted_ms=1_500)
 
 
-def test_it_reads_again_from_three_horizons_back() -> None:
-    """At the start of a pane; a short H does not lose what an open vote block hangs on."""
-    assert made().commit_from(T + 3 * POLICY.horizon_ms + 4_999) == T
-    short = Policy(horizon_ms=60_000)
-    counter = Counter(short, Names(short), Source("main", 0), {"main": 1})
-    open_ms = short.horizon_ms + short.grace_ms + short.pane_ms
-    assert counter.commit_from(T) <= T - open_ms - short.vote_block_ms - short.clock_ahead_ms
+@pytest.mark.parametrize("policy", [POLICY, Policy(horizon_ms=60_000)], ids=["default", "a short H"])
+def test_it_reads_again_what_the_oldest_open_block_hangs_on(policy: Policy) -> None:
+    """At the start of a pane, two horizons and a fast clock before the block, and no longer before than a block is."""
+    counter = Counter(policy, Names(policy), Source("main", 0), {"main": 1})
+    before_ms = policy.open_ms + 2 * policy.horizon_ms + policy.clock_ahead_ms
+    found = [counter.commit_from(T + ms) for ms in range(0, 2 * policy.vote_block_ms, 997)]
+    assert found == sorted(found)
+    for n, start in enumerate(found):
+        assert start % policy.pane_ms == 0
+        assert 0 <= T + 997 * n - before_ms - start <= policy.vote_block_ms + policy.pane_ms
 
 
 def test_each_payment_is_counted_once_a_status() -> None:

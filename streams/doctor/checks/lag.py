@@ -1,4 +1,4 @@
-"""A worker counts each source and keeps up, by its tallies: the committed offsets are kept 3 H back on purpose."""
+"""A worker counts each source and keeps up, by its tallies: the committed offsets are kept back on purpose."""
 
 from collections.abc import Iterator, Sequence
 
