@@ -15,7 +15,7 @@ from detector.counting.columns import NONE
 from detector.counting.impact import unchain
 from detector.counting.index import remove
 from detector.counting.orders import forget_order_events, is_needed, unlink_payment
-from detector.counting.rows import HALF_GREEN, occurred_of, start_of, touched_ms
+from detector.counting.rows import HALF_GREEN, occurred_of, touched_ms
 
 
 @compiled
@@ -57,14 +57,16 @@ def _sweep_rows(book: Book, bucket: int) -> None:
 
 @compiled
 def _may_go(book: Book, row: Any) -> bool:
-    """A vote block that is still open, or an order that still asks for its payments, keeps a row; and so does an open
-    pane that it was answered after, for a payment of its order there may be recovered by it."""
+    """An order that still asks for its payments keeps a row. So does a vote block that is open and in which an event of
+    it lies: a copy of that one would be a payment that began there. So does an open pane that it was answered after,
+    for a payment of its order there may be recovered by it."""
     state, rule = book.state[0], book.rule[0]
     if row.cell == DEAD:
         return True
-    if touched_ms(book, row) + 2 * rule.horizon_ms >= state.log_time_ms:
+    touched = touched_ms(book, row)
+    if touched + 2 * rule.horizon_ms >= state.log_time_ms:
         return False
-    if start_of(book, row) // rule.block_ms >= state.first_block:
+    if max(touched, occurred_of(book, row)) // rule.block_ms >= state.first_block:
         return False
     if occurred_of(book, row) >= state.first_pane * rule.pane_ms:
         return False

@@ -5,13 +5,14 @@ Knows the wire form (MessagePack with the columns as bytes), not how counts are 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
 import msgspec
 import numpy as np
 
+from detector.contracts.moments import EPOCH_MS_MAX
 from detector.contracts.scope import Leaf
 from detector.counting.ages import BINS
 from detector.counting.columns import APPROVED, ERROR, Int32s, Int64s, UInt8s, UInt64s
@@ -203,20 +204,59 @@ def decode(data: bytes) -> Tally | Marker:
         leaves, (merchants,), (codes,) = wire.detail_names
         details = Details(tuple(leaves), merchants=merchants, codes=codes, **_arrays(wire.details, _DETAILS, 6))
     cells = Cells(tuple(wire.leaves), **_arrays(wire.cells, _CELLS, 8))
-    _check_ages(cells)
+    _check_cells(cells)
+    if details is not None:
+        _check_details(details)
+    if not 0 <= wire.boundary_ms <= EPOCH_MS_MAX:
+        raise _unfit(f"a boundary at {wire.boundary_ms} ms")
     return Tally(source, wire.layout, wire.term, wire.boundary_ms, wire.newest_start_ms, wire.offset, cells,
                  wire.first_pane, details, wire.after_ms)
 
 
+def _unfit(what: str) -> ValueError:
+    return ValueError(f"what a tally says fits together; got {what}; read it from the tallies topic")
+
+
+def _check_cells(cells: Cells) -> None:
+    """Loops trust that each cell has all that is said of one, and that nothing is fewer than none."""
+    rows = len(cells)
+    whole = (cells.pane, cells.counts, cells.votes, cells.late, cells.late_start, cells.lengths)
+    if any(len(column) != rows for column in whole) or {len(cells.technical), len(cells.orders)} - {0, rows}:
+        raise _unfit(f"columns that are not all {rows} cells long")
+    if not _names(cells.leaves, cells.leaf) or len(set(map(len, cells.leaves))) > 1:
+        raise _unfit(f"cells of leaves that are not among its {len(cells.leaves)}, or leaves of several kinds")
+    if int(cells.lengths.sum()) != len(cells.hashes):
+        raise _unfit(f"{len(cells.hashes)} hashes where {int(cells.lengths.sum())} are said to be")
+    counted = (cells.pane, cells.counts, cells.votes, cells.late, cells.technical, cells.orders)
+    if any(column.min(initial=0) < 0 for column in counted):
+        raise _unfit("counts below 0")
+    _check_ages(cells)
+
+
 def _check_ages(cells: Cells) -> None:
-    """None at all, or one of each late answer: loops that trust it read them."""
+    """None at all, or one of each late answer."""
     ages = cells.late_ages
-    if not len(ages):
-        return
-    answers = int(cells.late[:, APPROVED : ERROR + 1].sum())
-    if len(ages) != answers or (cells.late < 0).any() or int(ages.max()) >= BINS:
-        raise ValueError(f"late_ages has a bin below {BINS} for each of the {answers} late answers; got {len(ages)}, "
-                         f"up to {ages.max()}; read it from the tallies topic")
+    answers = int(cells.late[:, APPROVED : ERROR + 1].sum()) if len(ages) else 0
+    if len(ages) != answers or ages.max(initial=0) >= BINS:
+        raise _unfit(f"{len(ages)} late_ages, up to {ages.max(initial=0)}, of {answers} late answers in {BINS} bins")
+
+
+def _check_details(details: Details) -> None:
+    """Numbers of names that there are, and of each row all that is said of one."""
+    rows, codes = len(details.merchant), len(details.code)
+    lengths = (len(details.merchant_leaf), len(details.merchant_counts), len(details.merchant_technical) or rows,
+               len(details.code_leaf), len(details.code_count))  # fmt: skip
+    if lengths != (rows, rows, rows, codes, codes):
+        raise _unfit("details whose columns are not equally long")
+    named = ((details.leaves, details.merchant_leaf), (details.leaves, details.code_leaf),
+             (details.merchants, details.merchant), (details.codes, details.code))  # fmt: skip
+    if not all(_names(names, numbers) for names, numbers in named):
+        raise _unfit("details of leaves, merchants or codes that it does not name")
+
+
+def _names(names: Sequence[object], numbers: Int32s) -> bool:
+    """Whether each number is that of a name."""
+    return not len(numbers) or bool(numbers.min() >= 0 and numbers.max() < len(names))
 
 
 _Spec: TypeAlias = tuple[tuple[str, type[np.generic], tuple[int, ...]], ...]

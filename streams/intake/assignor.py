@@ -4,8 +4,9 @@ A source that moves is read again from where it was committed; with the client's
 comes may move every source, and a worker that died moves those of the living. Here an index of all topics stays
 together and with its owner; what is free goes to who has least; who has too much gives up what it took up last, for
 that is hardly read yet. Members say what they have in the metadata of their request to join, and the number of the
-placing they got it from: it tells an owner from one that slept. (Numbers begin anew where all members do, so one that slept through that is
-believed, and what it claims is read again: that costs time, no counts.) Knows no connection, nor what a source says.
+placing they got it from: it tells an owner from one that slept. (Numbers begin anew where all members do, so one that
+slept through that is believed, and what it claims is read again: that costs time, no counts.) Knows no connection, nor
+what a source says.
 """
 
 from __future__ import annotations

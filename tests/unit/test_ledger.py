@@ -251,6 +251,16 @@ def test_payments_are_forgotten_two_horizons_after_they_were_touched() -> None:
     assert made.stats.too_late == 0
 
 
+def test_a_payment_is_remembered_while_a_copy_might_vote() -> None:
+    """It began in the block before; a copy of its answer alone would begin in this one, and be the voter's earliest."""
+    made = counter(Policy(horizon_ms=60_000))
+    answered = pay("declined", 10 * SECOND, shopper="ann")
+    told = tell(pay("pending", -10 * SECOND, shopper="ann"), answered,
+                pay("declined", 150 * SECOND, "q", shopper="ann"), until=200 * SECOND, made=made)  # fmt: skip
+    assert counts(told, votes=True)["bnp", 150] == {"declined": 1}
+    assert tell(answered, until=205 * SECOND, made=made) == {}
+
+
 @pytest.mark.parametrize("lag", [1, 200_000])
 def test_an_order_is_remembered_while_its_votes_may_count(lag: int) -> None:
     """Its pane is closed, its payment turns out to be another's: it was half green, and what came later has no vote."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -77,5 +78,46 @@ def test_too_few_columns_are_refused() -> None:
 def test_ages_that_fit_no_answers_are_refused(ages: list[int]) -> None:
     """One for each late answer that is approved or refused, and no bin that there is not."""
     record = replace(TALLY, cells=replace(CELLS, late_ages=np.array(ages, np.uint8)))
-    with pytest.raises(ValueError, match="each of the 4 late answers"):
+    with pytest.raises(ValueError, match="of 4 late answers in 41 bins"):
         decode(encode(record))
+
+
+SPOILT = {
+    "a pane short": {"pane": CELLS.pane[:1]},
+    "counts short": {"counts": CELLS.counts[:1]},
+    "orders short": {"orders": CELLS.orders[:1]},
+    "a leaf that is not named": {"leaf": np.array([0, 1], np.int32)},
+    "a leaf from the end": {"leaf": np.array([0, -1], np.int32)},
+    "leaves of two kinds": {"leaves": (("bnp", "card"), ("bnp",))},
+    "hashes that are not there": {"lengths": np.full((2, 5), 200, np.uint8)},
+    "counts below 0": {"counts": np.full((2, 6), -7, np.int32)},
+    "a pane before 1970": {"pane": np.array([-5, 8], np.int64)},
+}
+SPOILT_DETAILS = {
+    "a merchant short": {"merchant_counts": DETAILS.merchant_counts[:0]},
+    "a merchant that is not named": {"merchant": np.array([1], np.int32)},
+    "a code from the end": {"code": np.array([-1], np.int32)},
+}
+
+
+@pytest.mark.parametrize("spoilt", SPOILT)
+def test_cells_that_do_not_fit_together_are_refused(spoilt: str) -> None:
+    """Compiled loops would read beyond a column, or count what is nowhere."""
+    more: dict[str, Any] = SPOILT[spoilt]
+    with pytest.raises(ValueError, match="what a tally says fits together"):
+        decode(encode(replace(TALLY, cells=replace(CELLS, **more))))
+
+
+@pytest.mark.parametrize("spoilt", SPOILT_DETAILS)
+def test_details_that_do_not_fit_together_are_refused(spoilt: str) -> None:
+    """Nor may a name be asked for that is not there."""
+    more: dict[str, Any] = SPOILT_DETAILS[spoilt]
+    with pytest.raises(ValueError, match="what a tally says fits together"):
+        decode(encode(replace(TALLY, details=replace(DETAILS, **more))))
+
+
+@pytest.mark.parametrize("boundary_ms", [-1, 2**62])
+def test_a_boundary_that_never_comes_is_refused(boundary_ms: int) -> None:
+    """The Judge's time would be there, and never go back."""
+    with pytest.raises(ValueError, match="a boundary at"):
+        decode(encode(replace(TALLY, boundary_ms=boundary_ms)))
