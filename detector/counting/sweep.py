@@ -57,16 +57,15 @@ def _sweep_rows(book: Book, bucket: int) -> None:
 
 @compiled
 def _may_go(book: Book, row: Any) -> bool:
-    """An order that still asks for its payments keeps a row. So does a vote block that is open and in which an event of
-    it lies: a copy of that one would be a payment that began there. So does an open pane that it was answered after,
-    for a payment of its order there may be recovered by it."""
+    """An order that still asks for its payments keeps a row. So does a vote block that is open and in which the event
+    that won occurred: a copy of it would be a payment that began there. So does an open pane that it was answered
+    after, for a payment of its order there may be recovered by it."""
     state, rule = book.state[0], book.rule[0]
     if row.cell == DEAD:
         return True
-    touched = touched_ms(book, row)
-    if touched + 2 * rule.horizon_ms >= state.log_time_ms:
+    if touched_ms(book, row) + 2 * rule.horizon_ms >= state.log_time_ms:
         return False
-    if max(touched, occurred_of(book, row)) // rule.block_ms >= state.first_block:
+    if occurred_of(book, row) // rule.block_ms >= state.first_block:
         return False
     if occurred_of(book, row) >= state.first_pane * rule.pane_ms:
         return False
