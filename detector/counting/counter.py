@@ -158,9 +158,9 @@ class Counter:
         another of the payment. And an event's own time may lie `clock_ahead_ms` ahead of its log time.
         """
         policy = self.policy
-        oldest_open_ms = (time_ms - policy.open_ms) // policy.pane_ms * policy.pane_ms
-        block_ms = oldest_open_ms // policy.vote_block_ms * policy.vote_block_ms
-        return (block_ms - 2 * policy.horizon_ms - policy.clock_ahead_ms) // policy.pane_ms * policy.pane_ms
+        oldest_pane_ms = (time_ms - policy.open_ms) // policy.pane_ms * policy.pane_ms
+        its_block_ms = oldest_pane_ms // policy.vote_block_ms * policy.vote_block_ms
+        return (its_block_ms - 2 * policy.horizon_ms - policy.clock_ahead_ms) // policy.pane_ms * policy.pane_ms
 
     @property
     def stats(self) -> Stats:

@@ -223,7 +223,7 @@ def _check_cells(cells: Cells) -> None:
     whole = (cells.pane, cells.counts, cells.votes, cells.late, cells.late_start, cells.lengths)
     if any(len(column) != rows for column in whole) or {len(cells.technical), len(cells.orders)} - {0, rows}:
         raise _unfit(f"columns that are not all {rows} cells long")
-    if not _names(cells.leaves, cells.leaf) or len(set(map(len, cells.leaves))) > 1:
+    if not _all_named(cells.leaves, cells.leaf) or len(set(map(len, cells.leaves))) > 1:
         raise _unfit(f"cells of leaves that are not among its {len(cells.leaves)}, or leaves of several kinds")
     if int(cells.lengths.sum()) != len(cells.hashes):
         raise _unfit(f"{len(cells.hashes)} hashes where {int(cells.lengths.sum())} are said to be")
@@ -250,11 +250,11 @@ def _check_details(details: Details) -> None:
         raise _unfit("details whose columns are not equally long")
     named = ((details.leaves, details.merchant_leaf), (details.leaves, details.code_leaf),
              (details.merchants, details.merchant), (details.codes, details.code))  # fmt: skip
-    if not all(_names(names, numbers) for names, numbers in named):
+    if not all(_all_named(names, numbers) for names, numbers in named):
         raise _unfit("details of leaves, merchants or codes that it does not name")
 
 
-def _names(names: Sequence[object], numbers: Int32s) -> bool:
+def _all_named(names: Sequence[object], numbers: Int32s) -> bool:
     """Whether each number is that of a name."""
     return not len(numbers) or bool(numbers.min() >= 0 and numbers.max() < len(names))
 

@@ -10,10 +10,10 @@ Exit codes: 0 all well, 1 something was found, 2 wrong usage or settings.
 import ast
 import importlib
 import importlib.metadata
-import pkgutil
 import sys
 from collections.abc import Sequence
 from enum import IntEnum
+from importlib.resources import files
 from typing import Annotated, Final
 
 import typer
@@ -64,9 +64,9 @@ def app_for(arguments: Sequence[str]) -> typer.Typer:
 
 def _what_it_is(name: str) -> str:
     """The first line of a module without its name: `topics`: the topics a worker needs ..."""
-    source = pkgutil.get_data(__name__, f"{name}.py") or b""
-    first = (ast.get_docstring(ast.parse(source)) or "").partition("\n")[0]
-    what = first.partition("`: ")[2]
+    source = files(__name__).joinpath(f"{name}.py").read_text(encoding="utf-8")
+    first, _, _ = (ast.get_docstring(ast.parse(source)) or "").partition("\n")
+    _, _, what = first.partition("`: ")
     return what[:1].upper() + what[1:]
 
 

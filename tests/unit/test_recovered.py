@@ -14,9 +14,10 @@ from detector.contracts.policy import DEFAULT as POLICY
 from detector.counting.counter import Counter
 from detector.counting.names import Names
 from detector.counting.offsets import OffsetIndex
-from detector.counting.tally import Source, Tally
+from detector.counting.tally import Source
 from tests.property import dumb
 from tests.property.dumb import Event, ModelJudge
+from tests.property.test_counter import read_on
 
 BLOCK_MS = POLICY.vote_block_ms
 START_MS = 1_772_000_000_000 // BLOCK_MS * BLOCK_MS
@@ -61,17 +62,6 @@ def new(term: int = 0, noted_ms: int | None = None) -> Counter:
     return made
 
 
-def read(counter: Counter, events: list[Event], first: int, end: int, index: OffsetIndex | None = None) -> list[Tally]:
-    """Tallies of events one by one, each in the log 50 ms after it occurred."""
-    columns = dumb.columns(events, counter.names, [event.occurred + 50 for event in events], range(len(events)))
-    tallies = []
-    for n in range(first, end):
-        if index is not None and counter.log_time_ms is not None:
-            index.note(counter.log_time_ms, n)
-        tallies += counter.take(columns.rows(n, n + 1))
-    return tallies
-
-
 @pytest.mark.parametrize("story", STORIES)
 def test_what_an_open_pane_hangs_on_is_read_again(story: str) -> None:
     """Who takes over says of every open pane what a plain recount says; the pane in question is open to the end."""
@@ -81,7 +71,7 @@ def test_what_an_open_pane_hangs_on_is_read_again(story: str) -> None:
     events = sorted(told + others, key=lambda event: event.occurred)
     dies = sum(event.occurred < at(killed) for event in events)
     first, index, judge = new(), OffsetIndex(POLICY.pane_ms, KEPT_MS), ModelJudge(POLICY)
-    tallies = read(first, events, 0, dies, index)
+    tallies = read_on(first, events, 0, dies, index)
     for tally in tallies:
         judge.take(tally)
     assert first.log_time_ms is not None
@@ -89,7 +79,7 @@ def test_what_an_open_pane_hangs_on_is_read_again(story: str) -> None:
     since = index.first(first.commit_from(min(first.log_time_ms, first.boundary_ms)))
     assert since, "of an hour, not all is read again"
     second = new(term=1, noted_ms=tallies[-1].boundary_ms)
-    after = read(second, events, since, len(events)) + second.caught_up() + second.idle(POLICY.lateness_ms + 2_000)
+    after = read_on(second, events, since, len(events)) + second.caught_up() + second.idle(POLICY.lateness_ms + 2_000)
     for tally in after:
         judge.take(tally)
     assert judge.open_cells() == dumb.cells(events, judge.newest, POLICY)
