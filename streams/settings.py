@@ -6,8 +6,9 @@ those are the policy's.
 """
 
 import ssl
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -31,6 +32,10 @@ FEEDS_MAX = 32
 READERS_MAX = 16
 SECRET_CHARACTERS_MAX = 4096
 GOT_CHARACTERS_MAX = 80
+SASL_FIELDS: Final = ("username", "password", "password_file", "sasl_mechanism")
+TLS_FIELDS: Final = (
+    "ssl_cafile", "ssl_certfile", "ssl_keyfile", "ssl_keyfile_password", "ssl_keyfile_password_file", "check_hostname",
+)  # fmt: skip
 
 
 def _bootstrap(text: str) -> str:
@@ -143,25 +148,41 @@ class Settings(BaseSettings):
         return self
 
     def _check_security(self) -> None:
-        if self.has_sasl and (self.username is None or not (self.password or self.password_file)):
-            raise ValueError(
-                f"security_protocol {self.security_protocol} needs a user and a password; "
-                "set PASTILLE_USERNAME and PASTILLE_PASSWORD_FILE (or PASTILLE_PASSWORD)"
-            )
-        if self.password and self.password_file:
-            raise ValueError("password and password_file are both set; unset one of them")
-        if (self.ssl_certfile is None) != (self.ssl_keyfile is None):
-            raise ValueError("ssl_certfile and ssl_keyfile belong together; set both or neither")
-        if self.username is not None and not self.has_sasl:
-            raise ValueError(
-                f"username is set, but security_protocol {self.security_protocol} sends none; "
-                "set PASTILLE_SECURITY_PROTOCOL=SASL_SSL, or unset PASTILLE_USERNAME"
-            )
-        if self.ssl_cafile is not None and not self.has_tls:
-            raise ValueError(
-                f"ssl_cafile is set, but security_protocol {self.security_protocol} does not encrypt; "
-                "set PASTILLE_SECURITY_PROTOCOL=SSL or SASL_SSL, or unset PASTILLE_SSL_CAFILE"
-            )
+        """Raise ValueError with a line for each mistake.
+
+        Who names a password or a certificate wants it used: what the protocol does not use is refused, also where it
+        says the default, since a connection in plain text works as well and nobody would notice.
+        """
+        of_sasl, of_tls = self._those_set(SASL_FIELDS), self._those_set(TLS_FIELDS)
+        protocol = f"security protocol {self.security_protocol}"
+        encrypting = "SASL_SSL" if self.has_sasl or of_sasl else "SSL"
+        wrong = [sentence for is_wrong, sentence in (
+            (of_sasl and not self.has_sasl,
+             f"{', '.join(of_sasl)} would not be used; got {protocol}, which sends no user; "
+             "set PASTILLE_SECURITY_PROTOCOL=SASL_SSL, or unset what is not used"),
+            (of_tls and not self.has_tls,
+             f"{', '.join(of_tls)} would not be used; got {protocol}, which does not encrypt; "
+             f"set PASTILLE_SECURITY_PROTOCOL={encrypting}, or unset what is not used"),
+            (self.has_sasl and not (self.username and (self.password or self.password_file)),
+             f"{protocol} needs a user and a password; got {', '.join(self._those_set(SASL_FIELDS[:3])) or 'neither'}; "
+             "set PASTILLE_USERNAME and PASTILLE_PASSWORD_FILE (or PASTILLE_PASSWORD)"),
+            (self.password and self.password_file,
+             "one password is needed; got PASTILLE_PASSWORD and PASTILLE_PASSWORD_FILE; unset one of them"),
+            ((self.ssl_certfile is None) != (self.ssl_keyfile is None),
+             "PASTILLE_SSL_CERTFILE and PASTILLE_SSL_KEYFILE belong together; got one of them; set both or neither"),
+            (self.ssl_keyfile_password and self.ssl_keyfile_password_file,
+             "one password of the key is needed; got PASTILLE_SSL_KEYFILE_PASSWORD and "
+             "PASTILLE_SSL_KEYFILE_PASSWORD_FILE; unset one of them"),
+            ((self.ssl_keyfile_password or self.ssl_keyfile_password_file) and self.ssl_keyfile is None,
+             "a key's password needs its key; got no PASTILLE_SSL_KEYFILE; set it, or unset the password"),
+        ) if is_wrong]  # fmt: skip
+        if wrong:
+            raise ValueError("\n".join(wrong))
+
+    def _those_set(self, fields: Sequence[str]) -> list[str]:
+        """The variables of those fields that somebody has set."""
+        there = [name for name in fields if name in self.model_fields_set and getattr(self, name) is not None]
+        return [f"PASTILLE_{name.upper()}" for name in there]
 
     @property
     def counter_group(self) -> str:
@@ -192,8 +213,8 @@ class Settings(BaseSettings):
                 context.load_cert_chain(self.ssl_certfile, self.ssl_keyfile, self._keyfile_password() or "")
         except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
             raise UserError(
-                f"the TLS files cannot be used; got: {error}; check ssl_cafile, ssl_certfile, ssl_keyfile "
-                "and the key's password"
+                f"the TLS files cannot be used; got: {error}; check PASTILLE_SSL_CAFILE, PASTILLE_SSL_CERTFILE, "
+                "PASTILLE_SSL_KEYFILE and the key's password"
             ) from None
         return context
 

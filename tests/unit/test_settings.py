@@ -80,16 +80,65 @@ def test_an_option_beats_the_environment(monkeypatch: pytest.MonkeyPatch) -> Non
         ({"feeds": [{"name": "a"}, {"name": "a", "payments": "p", "orders": None}]}, "feed names must differ; got a"),
         ({"feeds": [{"payments": "orders"}]}, "topic names must differ; got orders"),
         ({"topics": {"tallies": "payments"}}, "topic names must differ; got payments"),
-        ({"security_protocol": "SASL_SSL"}, "needs a user and a password"),
-        ({"security_protocol": "SSL", "username": "shop"}, "username is set"),
-        ({"ssl_certfile": __file__}, "belong together"),
-        ({"ssl_cafile": __file__}, "does not encrypt"),
+        ({"security_protocol": "SASL_SSL"}, "needs a user and a password; got neither"),
+        ({"security_protocol": "SSL", "ssl_certfile": __file__}, "belong together"),
     ],
 )
 def test_mistakes_are_named(wrong: dict[str, object], named: str) -> None:
     """Each mistake in the settings ends in one error that names the variable or the rule."""
     with pytest.raises(UserError, match=named):
         load_settings(**wrong)
+
+
+SASL: dict[str, object] = {"username": "shop", "password_file": __file__, "sasl_mechanism": "PLAIN"}
+TLS: dict[str, object] = {
+    "ssl_cafile": __file__, "ssl_certfile": __file__, "ssl_keyfile": __file__, "ssl_keyfile_password_file": __file__,
+    "check_hostname": False,
+}  # fmt: skip
+UNUSED = {"PLAINTEXT": SASL | TLS, "SSL": SASL, "SASL_PLAINTEXT": TLS}
+USER = {"SASL_PLAINTEXT": {"username": "shop", "password": PASSWORD}}
+
+
+@pytest.mark.parametrize(("protocol", "name"), [(protocol, name) for protocol in UNUSED for name in UNUSED[protocol]])
+def test_what_the_protocol_does_not_use_is_refused(protocol: str, name: str) -> None:
+    """No user, password, mechanism, certificate, key or look at the host name is left unused without a word."""
+    needed = USER.get(protocol, {})
+    with pytest.raises(UserError, match=rf"PASTILLE_{name.upper()}\b.* would not be used; got security protocol"):
+        load_settings(security_protocol=protocol, **needed, **{name: UNUSED[protocol][name]})
+
+
+def test_a_default_that_is_asked_for_is_not_passed_over() -> None:
+    """Who asks for the host name to be looked at, as is usual, does not get a connection that looks at nothing."""
+    with pytest.raises(UserError, match=r"PASTILLE_CHECK_HOSTNAME would not be used; .*; set PASTILLE_SECURITY_PROTO"):
+        load_settings(check_hostname=True)
+
+
+def test_every_mistake_of_the_connection_is_told() -> None:
+    """A user and a CA file without a protocol are two lines, and both lead to the same one."""
+    with pytest.raises(UserError) as refused:
+        load_settings(username="shop", ssl_cafile=__file__)
+    lines = str(refused.value).splitlines()
+    assert [line.partition(" ")[0] for line in lines] == ["PASTILLE_USERNAME", "PASTILLE_SSL_CAFILE"]
+    assert [line for line in lines if "set PASTILLE_SECURITY_PROTOCOL=SASL_SSL," not in line] == []
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"ssl_keyfile_password": PASSWORD}, "needs its key; got no PASTILLE_SSL_KEYFILE"),
+        ({"ssl_keyfile_password_file": __file__}, "needs its key; got no PASTILLE_SSL_KEYFILE"),
+        (
+            {**TLS, "ssl_keyfile_password": PASSWORD},
+            "KEYFILE_PASSWORD and PASTILLE_SSL_KEYFILE_PASSWORD_FILE; unset one",
+        ),
+        ({"password": PASSWORD, "password_file": __file__}, "PASTILLE_PASSWORD and PASTILLE_PASSWORD_FILE; unset one"),
+    ],
+)
+def test_passwords_are_one_and_of_something(wrong: dict[str, object], named: str) -> None:
+    """A key's password needs a key, and of a password and its file one is set; no message shows one."""
+    with pytest.raises(UserError, match=named) as refused:
+        load_settings(security_protocol="SSL", **wrong)
+    assert PASSWORD not in str(refused.value)
 
 
 def test_feeds_that_are_no_json_show_an_example(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,16 +184,19 @@ def test_a_password_file_is_read_without_its_line_end(tmp_path: Path) -> None:
 
 def test_secrets_are_never_shown() -> None:
     """Neither the text nor the JSON of settings, nor an error about them, contains a password."""
-    settings = _with_password(ssl_keyfile_password=PASSWORD)
+    settings = load_settings(
+        security_protocol="SASL_SSL", username="shop", password=PASSWORD, ssl_certfile=__file__, ssl_keyfile=__file__,
+        ssl_keyfile_password=PASSWORD,
+    )  # fmt: skip
     with pytest.raises(UserError) as mistaken:
         _with_password(http_port=-1, sasl_mechanism="ROT13", password_file=__file__)
     shown = [repr(settings), str(settings), settings.model_dump_json(), str(mistaken.value)]
-    shown.append(repr(settings.faust_credentials()))
+    shown.append(repr(_with_password().faust_credentials()))
     assert [text for text in shown if PASSWORD in text] == []
 
 
 def test_an_unusable_certificate_is_an_error_of_the_settings() -> None:
     """A CA file that is no certificate ends in an error that names the settings to look at."""
     settings = load_settings(security_protocol="SSL", ssl_cafile=__file__)
-    with pytest.raises(UserError, match="check ssl_cafile"):
+    with pytest.raises(UserError, match="check PASTILLE_SSL_CAFILE"):
         settings.kafka_python()
