@@ -5,6 +5,9 @@ arguments, so that no client can be secured differently from another. It does no
 those are the policy's.
 """
 
+import json
+import logging
+import os
 import ssl
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +15,6 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    AliasChoices,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -21,17 +23,28 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from streams.errors import UserError
 from streams.patience import METADATA_MS, REQUEST_MS
+from streams.settings_words import sentences, strangers, variable
 
-__all__ = ["Feed", "Settings", "TopicNames", "load_settings"]
+__all__ = ["ELSEWHERE", "Feed", "Settings", "TopicNames", "known_variables", "load_settings"]
+
+log = logging.getLogger(__name__)
 
 FEEDS_MAX = 32
 READERS_MAX = 16
 SECRET_CHARACTERS_MAX = 4096
-GOT_CHARACTERS_MAX = 80
+ELSEWHERE: Final = ("PASTILLE_CACHE", "PASTILLE_DATA")
+"""Variables that others read: where the embedded Kafka is kept, and recorded days for the tests."""
 SASL_FIELDS: Final = ("username", "password", "password_file", "sasl_mechanism")
 TLS_FIELDS: Final = (
     "ssl_cafile", "ssl_certfile", "ssl_keyfile", "ssl_keyfile_password", "ssl_keyfile_password_file", "check_hostname",
@@ -43,9 +56,9 @@ def _bootstrap(text: str) -> str:
     for server in servers:
         host, _, port = server.rpartition(":")
         if not host or "/" in host or not port.isdigit() or not 0 < int(port) < 65536:
-            raise ValueError("must be host:port, several separated by commas; set it like kafka-1:9092,kafka-2:9092")
+            raise ValueError("must be host:port, several separated by commas")
     if not servers:
-        raise ValueError("must name at least one host:port; set it like 127.0.0.1:9092")
+        raise ValueError("must name at least one host:port")
     return ",".join(servers)
 
 
@@ -63,7 +76,7 @@ def _separated(value: object) -> object:
 
 def _existing(path: Path) -> Path:
     if not path.is_file():
-        raise ValueError("is not a readable file; give the path of an existing one")
+        raise ValueError("must be the path of a readable file")
     return path
 
 
@@ -72,9 +85,9 @@ class Feed(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: Name = "default"
-    payments: TopicName = "payments"
-    orders: TopicName | None = "orders"
+    name: Name = Field(default="default", description="What metrics and logs call it.")
+    payments: TopicName = Field(default="payments", description="The topic of payment events.")
+    orders: TopicName | None = Field(default="orders", description="The topic of order events; `null`: there is none.")
 
     @property
     def topics(self) -> tuple[str, ...]:
@@ -87,12 +100,23 @@ class TopicNames(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    tallies: TopicName = "pastille.tallies"
-    outages: TopicName = "pastille.outages"
-    health: TopicName = "pastille.health"
-    dead_letters: TopicName = "pastille.dead-letters"
-    maintenances: TopicName = "pastille.maintenances"
-    baselines: TopicName = "pastille.baselines"
+    tallies: TopicName = Field(default="pastille.tallies", description="What is counted, for the one who judges.")
+    outages: TopicName = Field(default="pastille.outages", description="Outage events.")
+    health: TopicName = Field(default="pastille.health", description="How each scope is; compacted.")
+    dead_letters: TopicName = Field(default="pastille.dead-letters", description="Records that could not be counted.")
+    maintenances: TopicName = Field(default="pastille.maintenances", description="Announced maintenances; compacted.")
+    baselines: TopicName = Field(default="pastille.baselines", description="Lessons on what is usual; compacted.")
+
+
+class _Environment(EnvSettingsSource):
+    """The environment, where what should be JSON and is not goes on as text: the field's type says what is wrong."""
+
+    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
+        """What a variable holds."""
+        try:
+            return json.loads(value)
+        except ValueError:
+            return value
 
 
 class Settings(BaseSettings):
@@ -108,35 +132,80 @@ class Settings(BaseSettings):
         extra="ignore",
         frozen=True,
         hide_input_in_errors=True,
+        populate_by_name=True,
     )
 
-    broker: Bootstrap = "127.0.0.1:9092"
-    feeds: tuple[Feed, ...] = Field(default=(Feed(),), min_length=1, max_length=FEEDS_MAX)
-    topics: TopicNames = TopicNames()
-    app_id: Name = "pastille"
-    policy: ExistingFile | None = None
-    clock: Literal["wall", "events"] = "wall"
-    fetch_as: Literal["bytes", "records"] = "bytes"
-    fetch_bytes: int = Field(default=1 << 20, ge=1 << 16, le=1 << 25)
-    outage_readers: GroupNames = Field(default=(), max_length=READERS_MAX)
-    outage_reader_behind_s: int = Field(default=300, ge=1)
-    http_host: str = "127.0.0.1"
-    http_port: int = Field(default=8090, ge=0, le=65535)
+    # fmt: off
+    broker: Bootstrap = Field(
+        "127.0.0.1:9092", examples=["kafka-1:9092,kafka-2:9092"],
+        description="Kafka's bootstrap servers: host:port, several separated by commas.")
+    feeds: tuple[Feed, ...] = Field(
+        (Feed(),), min_length=1, max_length=FEEDS_MAX,
+        examples=['[{"name": "pix", "payments": "pix.payments", "orders": null}]'],
+        description=f"The pairs of topics to read, at most {FEEDS_MAX}: a list of JSON, [see below](#feeds).")
+    topics: TopicNames = Field(
+        TopicNames(), examples=['{"tallies": "shop.tallies", "outages": "shop.outages"}'],
+        description="What Pastille's own topics are called: an object of JSON, [see below](#topics).")
+    app_id: Name = Field(
+        "pastille", description="What groups and transactions are called by. Workers with the same one share the work.")
+    policy: ExistingFile | None = Field(
+        None, examples=["/etc/pastille/policy.toml"],
+        description="The TOML file of rules and limits; without it those of `deploy/policy.toml`.")
+    clock: Literal["wall", "events"] = Field(
+        "wall", description="`wall`: who says nothing for long is left out by the clock. "
+        "`events`: for what was recorded; it is read and judged to its end, whenever it happened.")
+    fetch_as: Literal["bytes", "records"] = Field(
+        "bytes", description="`bytes`: compiled loops read what is fetched. `records`: the Kafka client does, slower.")
+    fetch_bytes: int = Field(
+        1 << 20, ge=1 << 16, le=1 << 25,
+        description="How much of a partition a broker may send at once: 65536 to 33554432.")
+    outage_readers: GroupNames = Field(
+        (), max_length=READERS_MAX, examples=["pager,checkout-routing"],
+        description=f"Groups that must read the outages, separated by commas, at most {READERS_MAX}; "
+        "[degraded](RELIABILITY.md#degraded) while one does not.")
+    outage_reader_behind_s: int = Field(
+        300, ge=1, description="For how many seconds such a group may leave an outage event unread.")
+    http_host: str = Field(
+        "127.0.0.1", description="The address on which `/metrics` and `/health` are; in a container `0.0.0.0`.")
+    http_port: int = Field(8090, ge=0, le=65535, description="Their port; 0: a free one, which is printed.")
     from_: Literal["committed-or-recent", "earliest"] = Field(
-        default="committed-or-recent", validation_alias=AliasChoices("PASTILLE_FROM", "from_")
-    )
+        "committed-or-recent", validation_alias="PASTILLE_FROM",
+        description="Where the very first start begins. `committed-or-recent`: three horizons back (the policy's "
+        "`horizon_s`; half an hour). `earliest`: with all there is.")
 
-    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
-    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
-    username: str | None = None
-    password: SecretStr | None = None
-    password_file: ExistingFile | None = None
-    ssl_cafile: ExistingFile | None = None
-    ssl_certfile: ExistingFile | None = None
-    ssl_keyfile: ExistingFile | None = None
-    ssl_keyfile_password: SecretStr | None = None
-    ssl_keyfile_password_file: ExistingFile | None = None
-    check_hostname: bool = True
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", examples=["SASL_SSL"],
+        description="`PLAINTEXT`: not encrypted, no user. `SSL`: encrypted, no user. `SASL_SSL`: encrypted, a user. "
+        "`SASL_PLAINTEXT`: a user, and not encrypted.")
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        "SCRAM-SHA-512", description="How the password is proved: `PLAIN`, `SCRAM-SHA-256` or `SCRAM-SHA-512`.")
+    username: str | None = Field(None, examples=["pastille"], description="The user.")
+    password: SecretStr | None = Field(
+        None, examples=["…"], description="The user's password. Better a file: the environment is seen by many.")
+    password_file: ExistingFile | None = Field(
+        None, examples=["/run/secrets/password"], description="The file that holds the user's password.")
+    ssl_cafile: ExistingFile | None = Field(
+        None, examples=["/etc/pastille/ca.pem"],
+        description="PEM file of the authorities that vouch for brokers; without it the system's.")
+    ssl_certfile: ExistingFile | None = Field(
+        None, examples=["/etc/pastille/client.pem"],
+        description="PEM file of our own certificate, where brokers ask for one (mutual TLS).")
+    ssl_keyfile: ExistingFile | None = Field(
+        None, examples=["/etc/pastille/client.key"], description="PEM file of that certificate's key.")
+    ssl_keyfile_password: SecretStr | None = Field(
+        None, examples=["…"], description="The key's password, where it has one. Better a file.")
+    ssl_keyfile_password_file: ExistingFile | None = Field(
+        None, examples=["/run/secrets/key-password"], description="The file that holds the key's password.")
+    check_hostname: bool = Field(
+        True, description="Whether a broker's certificate must name the host; `false`: that of any host will do.")
+    # fmt: on
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, *_: object, **__: object
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What is given, else the environment."""
+        return init_settings, _Environment(settings_cls)
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:
@@ -264,29 +333,28 @@ class Settings(BaseSettings):
         return _secret(self.ssl_keyfile_password, self.ssl_keyfile_password_file)
 
 
+def known_variables() -> list[str]:
+    """Every variable that the settings read, in the order of the class."""
+    topics = [f"{variable('topics')}__{name.upper()}" for name in TopicNames.model_fields]
+    return [*map(variable, Settings.model_fields), *topics]
+
+
 def load_settings(**overrides: Any) -> Settings:
     """The settings of the environment, with `overrides` (those that are not None) from the command line.
 
-    Raises UserError with one line per mistake; no line repeats what may be a secret.
+    Raises UserError with one line per mistake, a misspelt variable among them; no line repeats what may be a secret.
     """
+    given = {name: value for name, value in overrides.items() if value is not None}
+    mistakes, others = strangers(os.environ, [*known_variables(), *ELSEWHERE])
+    for sentence in others:
+        log.warning("%s", sentence)
     try:
-        return Settings(**{name: value for name, value in overrides.items() if value is not None})
+        settings = Settings(**given)
     except ValidationError as error:
-        raise UserError("\n".join(_sentence(dict(mistake)) for mistake in error.errors())) from None
-    except SettingsError as error:
-        raise UserError(f"{error}; PASTILLE_FEEDS is JSON like {_FEEDS_EXAMPLE}") from None
-
-
-_FEEDS_EXAMPLE = '[{"name": "pix", "payments": "pix.payments", "orders": null}]'
-
-
-def _sentence(mistake: dict[str, Any]) -> str:
-    variable = "__".join(str(part) for part in mistake["loc"]).upper().removeprefix("PASTILLE_").rstrip("_")
-    what = str(mistake["msg"]).removeprefix("Value error, ")
-    if not variable:
-        return what
-    got = "" if "PASSWORD" in variable else f"; got {str(mistake['input'])[:GOT_CHARACTERS_MAX]!r}"
-    return f"PASTILLE_{variable}: {what}{got}"
+        mistakes += sentences(error, Settings.model_fields, given)
+    if mistakes:
+        raise UserError("\n".join(mistakes))
+    return settings
 
 
 def _require_distinct(what: str, names: list[str]) -> None:

@@ -8,7 +8,7 @@ import pytest
 from detector.contracts.models import OrderEvent, PaymentEvent
 from detector.contracts.policy import load_policy
 from streams.commands import MODULES
-from streams.settings import Settings
+from streams.settings import ELSEWHERE, known_variables
 from tests.tidy.source import PRODUCT, ROOT
 
 PAGES = sorted(
@@ -16,6 +16,7 @@ PAGES = sorted(
     for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "deploy").rglob("*.md")]
 )
 FENCE = re.compile(r"^[ ]*```([\w ]*)\n(.*?)^[ ]*```", re.MULTILINE | re.DOTALL)
+KNOWN = {*known_variables(), *ELSEWHERE}
 INLINE = re.compile(r"`([^`\n]+)`")
 
 
@@ -76,8 +77,14 @@ def test_commands_exist(page: str) -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_settings_exist(page: str) -> None:
     """Every PASTILLE_ variable that a page names is one that the settings read."""
-    known = {f"PASTILLE_{name.rstrip('_').upper()}" for name in Settings.model_fields}
-    assert set(re.findall(r"\bPASTILLE_[A-Z_]+\b", text(page))) <= known
+    assert set(re.findall(r"\bPASTILLE_[A-Z_]+\b", text(page))) <= KNOWN
+
+
+def test_variables_in_the_code_exist() -> None:
+    """Every PASTILLE_ variable that the code names is known to the settings, which refuse or tell of any other."""
+    named = {name for source in PRODUCT for name in re.findall(r"\bPASTILLE_[A-Z][A-Z_]*[A-Z]\b", source.text)}
+    assert "PASTILLE_CACHE" in named
+    assert named <= KNOWN
 
 
 @pytest.mark.parametrize("page", [*PAGES, "deploy/prometheus/pastille.rules.yml"])

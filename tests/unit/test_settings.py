@@ -69,14 +69,6 @@ def test_an_option_beats_the_environment(monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.mark.parametrize(
     ("wrong", "named"),
     [
-        ({"broker": "kafka"}, "PASTILLE_BROKER: must be host:port"),
-        ({"broker": "kafka:99999"}, "PASTILLE_BROKER: must be host:port"),
-        ({"broker": "kafka://kafka-1:9092"}, "PASTILLE_BROKER: must be host:port"),
-        ({"http_port": 70_000}, "PASTILLE_HTTP_PORT"),
-        ({"clock": "sun"}, "PASTILLE_CLOCK"),
-        ({"from_": "latest"}, "PASTILLE_FROM"),
-        ({"policy": "/no/such/file"}, "PASTILLE_POLICY: is not a readable file"),
-        ({"feeds": []}, "PASTILLE_FEEDS"),
         ({"feeds": [{"name": "a"}, {"name": "a", "payments": "p", "orders": None}]}, "feed names must differ; got a"),
         ({"feeds": [{"payments": "orders"}]}, "topic names must differ; got orders"),
         ({"topics": {"tallies": "payments"}}, "topic names must differ; got payments"),
@@ -139,13 +131,6 @@ def test_passwords_are_one_and_of_something(wrong: dict[str, object], named: str
     with pytest.raises(UserError, match=named) as refused:
         load_settings(security_protocol="SSL", **wrong)
     assert PASSWORD not in str(refused.value)
-
-
-def test_feeds_that_are_no_json_show_an_example(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Feeds that cannot be parsed end in an error with a line to copy."""
-    monkeypatch.setenv("PASTILLE_FEEDS", "[{")
-    with pytest.raises(UserError, match=r"PASTILLE_FEEDS is JSON like \[\{"):
-        load_settings()
 
 
 def test_the_password_reaches_every_client() -> None:
