@@ -152,8 +152,8 @@ class Settings(BaseSettings):
         None, examples=["/etc/pastille/policy.toml"],
         description="The TOML file of rules and limits; without it those of `deploy/policy.toml`.")
     clock: Literal["wall", "events"] = Field(
-        "wall", description="`wall`: who says nothing for long is left out by the clock. "
-        "`events`: for what was recorded; it is read and judged to its end, whenever it happened.")
+        "wall", description="`wall`: where a source says nothing, time goes on by the clock. "
+        "`events`: by events alone, and what is read to its end is judged to its end; for recorded topics.")
     fetch_as: Literal["bytes", "records"] = Field(
         "bytes", description="`bytes`: compiled loops read what is fetched. `records`: the Kafka client does, slower.")
     fetch_bytes: int = Field(
