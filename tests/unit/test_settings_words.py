@@ -72,6 +72,14 @@ def test_a_wrong_value_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch, name
     assert [leak for leak in LEAKS if leak in said] == []
 
 
+@pytest.mark.parametrize("name", ["PASTILLE_PASSWORD_FILE", "PASTILLE_SSL_KEYFILE_PASSWORD_FILE"])
+def test_a_password_in_place_of_its_file_is_not_shown(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Who writes the password where its file belongs does not find it in the message."""
+    (line,) = told(monkeypatch, **{name: SECRET})
+    assert line.startswith(f"{name}: must be the path of a readable file; set it like {name}=/run/secrets/")
+    assert SECRET not in line
+
+
 def test_every_example_would_do(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a message says to copy is no mistake itself; files apart, which are not here."""
     for name, field in Settings.model_fields.items():
