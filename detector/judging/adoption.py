@@ -43,7 +43,8 @@ def past_as_told(board: Board, data: OutageData) -> Past:
     """The outage that recovered."""
     called = data.severity == "critical" or data.continues_id is not None
     ended_ms, times = data.ended_at or data.updated_at, int(data.continues_id is not None)
-    return Past(data.outage_id, data.scope.to_scope(), cells_of(board, data), ended_ms, called, times)
+    scope, is_stall = data.scope.to_scope(), data.kind == "stall"
+    return Past(data.outage_id, scope, cells_of(board, data), ended_ms, called, times, is_stall)
 
 
 def cells_of(board: Board, data: OutageData) -> frozenset[int]:

@@ -19,6 +19,7 @@ from detector.judging.evidence import (
     CHANNELS,
     COUNTS,
     FEWER,
+    PAGE,
     SLOW,
     SLOWER,
     STALL,
@@ -46,6 +47,8 @@ _OWN_KEEP = 0.5 ** (1 / 1_800)
 STALL_DOUBT_S = 86_400.0
 _DOUBT_KEEP = 0.5 ** (1 / 7_200)
 """From this evidence on what the scope does is believed more slowly, with a half-life of two hours."""
+SILENT_VOTES = 5.0
+"""Where so many votes lack a scope is silent, and no answer of it is missed: chance does that once in 150 pauses."""
 
 
 class Due(NamedTuple):
@@ -59,6 +62,7 @@ class Due(NamedTuple):
     pace: Float64s  # votes a second that come now, smoothed
     own: Float64s  # votes a second expected at least, by what came within the last hour
     quiet: Float64s  # of what is usual so much is expected at least
+    lacking: Float64s  # votes that should have come since the last one did, by the pace until then
 
 
 class Figures(NamedTuple):
@@ -151,10 +155,12 @@ def add_leaves(leaf_nodes: Int32s, flow: Flow, hazard: Hazard, known: Baseline, 
 def move_nodes(known: Baseline, evidence: Evidence, recovery: Recovery, begun: UInt8s, due: Due, flags: UInt8s,
                bars: Bars, sources_away: bool, time_ms: int, dt_s: float) -> bool:  # fmt: skip
     """The recursion for every node and channel; whether a flag changed, or an outage is over."""
-    changed = False
+    changed, no_feed = False, False
     peers, is_window = due.pace[0], time_ms % WINDOW_MS == 0
     for node in range(len(flags)):
-        seen, slow_due = answers_due(known, evidence, due, node)
+        is_silent = falls_silent(evidence, due, node, dt_s) or no_feed
+        no_feed |= is_silent and node == 0
+        seen, slow_due = answers_due(known, evidence, due, node, is_silent)
         volume = 0.0 if sources_away else arrivals(evidence, due, node, peers, dt_s)
         for channel in range(CHANNELS):
             if channel != TECHNICAL or begun[node]:
@@ -178,16 +184,34 @@ def move_nodes(known: Baseline, evidence: Evidence, recovery: Recovery, begun: U
 
 
 @inlined
-def answers_due(known: Baseline, evidence: Evidence, due: Due, node: int) -> tuple[float, float]:
+def falls_silent(evidence: Evidence, due: Due, node: int, dt_s: float) -> bool:
+    """Whether nothing of a node begins any more, nor is answered: what waits cannot be told from what is not heard of.
+
+    Silence is the better reason then, and has a channel of its own: where a bank hangs, shoppers go on trying.
+    """
+    if evidence.came[node] != 0.0:
+        due.lacking[node] = 0.0
+        return False
+    due.lacking[node] += due.pace[node] * dt_s
+    slow = evidence.slow[node]
+    return bool(due.lacking[node] > SILENT_VOTES and slow[SEEN] == 0.0 and slow[LATE] == 0.0)
+
+
+@inlined
+def answers_due(known: Baseline, evidence: Evidence, due: Due, node: int, is_silent: bool) -> tuple[float, float]:
     """Answers of a node in this boundary, and those expected at least; they are weighed, and kept account of.
 
     Late answers are payments whose votes were weighed as waiting when their panes closed: they speak here alone.
+    Nothing that waits is weighed while the node is silent.
     """
     slow, account = evidence.slow[node], known.answers[0, node]
     quick, late = slow[DUE] * due.slow_keep[node], slow[LATE_DUE] * due.late_keep[node]
     weight = due.late_weight[node]
     seen, expected = slow[SEEN] + weight * slow[LATE], quick + weight * late
-    if expected > 0.0 or seen != 0.0:
+    if is_silent:
+        evidence.llr[node, PAGE] = 0.0
+        evidence.llr[node, TICKET] = 0.0
+    elif expected > 0.0 or seen != 0.0:
         count_llr(evidence.llr[node, SLOW], seen, expected, SLOWER)
     if slow[DUE] > 0.0:
         account[SEEN] += slow[SEEN]

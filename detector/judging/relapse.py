@@ -4,7 +4,7 @@
                pages                      is silent            continues_id: the outage before
 
 Only of outages that evidence spoke for. The same scope, one above it or one below it is the same trouble; a wider one
-calls again. Knows no counts.
+calls again. That payments do not come, and that they fare badly, are two troubles. Knows no counts.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ class Past:
     """Whether somebody was called for it, or for one that it continued."""
     times: int
     """How often the trouble had come back."""
+    is_stall: bool
+    """Whether payments did not come."""
 
 
 class Relapses:
@@ -44,13 +46,15 @@ class Relapses:
     def remember(self, outage: Outage, ended_ms: int) -> None:
         """The outage recovered."""
         called = outage.called or outage.silent
-        past = Past(outage.outage_id, outage.scope, outage.cells, ended_ms, called, outage.times)
+        is_stall = outage.kind == "stall"
+        past = Past(outage.outage_id, outage.scope, outage.cells, ended_ms, called, outage.times, is_stall)
         self.past = [*self.past, past][-PAST_MAX:]
 
     def link(self, outage: Outage, reopen_ms: int) -> None:
         """Note on an outage that begins which one it continues, if any."""
         self.past = [past for past in self.past if outage.detected_ms - past.ended_ms <= reopen_ms]
-        same = [past for past in self.past if _touch(past.scope, past.cells, outage.scope, outage.cells)]
+        alike = [past for past in self.past if past.is_stall == (outage.kind == "stall")]
+        same = [past for past in alike if _touch(past.scope, past.cells, outage.scope, outage.cells)]
         if not same:
             return
         newest = max(same, key=lambda past: past.ended_ms)
