@@ -103,7 +103,8 @@ def survival(share: Float64s) -> Float64s:
     incidence = before[..., None] * share
     total = incidence.sum(axis=-2, keepdims=True)
     gone = np.cumsum(incidence, axis=-2) - incidence / 2
-    left: Float64s = np.where(total > 0, 1 - gone / np.maximum(total, 1e-12), 1.0)
+    known = 1 - still[..., -1, None, None]
+    left: Float64s = np.where(total > 0, 1 - known * gone / np.maximum(total, 1e-12), 1.0)
     return np.clip(left, 0.0, 1.0)
 
 

@@ -91,19 +91,21 @@ def test_a_vote_whose_pane_closed_weighs_what_it_did(seed: int) -> None:
 
 
 def waits(share: list[float], answered: list[float]) -> list[float]:
-    """Of the votes that end by one cause, the share that waits half-way through each bin; `share[bin]` of those at
-    risk end so there, `answered[bin]` by any cause."""
+    """Of the votes that one cause is to end, the share that waits half-way through each bin; `share[bin]` of those at
+    risk end so there, `answered[bin]` by any cause. Those that no bin ends wait for all causes alike."""
     still, ended = 1.0, list[float]()
     for mine, all_causes in zip(share, answered, strict=True):
         ended.append(still * mine)
         still *= 1 - all_causes
-    return [1 - (sum(ended[:bin_]) + ended[bin_] / 2) / sum(ended) for bin_ in range(len(share))]
+    return [1 - (1 - still) * (sum(ended[:bin_]) + ended[bin_] / 2) / sum(ended) for bin_ in range(len(share))]
 
 
 @pytest.mark.parametrize("p", [0.6, 0.9])
-def test_a_young_vote_is_no_evidence(p: float) -> None:
-    """At any age the likelihood ratio of a healthy vote is 1 on average, though refusals come sooner than approvals."""
-    yes, no = [0.17, 0.2, 0.2, 0.4, 0.9], [0.07, 0.02, 0.01, 0.0, 0.0]
+@pytest.mark.parametrize("last", [1.0, 0.9, 0.1])
+def test_a_young_vote_is_no_evidence(p: float, last: float) -> None:
+    """At any age the likelihood ratio of a healthy vote is 1 on average, though refusals come sooner than approvals,
+    and some are answered at no age that is known."""
+    yes, no = [0.17, 0.2, 0.2, 0.4, last], [0.07, 0.02, 0.01, 0.0, 0.0]
     left = survival(np.array([yes, no]).T[None])
     other, weight = alternatives(np.array([p]))[0], wait_weights(np.array([p]), left)[0]
     answered = [a + b for a, b in zip(yes, no, strict=True)]
