@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -20,11 +19,11 @@ from rich.live import Live
 
 from streams.console.board import Board
 from streams.console.page import serving
-from streams.demo.ending import Ending
 from streams.demo.scene import POLICY_NOTE
 from streams.demo.screen import draw, line_text
 from streams.demo.seeing import first_event_ms, follow_health, follow_outages, poll_metrics
 from streams.demo.stage import Stage
+from streams.ending import Ending
 from streams.errors import UserError
 
 __all__ = ["register"]
@@ -45,7 +44,7 @@ def register(app: typer.Typer) -> None:
 def _demo(
     seconds: Annotated[float, typer.Option(min=0, help="Stop so long after the first event; 0: at Ctrl-C.")] = 0.0,
     as_json: Annotated[bool, typer.Option("--json", help="Outage events as JSON lines on stdout, no view.")] = False,
-    broker: Annotated[str | None, typer.Option(help="Play on your Kafka, in topics deleted at the end.")] = None,
+    broker: Annotated[str | None, typer.Option(help="Play on your Kafka; its topics and groups are deleted.")] = None,
     http_port: Annotated[int, typer.Option(min=1, max=65535, help="Where the page is, or the next free port.")] = 8080,
 ) -> None:
     """Simulated shops, a real Kafka, the worker: banks go down, and you watch them being found.
@@ -62,16 +61,19 @@ def _demo(
     ending = Ending()
 
     def say(text: str) -> None:
-        ending.check()
         console.print(text, style="dim", markup=False)
 
-    with suppress(KeyboardInterrupt), ending, Stage(broker, say) as stage:
-        _run(_Show(stage, say, shows, seconds, http_port))
+    def check_and_say(text: str) -> None:
+        ending.check()
+        say(text)
+
+    with suppress(KeyboardInterrupt), ending, Stage(broker, check_and_say, ending) as stage:
+        _run(_Show(stage, say, shows, seconds, http_port), ending)
 
 
-def _run(show: _Show) -> None:
+def _run(show: _Show, ending: Ending) -> None:
     try:
-        asyncio.run(show.run())
+        ending.run(show.run())
     except BaseExceptionGroup as several:
         # Tasks end as a group; a sentence for a person is one.
         worded: BaseException | None = several.subgroup(UserError)
@@ -91,10 +93,15 @@ class _Show:
         self._page = ""
 
     async def run(self) -> None:
-        """Until the time is up, a signal comes, or something fails."""
-        stopped = asyncio.Event()
-        for name in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(name, stopped.set)
+        """Until the time is up, it is cancelled, or something fails."""
+        try:
+            await self._play()
+        finally:
+            if self._shows:
+                for line in self._board.lines:
+                    typer.echo(line_text(line))
+
+    async def _play(self) -> None:
         settings = self._stage.settings
         async with serving(self._board, self._http_port) as port, asyncio.TaskGroup() as group:
             self._page = f"http://localhost:{port}"
@@ -106,17 +113,13 @@ class _Show:
                 group.create_task(self._note_first()),
             ]
             with self._view() as view:
-                while not stopped.is_set() and not self._is_over():
+                while not self._is_over():
                     self._stage.check()
                     if view is not None:
                         view.update(draw(self._board, TITLE, POLICY_NOTE, self._now()), refresh=True)
-                    with suppress(TimeoutError):
-                        await asyncio.wait_for(stopped.wait(), LOOK_S)
+                    await asyncio.sleep(LOOK_S)
             for task in tasks:
                 task.cancel()
-        if self._shows:
-            for line in self._board.lines:
-                typer.echo(line_text(line))
 
     async def _note_first(self) -> None:
         self._first_ms = await first_event_ms(self._stage.settings)
@@ -152,4 +155,3 @@ class _Show:
             return
         with Live(console=Console(), screen=True, auto_refresh=False) as live:
             yield live
-

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from streams.commands import Exit
+from streams.ending import Ending
 from streams.errors import UserError
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ __all__ = ["register"]
 
 LOOK_S = 1.0
 DRAIN_S_MAX = 60.0
+END_S = 5.0
 
 _EXAMPLE = "Example: pastille stress --rate 20000 --for 60 --broker kafka-1:9092"
 
@@ -45,9 +47,10 @@ def stress(
 ) -> None:
     """Load the broker with made-up events far above the expected peak, count them with real workers, say what held.
 
-    Topics and groups have names of their own (pastille-stress-…) and are deleted in the end; your topics are not
-    touched, but the broker is shared: expect its other clients to feel it.
-    Exit code 0: everything held; 1: something saturated, and what was first is said; 2: it could not be run.
+    Topics and groups have names of their own (pastille-stress-…) and are deleted in the end, also at Ctrl-C, SIGTERM
+    and SIGHUP; your topics are not touched, but the broker is shared: expect its other clients to feel it.
+    Exit code 0: everything held; 1: something saturated, and what was first is said; 2: it could not be run; 128 and
+    the signal's number: it was ended before.
     """
     # Late: Kafka's clients and numpy take a second to import.
     from aiokafka.errors import KafkaError
@@ -56,13 +59,17 @@ def stress(
     from streams.stress.held import held
     from streams.stress.load import Load, even_shops
 
-    typer.echo("making topics, starting workers", err=True)
-    with Ground(broker, partitions, workers) as ground:
-        load = Load(ground.settings, partitions, even_shops(rate, seed))
-        try:
-            looks, loaded_s = asyncio.run(_watched(ground, load, for_s))
-        except KafkaError as error:
-            raise UserError(f"the broker refuses the load; got {error!r}; look at its log, or lower --rate") from None
+    ending = Ending()
+    try:
+        with ending:
+            typer.echo("making topics, starting workers", err=True)
+            with Ground(broker, partitions, workers, ending) as ground:
+                load = Load(ground.settings, partitions, even_shops(rate, seed))
+                looks, loaded_s = ending.run(_watched(ground, load, for_s))
+    except KafkaError as error:
+        raise UserError(f"the broker refuses the load; got {error!r}; look at its log, or lower --rate") from None
+    except KeyboardInterrupt:
+        raise typer.Exit(ending.exit_code) from None
     verdict = held(looks, rate, loaded_s)
     if as_json:
         typer.echo(json.dumps({"held": asdict(verdict), "looks": [asdict(look) for look in looks]}))
@@ -74,29 +81,37 @@ def stress(
 
 async def _watched(ground: Ground, load: Load, for_s: float) -> tuple[list[Look], float]:
     """The looks under load and until all of it is counted, and how long the load went on."""
-    before = await asyncio.to_thread(ground.look)
-    looks: list[Look] = []
+    before = (await asyncio.to_thread(ground.look)).counted
     sending = asyncio.create_task(load.run(for_s))
+    try:
+        looks, loaded_s = await _looks(ground, load, for_s, sending, before)
+        if sending.done():
+            await sending  # its error, where it has one
+        return looks, loaded_s
+    finally:
+        sending.cancel()
+        await asyncio.wait([sending], timeout=END_S)
+
+
+async def _looks(
+    ground: Ground, load: Load, for_s: float, sending: asyncio.Task[None], before: int
+) -> tuple[list[Look], float]:
+    looks: list[Look] = []
     begun = asyncio.create_task(load.begun.wait())
     await asyncio.wait([sending, begun], return_when=asyncio.FIRST_COMPLETED)
     began_s = time.monotonic()
     while not sending.done() and time.monotonic() - began_s < for_s:
         await asyncio.wait([sending], timeout=LOOK_S)
-        looks.append(await _look(ground, load, began_s, before.counted))
+        looks.append(await _look(ground, load, began_s, before))
         _tell(looks[-1])
     loaded_s = time.monotonic() - began_s
     until_s = time.monotonic() + DRAIN_S_MAX
     while time.monotonic() < until_s:
         was_sent = sending.done()
         await asyncio.sleep(LOOK_S)
-        looks.append(await _look(ground, load, began_s, before.counted))
+        looks.append(await _look(ground, load, began_s, before))
         if was_sent and looks[-1].lag == 0:  # a lag is as old as the broker's last answer: by now all was in one
             break
-    if sending.done():
-        await sending  # its error, where it has one
-    else:
-        sending.cancel()
-        await asyncio.gather(sending, return_exceptions=True)
     begun.cancel()
     return looks, loaded_s
 

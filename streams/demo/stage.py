@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -22,10 +23,11 @@ from typing import Final, Self
 from streams.demo.scene import PARTITIONS, POLICY, simulator_arguments
 from streams.embedded import EmbeddedKafka
 from streams.embedded.process import Guard
+from streams.ending import Ending
 from streams.errors import UserError
 from streams.settings import Settings
 from streams.topics import create_topics
-from streams.trial import delete_trial, trial_settings, trial_variables
+from streams.trial import delete_trial, may_be_left, trial_settings, trial_variables
 
 __all__ = ["Stage"]
 
@@ -33,6 +35,7 @@ LOOPBACK: Final = "127.0.0.1"
 TAIL_LINES: Final = 20
 QUICK_S: Final = 3
 WARM_S: Final = 600
+END_S: Final = 12
 KEPT: Final = ("PASTILLE_CACHE",)
 _ACTOR: Final = (sys.executable, "-m", "streams.demo.actor")
 
@@ -42,12 +45,12 @@ Say = Callable[[str], None]
 class Stage:
     """Everything that runs; entered, it is up, left, it is gone. `broker` none starts a Kafka of its own.
 
-    `settings` connect to what it plays on, `metrics_url` is the worker's. On a broker of yours the topics have names of
-    their own, and are deleted in the end.
+    `settings` connect to what it plays on, `metrics_url` is the worker's. On a broker of yours topics and groups have
+    names of their own, and are deleted in the end.
     """
 
-    def __init__(self, broker: str | None, say: Say) -> None:
-        self._broker, self._say = broker, say
+    def __init__(self, broker: str | None, say: Say, ending: Ending) -> None:
+        self._broker, self._say, self._ending = broker, say, ending
         self._stack = ExitStack()
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._folder: Path | None = None
@@ -55,15 +58,17 @@ class Stage:
         self.metrics_url = ""
 
     def __enter__(self) -> Self:
-        with ExitStack() as stack:
-            self._set_up(stack)
-            self._stack = stack.pop_all()
+        try:
+            self._set_up(self._stack)
+        except BaseException:
+            self._leave()
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stack.close()
+        self._leave()
 
     def check(self) -> None:
         """UserError with the end of its log where a process has ended by itself."""
@@ -71,7 +76,13 @@ class Stage:
             if process.poll() is not None:
                 raise UserError(f"the {name} ended by itself; got:\n{self._log_tail(name)}")
 
+    def _leave(self) -> None:
+        self._ending.leave("" if self._broker is None else may_be_left(self.settings))
+        self._stack.close()
+
     def _set_up(self, stack: ExitStack) -> None:
+        if self._broker is not None:
+            self.settings = trial_settings("pastille-demo", self._broker)
         self._folder = Path(tempfile.mkdtemp(prefix="pastille-demo-"))
         stack.callback(shutil.rmtree, self._folder, ignore_errors=True)
         guard = Guard(self._folder)
@@ -84,7 +95,7 @@ class Stage:
         os.environ["TMPDIR"] = str(self._folder)
         # They learn their parts beside Kafka's start, so that no payment waits for an import or the compiler.
         cues = {name: self._call(guard, name, arguments, stack) for name, arguments in self._cast().items()}
-        variables = self._own_kafka(stack) if self._broker is None else self._your_kafka(self._broker, stack)
+        variables = self._own_kafka(stack) if self._broker is None else self._your_kafka(guard, stack)
         self._say("creating the topics")
         create_topics(self.settings, PARTITIONS, 1 if self._broker is None else None)
         for name, cue in cues.items():
@@ -134,10 +145,19 @@ class Stage:
         self.settings = kafka.settings()
         return kafka.environment()
 
-    def _your_kafka(self, broker: str, stack: ExitStack) -> dict[str, str]:
-        self.settings = trial_settings("pastille-demo", broker)
+    def _your_kafka(self, guard: Guard, stack: ExitStack) -> dict[str, str]:
         stack.callback(delete_trial, self.settings)
+        stack.callback(self._end, guard)  # first: a group that has members is not deleted
         return trial_variables(self.settings)
+
+    def _end(self, guard: Guard) -> None:
+        for process in self._running.values():
+            process.terminate()
+        until_s = time.monotonic() + END_S
+        for process in self._running.values():
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(max(0.0, until_s - time.monotonic()))
+            guard.kill(process)
 
     def _start(self, guard: Guard, name: str, command: list[str], stdin: socket.socket) -> None:
         assert self._folder is not None

@@ -25,9 +25,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
 from streams.embedded.process import Guard
+from streams.ending import Ending
 from streams.errors import UserError
 from streams.topics import create_topics
-from streams.trial import delete_trial, trial_settings, trial_variables
+from streams.trial import delete_trial, may_be_left, trial_settings, trial_variables
 
 __all__ = ["Ground", "Seen", "WorkerProcess"]
 
@@ -56,35 +57,50 @@ class Seen:
 
 
 class Ground:
-    """Entered, the topics are there and the workers ready; left, both are gone."""
+    """Entered, the topics are there and the workers ready; left, both are gone, and the workers' groups with them."""
 
-    def __init__(self, broker: str | None, partitions: int, workers: int) -> None:
+    def __init__(self, broker: str | None, partitions: int, workers: int, ending: Ending) -> None:
         self.settings = trial_settings("pastille-stress", broker)
-        self._partitions, self._count = partitions, workers
+        self._partitions, self._count, self._ending = partitions, workers, ending
         self._workers: list[WorkerProcess] = []
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        with ExitStack() as stack:
-            create_topics(self.settings, self._partitions)
-            stack.callback(delete_trial, self.settings)
-            # However this process ends, the guard ends the workers.
-            folder = Path(tempfile.mkdtemp(prefix="pastille-stress-"))
-            guard = Guard(folder)
-            stack.callback(guard.close)
-            for number in range(self._count):
-                worker = WorkerProcess(guard, folder / f"worker-{number}.log", trial_variables(self.settings))
-                stack.callback(worker.end)
-                self._workers.append(worker)
-            for worker in self._workers:
-                worker.wait_until_ready()
-            self._stack = stack.pop_all()
+        try:
+            self._set_up()
+        except BaseException:
+            self._leave()
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._leave()
+
+    def _set_up(self) -> None:
+        self._stack.callback(delete_trial, self.settings)
+        create_topics(self.settings, self._partitions)
+        # However this process ends, the guard ends the workers.
+        folder = Path(tempfile.mkdtemp(prefix="pastille-stress-"))
+        guard = Guard(folder)
+        self._stack.callback(guard.close)
+        self._stack.callback(self._end_workers)
+        for number in range(self._count):
+            log = folder / f"worker-{number}.log"
+            self._workers.append(WorkerProcess(guard, log, trial_variables(self.settings)))
+        for worker in self._workers:
+            worker.wait_until_ready()
+
+    def _leave(self) -> None:
+        self._ending.leave(may_be_left(self.settings))
         self._stack.close()
+
+    def _end_workers(self) -> None:
+        for worker in self._workers:
+            worker.ask_to_end()
+        for worker in self._workers:
+            worker.end()
 
     def look(self) -> Seen:
         """What the workers say now. Raises UserError where one has ended."""
@@ -150,9 +166,13 @@ class WorkerProcess:
         lag = int(sum(lags)) if lags else None
         return Seen(int(sum(counted)), lag, max(boundaries, default=None), memory_mb, cpu_s)
 
+    def ask_to_end(self) -> None:
+        """Tell it to stop."""
+        self._process.terminate()
+
     def end(self) -> None:
         """Tell it to stop, and see that it does."""
-        self._process.terminate()
+        self.ask_to_end()
         try:
             self._process.wait(STOP_S)
         except subprocess.TimeoutExpired:

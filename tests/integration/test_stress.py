@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 
+import psutil
 import pytest
 
 from streams.admin import admin_client
 from streams.embedded import EmbeddedKafka
 
 pytestmark = pytest.mark.kafka
-PASTILLE = (sys.executable, "-c", "from streams.commands import main; main()", "stress")
+COMMAND = (sys.executable, "-c", "from streams.commands import main; main()")
+PASTILLE = (*COMMAND, "stress")
+LONG = ("stress", "--rate", "50", "--for", "600", "--partitions", "1")
+DEMO = ("demo", "--json", "--http-port", "18083", "--broker")
 
 
 def stress(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -32,8 +38,65 @@ def test_all_that_is_sent_is_counted_and_nothing_is_left(kafka: EmbeddedKafka) -
     assert held["drained_s"] is not None
     assert held["sent_per_s"] > 0
     assert (done.returncode == 1) == (held["first"] is not None)
+    assert left(kafka) == []
+
+
+def left(kafka: EmbeddedKafka) -> list[str]:
+    """Topics and groups of trials that are there."""
     with admin_client(kafka.settings()) as admin:
-        assert [name for name in admin.list_topics() if name.startswith("pastille-stress-")] == []
+        names = [*admin.list_topics(), *(group["group_id"] for group in admin.list_groups())]
+    return [name for name in names if name.startswith(("pastille-stress-", "pastille-demo-"))]
+
+
+class Trials:
+    """Commands that go on side by side until they are ended."""
+
+    def __init__(self, kafka: EmbeddedKafka) -> None:
+        self._environment = {**os.environ, **kafka.environment()}
+        self.begun: list[subprocess.Popen[str]] = []
+
+    def begin(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start one."""
+        process = subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                                   env=self._environment, start_new_session=True)  # fmt: skip
+        self.begun.append(process)
+        return process
+
+
+@pytest.fixture
+def trials(kafka: EmbeddedKafka) -> Iterator[Trials]:
+    """What a failed test left is ended by its own id."""
+    trials = Trials(kafka)
+    yield trials
+    for process in trials.begun:
+        process.kill()
+        process.communicate()
+
+
+def until(process: subprocess.Popen[str], word: str) -> None:
+    """Wait until it says so on standard error."""
+    assert process.stderr is not None
+    assert any(word in line for line in process.stderr), f"it ended without saying {word!r}"
+
+
+def test_however_it_ends_nothing_is_left(kafka: EmbeddedKafka, trials: Trials) -> None:
+    """Ended by each signal, early or late, or by the death of its worker, a trial leaves no topic and no group."""
+    early, told, failing = (trials.begin(*LONG) for _ in range(3))
+    demo = trials.begin(*DEMO, kafka.bootstrap)
+    until(early, "making topics")
+    early.send_signal(signal.SIGINT)
+    for process in (told, failing):
+        until(process, "counted")
+    until(demo, "first event")
+    assert any(name.endswith("-counter") for name in left(kafka))
+    for child in psutil.Process(failing.pid).children(recursive=True):
+        if "worker" in child.cmdline():
+            child.kill()
+    told.send_signal(signal.SIGTERM)
+    demo.send_signal(signal.SIGHUP)
+    codes = [process.wait(60) for process in (early, told, failing, demo)]
+    assert codes == [128 + signal.SIGINT, 128 + signal.SIGTERM, 2, 0]
+    assert left(kafka) == []
 
 
 @pytest.mark.parametrize(
