@@ -5,6 +5,7 @@ Knows no topic, and nothing of what becomes of it.
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 
 from detector.contracts.policy import Policy
@@ -12,7 +13,7 @@ from detector.judging.learned import Learned, Origin
 from detector.rehearsal.replay import Replay
 from streams.baselines import is_learned_file, read_file
 from streams.errors import UserError
-from streams.recording import played
+from streams.recording import out_of_order, played
 
 __all__ = ["learn", "trained"]
 
@@ -46,6 +47,11 @@ def _replayed(file: str, policy: Policy, made_ms: int) -> Learned:
     for _ in played([file], replay):
         pass  # what it raises is known already
     learned, seen = replay.learned(), replay.seen
+    disorder = out_of_order(seen, policy)
+    if disorder and not learned.nodes:
+        raise UserError(f"a recorded file teaches in the order of time; got no full hour in {file}: {disorder}")
+    if disorder:
+        sys.stderr.write(f"warning: {disorder} of {file}: the rest was learned\n")
     if not learned.nodes:
         span = f"{(seen.last_ms - seen.first_ms) / 3_600_000:.1f} h" if seen.events else "no event"
         raise UserError(

@@ -19,12 +19,13 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn
 
 from detector.contracts.moments import rfc3339
+from detector.contracts.policy import Policy
 from detector.counting.packed import Packed
 from detector.judging.outage import Change
-from detector.rehearsal.replay import Counted, Read, Replay
+from detector.rehearsal.replay import Counted, Read, Replay, Seen
 from streams.errors import UserError
 
-__all__ = ["blocks_of", "counted_ahead", "played"]
+__all__ = ["blocks_of", "counted_ahead", "out_of_order", "played", "require_events"]
 
 BLOCK_BYTES, PIPE_BYTES = 1 << 21, 1 << 18
 LINE_BYTES_MAX = 16 << 20
@@ -53,6 +54,28 @@ def played(files: Sequence[str], replay: Replay) -> Iterator[Sequence[Change]]:
     except (OSError, EOFError, zlib.error) as error:
         raise UserError(f"a file cannot be used; got {error}; give JSON lines, plain or .gz") from None
     yield replay.finish()
+
+
+def require_events(seen: Seen, files: Sequence[str], who: str) -> None:
+    """Raises UserError where nothing that was read is an event; `who` needs one."""
+    if seen.events:
+        return
+    counts = [*sorted(seen.reasons.items()), *([("ignored", seen.ignored)] if seen.ignored else [])]
+    why = ", ".join(f"{count:,} {reason}" for reason, count in counts)
+    raise UserError(
+        f"{who} needs events; got {seen.lines:,} lines without any{f' ({why})' if why else ''} in {', '.join(files)}; "
+        "give JSON lines, as docs/PRODUCERS.md has them"
+    )
+
+
+def out_of_order(seen: Seen, policy: Policy) -> str:
+    """What a person has to know of the order of the lines, once they were played; empty where it was good."""
+    if not seen.too_late:
+        return ""
+    return (
+        f"{seen.too_late:,} events came too late to count, {policy.open_ms // 1000} s and more behind those before "
+        "them; sort the lines by occurred_at"
+    )
 
 
 def _one_by_one(source: Readable, replay: Replay) -> Iterator[Counted]:

@@ -41,7 +41,7 @@ SOURCES_MAX = 4096
 ORDERS = 1
 """The second topic of a source: a file is one stream of both, taken as the first; the second is at its end."""
 
-_AHEAD = "occurred_at lies far ahead of the lines around it; mend the clock of the sender"
+_AHEAD = "occurred_at lies far ahead of the lines around it; sort the lines by it, or mend the clock of the sender"
 
 
 class _Key(msgspec.Struct):
@@ -63,11 +63,15 @@ class BadLine:
 
 @dataclass(slots=True)
 class Seen:
-    """What a replay has read so far. `reasons` counts the rejects; times are epoch ms of `occurred_at`, 0 for none."""
+    """What a replay has read so far. `reasons` counts the rejects; times are epoch ms of `occurred_at`, 0 for none.
+
+    `too_late`, known at the end: events that would have changed a pane that was closed.
+    """
 
     lines: int = 0
     events: int = 0
     ignored: int = 0
+    too_late: int = 0
     first_ms: int = 0
     last_ms: int = 0
     reasons: dict[str, int] = field(default_factory=dict)
@@ -177,6 +181,7 @@ class Replay:
         self._note_bad(self._ahead())
         for source in self._sources:
             changes += self._judge.take(Marker("ended", source))
+        self.seen.too_late = sum(counter.stats.too_late for counter in self._counters)
         return changes
 
     def _counted(self, columns: Columns, of_event: Int32s) -> list[Tally]:

@@ -28,7 +28,7 @@ from streams.commands import Exit
 from streams.errors import UserError
 from streams.learning import trained
 from streams.policy_file import read_policy
-from streams.recording import played
+from streams.recording import out_of_order, played, require_events
 from streams.settings import load_settings
 
 __all__ = ["register"]
@@ -67,8 +67,10 @@ def _backtest(
     known = [] if incidents is None else read_incidents(incidents, dataset or dataset_of(file), dataset is not None)
     rules = read_policy(policy or load_settings().policy)
     learned = None if train is None else trained(train, rules)
-    panes, day, outages = _played(file, rules, sources, learned)
-    _check_incidents(known, panes, day)
+    panes, day, outages, disorder = _played(file, rules, sources, learned)
+    _check_incidents(known, panes, day, disorder)
+    if disorder:
+        typer.echo(f"warning: {disorder}: the figures are of the rest", err=True)
     result = score(known, outages, day)
     if plot is not None:
         draw(picture_of(dataset_of(file), result, outages, panes), plot)
@@ -80,8 +82,9 @@ def _backtest(
         raise typer.Exit(Exit.FOUND)
 
 
-def _played(file: str, policy: Policy, sources: int, learned: Learned | None) -> tuple[Panes, Day, list[Raised]]:
-    """The file through the detector: what its panes held, what day it was, and which outages were raised."""
+def _played(file: str, policy: Policy, sources: int, learned: Learned | None) -> tuple[Panes, Day, list[Raised], str]:
+    """The file through the detector: what its panes held, what day it was, which outages were raised, and what is to
+    be said of the order of its lines."""
     panes = Panes(policy)
     try:
         replay = Replay(policy, sources, panes.through, learned=learned)
@@ -89,18 +92,22 @@ def _played(file: str, policy: Policy, sources: int, learned: Learned | None) ->
         raise UserError(str(error)) from None
     changes = [change for some in played([file], replay) for change in some]
     seen = replay.seen
-    if not seen.events:
-        raise UserError(f"a back-test needs events; got {seen.lines} lines without any in {file}; give JSON lines")
+    require_events(seen, [file], "a back-test")
     if seen.reasons:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in sorted(seen.reasons.items()))
         typer.echo(f"bad lines, left out: {reasons}; pastille replay --rejects says which", err=True)
-    return panes, Day(seen.first_ms, seen.last_ms, len(replay.scopes), policy, panes.votes), raised(changes)
+    day = Day(seen.first_ms, seen.last_ms, len(replay.scopes), policy, panes.votes)
+    return panes, day, raised(changes), out_of_order(seen, policy)
 
 
-def _check_incidents(incidents: Sequence[Incident], panes: Panes, day: Day) -> None:
-    """An incident of a bank that does not exist, or of another week, is a mistake of whoever wrote it down."""
+def _check_incidents(incidents: Sequence[Incident], panes: Panes, day: Day, disorder: str) -> None:
+    """An incident of a bank that does not exist, or of another week, is a mistake of whoever wrote it down; but where
+    lines are out of order the bank may be among what came too late."""
     for incident in incidents:
         if not panes.has(incident.scope):
+            if disorder:
+                raise UserError(f"a back-test needs lines in the order of time; got no payment in time of "
+                                f"{incident.scope.key}: {disorder}")  # fmt: skip
             raise UserError(
                 f"an incident is of {incident.scope.key}; the file has no payment of it; mend its bank and method"
             )

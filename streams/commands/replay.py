@@ -25,7 +25,7 @@ from streams.errors import UserError
 from streams.learning import trained
 from streams.maintenances import read_file
 from streams.policy_file import read_policy
-from streams.recording import played
+from streams.recording import out_of_order, played, require_events
 from streams.settings import load_settings
 
 __all__ = ["event_line", "register"]
@@ -54,7 +54,8 @@ def _replay(
     One JSON object a line; a line with payment_id is a payment event, any other an order event.
     A line of --maintenances is like a record of their topic (maintenance_id, scope, starts_at, ends_at), and is known
     from its declared_at on; without one, from the beginning. A later line of the same id changes it.
-    Bad lines are counted by reason and left out. The exit code is 0 however many outages there are, 2 for wrong usage.
+    Bad lines are counted by reason and left out, and so is what comes too late because lines are out of order.
+    The exit code is 0 however many outages there are, 2 for wrong usage and where no line is an event.
     """
     try:
         announced = [] if maintenances is None else read_file(maintenances)
@@ -75,7 +76,8 @@ def _replay(
         return
     except OSError as error:
         raise UserError(f"the output cannot be written; got {error}; look at --rejects and standard output") from None
-    _summarise(replay, time.monotonic() - began, as_json)
+    _summarise(replay, time.monotonic() - began, as_json, out_of_order(replay.seen, rules))
+    require_events(replay.seen, files, "a replay")
 
 
 def event_line(change: Change) -> str:
@@ -98,7 +100,7 @@ def _write_bad_lines(out: TextIO | None, replay: Replay) -> None:
         out.writelines(json.dumps(asdict(bad), ensure_ascii=False) + "\n" for bad in replay.bad_lines)
 
 
-def _summarise(replay: Replay, seconds: float, as_json: bool) -> None:
+def _summarise(replay: Replay, seconds: float, as_json: bool, disorder: str) -> None:
     facts = _facts(replay.seen, seconds)
     if as_json:
         typer.echo(json.dumps(facts), err=True)
@@ -112,12 +114,14 @@ def _summarise(replay: Replay, seconds: float, as_json: bool) -> None:
         typer.echo(f"  {count:,} bad lines: {reason}", err=True)
     if facts["ignored"]:
         typer.echo(f"  {facts['ignored']:,} ignored: the policy says so of their status", err=True)
+    if disorder:
+        typer.echo(f"  {disorder}", err=True)
 
 
 def _facts(seen: Seen, seconds: float) -> dict[str, Any]:
     span_s = (seen.last_ms - seen.first_ms) / 1000
     return {
-        "lines": seen.lines, "events": seen.events, "ignored": seen.ignored,
+        "lines": seen.lines, "events": seen.events, "ignored": seen.ignored, "too_late": seen.too_late,
         "rejects": {str(reason): count for reason, count in sorted(seen.reasons.items())},
         "first": rfc3339(seen.first_ms), "last": rfc3339(seen.last_ms), "event_time_s": span_s,
         "seconds": round(seconds, 3), "times_real_time": round(span_s / seconds),

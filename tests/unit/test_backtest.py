@@ -176,6 +176,27 @@ def test_a_file_without_events_is_no_day(tmp_path: Path) -> None:
     assert isinstance(result.exception, UserError)
 
 
+def test_lines_out_of_order_are_named_and_not_the_incident(folder: Path, tmp_path: Path) -> None:
+    """Where a later hour comes first, an incident's payments are there and came too late: that is what is said; and
+    where some came in time, the figures come with a warning."""
+    lines = Lines(later := replace(SHOPS, start_ms=SHOPS.start_ms + 60 * MINUTE_MS, banks=1, seed=2, faults=()))
+    hour = "\n".join(line for events in simulate(later, MINUTE_MS) for line in lines.values(events))
+    day = (folder / "made.day.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    first, rest = "".join(day[: len(day) // 2]), "".join(day[len(day) // 2 :])
+    incidents = tmp_path / "incidents.csv"
+    incidents.write_text(HEADER + f"made,borealis,,drop,{at(2)},{at(5)},,\n", encoding="utf-8")
+    arguments = ["--policy", str(folder / "policy.toml"), "--incidents", str(incidents)]
+    turned, mixed = tmp_path / "made.turned.jsonl", tmp_path / "made.mixed.jsonl"
+    turned.write_text(f"{hour}\n{first}{rest}", encoding="utf-8")
+    result = CliRunner().invoke(app_for(["backtest"]), ["backtest", str(turned), *arguments])
+    assert isinstance(result.exception, UserError)
+    assert "in the order of time; got no payment in time of bank:borealis" in str(result.exception)
+    mixed.write_text(f"{first}{hour}\n{rest}", encoding="utf-8")
+    result = CliRunner().invoke(app_for(["backtest"]), ["backtest", str(mixed), *arguments])
+    assert "warning: " in result.stderr
+    assert "sort the lines by occurred_at: the figures are of the rest" in result.stderr
+
+
 # ── the file of incidents ──
 
 

@@ -187,9 +187,9 @@ def test_command_prints_the_same_from_file_gzip_and_stdin(scene: list[bytes], tm
     assert "events of" in plain.stderr
 
 
-def test_command_writes_bad_lines_without_their_text(tmp_path: Path) -> None:
+def test_command_writes_bad_lines_without_their_text(scene: list[bytes], tmp_path: Path) -> None:
     """--rejects holds number and reason of each bad line and no word of it; the summary counts them."""
-    (tmp_path / "day.jsonl").write_bytes(b'{"payment_id":"secret-word"}\nnonsense\n')
+    (tmp_path / "day.jsonl").write_bytes(b'{"payment_id":"secret-word"}\nnonsense\n' + scene[0])
     rejects = tmp_path / "rejects.jsonl"
     result = run(str(tmp_path / "day.jsonl"), "--rejects", str(rejects), "--json")
     assert result.exit_code == 0
@@ -197,6 +197,48 @@ def test_command_writes_bad_lines_without_their_text(tmp_path: Path) -> None:
     assert [item["line"] for item in bad] == [1, 2]
     assert "secret-word" not in rejects.read_text(encoding="utf-8")
     assert sum(json.loads(result.stderr)["rejects"].values()) == 2
+
+
+@pytest.mark.parametrize("sources", [1, 4])
+def test_events_that_come_too_late_are_told(scene: list[bytes], sources: int) -> None:
+    """Half an hour after, then before it: what is of the time before is too late; in order, nothing is."""
+    before = [line for line in scene if b'"payment_id"' in line]
+    after = lines_of(Shops(rate=6.0, banks=4, shoppers=3_000, swing=0.0, start_ms=Shops().start_ms + 1_800_000), 10_000)
+    in_order, wrong = Replay(ALONE, sources), Replay(ALONE, sources)
+    play(before + after, in_order)
+    play(after + before, wrong)
+    assert in_order.seen.too_late == 0
+    assert wrong.seen.too_late > len(before) / 2  # of a payment's several events none, or the first, changes anything
+
+
+def test_command_says_that_lines_are_out_of_order(scene: list[bytes], tmp_path: Path) -> None:
+    """How many events are not in the counts, and what to do; as a figure in JSON, and never for a good file."""
+    good, turned = tmp_path / "good.jsonl", tmp_path / "turned.jsonl"
+    later = lines_of(Shops(rate=6.0, banks=4, start_ms=Shops().start_ms + 1_800_000), 10_000)
+    good.write_bytes(b"\n".join(scene + later))
+    turned.write_bytes(b"\n".join(later + scene))
+    assert "too late" not in run(str(good)).stderr
+    result = run(str(turned))
+    assert result.exit_code == 0
+    count = json.loads(run(str(turned), "--json").stderr)["too_late"]
+    assert count > 0
+    assert f"{count:,} events came too late to count, 660 s and more behind" in result.stderr
+    assert "sort the lines by occurred_at" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "got"),
+    [
+        ("", "got 0 lines without any in"),
+        ("nonsense\n{}\n", "got 2 lines without any (1 missing_field, 1 not_json) in"),
+    ],
+)
+def test_a_file_without_events_is_refused(tmp_path: Path, text: str, got: str) -> None:
+    """Nothing to judge is no calm day; why the lines are no events is said, and where."""
+    (tmp_path / "day.jsonl").write_text(text, encoding="utf-8")
+    result = run(str(tmp_path / "day.jsonl"))
+    assert type(result.exception).__name__ == "UserError"
+    assert got in str(result.exception)
 
 
 @pytest.mark.parametrize("arguments", [("missing.jsonl",), ("-", "--sources", "0"), ("-", "--policy", "missing.toml")])
