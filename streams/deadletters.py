@@ -23,6 +23,8 @@ HEADERS_MAX: Final = 32
 HEADER_BYTES_MAX: Final = 512
 WORD_CHARACTERS_MAX: Final = 128
 LETTER_BYTES_MAX: Final = 1024 * 1024
+FLOOD: Final = "flood"
+"""The reason of a letter that stands for many records; any other is the decoder's."""
 
 Header = tuple[str, bytes | None]
 

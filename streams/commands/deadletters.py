@@ -5,6 +5,7 @@ Payloads are shown only when asked for, and never where they hold what looks lik
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
 import time
@@ -18,8 +19,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from detector.contracts.moments import epoch_ms, rfc3339
+from detector.counting.rejects import REASONS
 from streams.commands import Exit
-from streams.deadletters import holds_card_like
+from streams.deadletters import FLOOD, holds_card_like
 from streams.errors import UserError
 from streams.letterbox import Letters, Plan, Stored, Verdict, open_letters, plan, send
 from streams.policy_file import read_policy
@@ -57,12 +59,12 @@ def list_letters(
     """Show the newest dead letters. Exit code 0: none; 1: there are some."""
     settings = load_settings(broker=broker)
     letters = _read(settings, since)
-    chosen = [stored for stored in letters.letters if reason in (None, stored.letter.reason)]
+    chosen = _with_reason(letters, reason)
     rows = [_row(stored, show) for stored in chosen[:limit]]
     if as_json:
         typer.echo(json.dumps({"total": len(chosen), "unreadable": letters.unreadable, "letters": rows}, indent=2))
     else:
-        _print_rows(Console(), rows, len(chosen), letters.unreadable)
+        _print_rows(Console(), settings.topics.dead_letters, rows, len(chosen), letters.unreadable)
     if chosen or letters.unreadable:
         raise typer.Exit(Exit.FOUND)
 
@@ -85,7 +87,7 @@ def replay(
         raise UserError("--dry-run and --yes exclude each other; got both; give one")
     settings = load_settings(broker=broker)
     policy = read_policy(settings.policy)
-    chosen = [stored for stored in _read(settings, since).letters if reason in (None, stored.letter.reason)]
+    chosen = _with_reason(_read(settings, since), reason)
     plans = _limited(plan(chosen, settings, policy, time.time_ns() // 1_000_000), limit)
     sent = send(settings, plans, settings.topics.dead_letters) if yes else 0
     if as_json:
@@ -107,6 +109,17 @@ def _read(settings: Settings, since: str | None) -> Letters:
         # A mark that was not read would let a letter be sent twice.
         raise UserError(f"{topic} could not be read to its end in time; got a part; narrow it with --since")
     return open_letters(newest.records[topic])
+
+
+def _with_reason(letters: Letters, reason: str | None) -> list[Stored]:
+    """The letters with a reason, or all. Raises UserError for one that none could have: a slip would be no letter."""
+    there = {stored.letter.reason for stored in letters.letters}  # an older version, or another, has words of its own
+    known = sorted({*map(str, REASONS), FLOOD, *there})
+    if reason is not None and reason not in known:
+        near = difflib.get_close_matches(reason, known, n=1)
+        mend = f"did you mean {near[0]}? " if near else ""
+        raise UserError(f"there is no such reason; got {reason!r}; {mend}use one of {', '.join(known)}")
+    return [stored for stored in letters.letters if reason in (None, stored.letter.reason)]
 
 
 def _since_ms(text: str) -> int:
@@ -142,22 +155,40 @@ def _shown(value: bytes | None) -> str | None:
     return value.decode("utf-8", "backslashreplace")[:SHOWN_CHARACTERS_MAX]
 
 
-def _print_rows(console: Console, rows: list[dict[str, Any]], total: int, unreadable: int) -> None:
-    table = Table("dead letter", "received", "reason", "field", "record", "bytes", "", box=None)
-    for row in rows:
-        size = "left out" if row["bytes"] is None else str(row["bytes"])
-        cells = (row["at"], row["received_at"], row["reason"], row["field"] or "", row["record"], size)
-        table.add_row(*map(_plain, cells), "sent again" if row["sent_again"] else "")
-        if "payload" in row:
-            table.add_row("", "", _plain(row["payload"] or "left out"))
-    if rows:
-        console.print(table)
-    console.print(f"{len(rows)} of {total} dead letters" + (f", {unreadable} unreadable" if unreadable else ""))
+def _print_rows(console: Console, topic: str, rows: list[dict[str, Any]], total: int, unreadable: int) -> None:
+    """A line a letter, short enough for a terminal; its topic is said once, and its payload has a line of its own."""
+    heads = ("letter", "received (UTC)", "reason", "field", "bytes", "record")
+    cells = [heads, *(_cells(row, topic) for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for row, texts in zip([None, *rows], cells if rows else [], strict=False):
+        line = "  ".join(text.ljust(width) for text, width in zip(texts, widths, strict=True)).rstrip()
+        _print_line(console, f"[bold]{escape(line)}[/]" if row is None else escape(line))
+        if row is not None and "payload" in row:
+            _print_line(console, f"    {_plain(row['payload'] or 'left out')}")
+    more = f", {unreadable} unreadable" if unreadable else ""
+    _print_line(console, f"{len(rows)} of {total} dead letters in {escape(topic)}{more}")
+
+
+def _cells(row: dict[str, Any], topic: str) -> tuple[str, ...]:
+    at, received = row["at"].removeprefix(f"{topic}/"), row["received_at"]
+    size = "left out" if row["bytes"] is None else str(row["bytes"])
+    record = row["record"] + ("  sent again" if row["sent_again"] else "")
+    # Letters are kept for two weeks: the year is known.
+    texts = (at, f"{received[5:10]} {received[11:19]}", row["reason"], row["field"] or "", size, record)
+    return tuple(_printable(text) for text in texts)
+
+
+def _print_line(console: Console, text: str) -> None:
+    console.print(text, soft_wrap=True, highlight=False)
 
 
 def _plain(text: str) -> str:
     """Text from a topic as it may go to a terminal: no markup, no control characters."""
-    return escape("".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text))
+    return escape(_printable(text))
+
+
+def _printable(text: str) -> str:
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
 
 
 def _limited(plans: list[Plan], limit: int) -> list[Plan]:

@@ -18,7 +18,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 
 from detector.contracts.policy import Policy
-from streams.deadletters import Header, dead_letter
+from streams.deadletters import FLOOD, Header, dead_letter
 from streams.producing import stop_producer
 from streams.settings import Settings
 from streams.unanswered import Unanswered
@@ -28,7 +28,6 @@ __all__ = ["BURST_S", "Bad", "DeadLetters", "Flood", "RateLimit"]
 BURST_S = 50
 """Seconds of the policy's rate that may come at once."""
 IN_FLIGHT_MAX = 1_000
-FLOOD = "flood"
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,6 +118,36 @@ def test_list_shows_the_newest_first_and_no_payload(box: Box) -> None:
     assert "{no json" in box.capsys.readouterr().out
 
 
+def test_a_letter_is_a_line_of_a_terminal(box: Box) -> None:
+    """At eighty columns nothing is cut or folded: a line a letter, its own topic said once, its payload below it."""
+    box.monkeypatch.setenv("COLUMNS", "80")
+    box.post(box.event(), "control_character", offset=1234567)
+    box.post(b"{no json" + b" " * 100, "not_json", offset=2, topic="payments")
+    assert box.run_plain("list") == 1
+    head, new, old, count = box.capsys.readouterr().out.splitlines()
+    assert head.split() == ["letter", "received", "(UTC)", "reason", "field", "bytes", "record"]
+    assert new.split()[:1] + new.split()[3:] == ["0/1", "not_json", "status", "108", "payments/1/2"]
+    assert old.split()[3:4] + old.split()[6:] == ["control_character", f"{box.payments}/1/1234567"]
+    assert len(old) - len(box.payments) + len("payments") <= 80
+    assert count == f"2 of 2 dead letters in {box.letters}"
+    assert box.run_plain("list", "--show", "--reason", "not_json") == 1
+    assert box.capsys.readouterr().out.splitlines()[2] == "    {no json" + " " * 100
+
+
+def test_an_unknown_reason_is_refused(box: Box) -> None:
+    """A slip is no empty answer: the nearest reason is named, and all of them; one that a letter has is known."""
+    box.post(box.event(), "from_elsewhere")
+    for command in ("list", "replay"):
+        assert box.run_plain(command, "--reason", "unknown_statu") == 2
+        said = box.capsys.readouterr().err
+        assert "got 'unknown_statu'; did you mean unknown_status? use one of bad_currency," in said
+        assert "flood" in said
+    assert box.run_plain("list", "--reason", "nonsense") == 2
+    assert "got 'nonsense'; use one of" in box.capsys.readouterr().err
+    assert box.run("list", "--reason", "from_elsewhere")[1]["total"] == 1
+    assert box.run("list", "--reason", "flood") == (0, {"total": 0, "unreadable": 0, "letters": []})
+
+
 def test_a_card_number_is_never_shown(box: Box) -> None:
     """No letter, of ours or from elsewhere, shows a card number that it holds, and no control code is printed."""
     box.post(box.event(order_id=CARD), key=CARD.encode())
