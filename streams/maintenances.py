@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Final
 
 from detector.contracts.models import Maintenance
+from detector.contracts.policy import Policy
+from detector.contracts.scope import parse_scope
 from streams import compacted
 from streams.errors import UserError
 
-__all__ = ["fold", "parse", "read_file"]
+__all__ = ["fold", "parse", "read_file", "unjudged"]
 
 FILE_BYTES_MAX: Final = 16 * 1024 * 1024
 
@@ -37,6 +39,16 @@ def read_file(path: Path) -> list[Maintenance]:
         reason = f"got {path}: {error.strerror}"
         raise UserError(f"the maintenances cannot be read; {reason}; give a readable file") from None
     return [_line(path, number, line) for number, line in enumerate(lines, 1) if line.strip()]
+
+
+def unjudged(said: Maintenance, policy: Policy) -> str:
+    """What is to be said of a scope that no outage under this policy can have; empty where one can."""
+    # A shop is blamed, or missed, whatever the policy goes by.
+    judged = (*policy.dimensions, "merchant")
+    odd = [name for name, _ in parse_scope(said.scope).values if name not in judged]
+    if not odd:
+        return ""
+    return f"a maintenance is of what the policy judges by: {', '.join(judged)}; got {', '.join(odd)} in {said.scope}"
 
 
 def _line(path: Path, number: int, line: bytes) -> Maintenance:

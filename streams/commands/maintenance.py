@@ -21,6 +21,7 @@ from detector.contracts.models import Maintenance
 from detector.contracts.moments import epoch_ms, rfc3339
 from detector.rehearsal.fault import parse_duration
 from streams.errors import UserError
+from streams.maintenances import unjudged
 from streams.noticeboard import is_seen, read_topic, write
 from streams.policy_file import read_policy
 from streams.settings import Settings, load_settings
@@ -29,13 +30,13 @@ __all__ = ["register"]
 
 KEPT_MS: Final = 90 * 86_400_000
 """So long after its end a maintenance can still be listed."""
-_EXAMPLE = 'pastille maintenance declare --scope bank:bnp --from 2026-05-02T02:00:00Z --for 2h --note "new core"'
+_EXAMPLE = 'pastille maintenance declare --scope bank:bnp --from +8h --for 2h --note "new core"'
 _OPTION_OF = {"starts_at": "--from", "ends_at": "--to"}
 
 Broker = Annotated[str | None, typer.Option(help="host:port, several by commas (PASTILLE_BROKER).")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Id = Annotated[str, typer.Argument(help="The maintenance's id, as `list` shows it.", show_default=False)]
-Until = Annotated[str | None, typer.Option("--to", help="When it ends: RFC 3339 with a zone.")]
+Until = Annotated[str | None, typer.Option("--to", help="When it ends: RFC 3339 with a zone, or +90m from now.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -50,7 +51,9 @@ def register(app: typer.Typer) -> None:
 
 def declare(
     scope: Annotated[str, typer.Option(help="What: bank:bnp, method:pix, bank:bnp,method:card or platform.")],
-    from_: Annotated[str | None, typer.Option("--from", help="When it starts; default: now.")] = None,
+    from_: Annotated[
+        str | None, typer.Option("--from", help="When it starts: RFC 3339 with a zone, or +8h from now; default: now.")
+    ] = None,
     to: Until = None,
     for_: Annotated[str | None, typer.Option("--for", help="How long it lasts: 30m, 2h, 1h30m, 1d.")] = None,
     note: Annotated[str | None, typer.Option(help="Why, in a few words; it is shown.")] = None,
@@ -63,11 +66,12 @@ def declare(
     Exit code 0: announced. 2: wrong usage, or it cannot be done.
     """
     settings, now_ms = load_settings(broker=broker), _now_ms()
-    starts_ms = now_ms if from_ is None else _moment("--from", from_)
-    ends_ms = _end(to, for_, starts_ms)
+    starts_ms = now_ms if from_ is None else _moment("--from", from_, now_ms)
+    ends_ms = _end(to, for_, starts_ms, now_ms)
     said = _checked(maintenance_id=secrets.token_hex(4), scope=scope, starts_at=starts_ms, ends_at=ends_ms, note=note,
                     declared_at=now_ms)  # fmt: skip
     _require_future(settings, said, now_ms)
+    _require_judged(settings, said)
     known = read_topic(settings)
     _require_room(settings, known, now_ms)
     write(settings, said, [name for name, old in known.items() if old.ends_at + KEPT_MS < now_ms])
@@ -92,7 +96,7 @@ def extend(
     if old.cancelled:
         raise UserError(f"what is cancelled cannot be extended; got {maintenance_id}; declare a new one")
     base_ms = max(old.ends_at, now_ms) if settings.clock == "wall" else old.ends_at
-    ends_ms = _end(to, for_, base_ms)
+    ends_ms = _end(to, for_, base_ms, now_ms)
     if ends_ms <= old.ends_at:
         raise UserError(
             f"--to must be later than announced; got {rfc3339(ends_ms)}, announced was {rfc3339(old.ends_at)}; "
@@ -146,12 +150,16 @@ def _now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def _moment(option: str, text: str) -> int:
+def _moment(option: str, text: str, now_ms: int) -> int:
     try:
+        if text == "now" or text.startswith("+"):
+            return now_ms + parse_duration(text.removeprefix("now").removeprefix("+") or "0")
         return epoch_ms(text)
     except ValueError:
         example = f"{datetime.now(UTC):%Y-%m-%dT%H:00:00Z}"
-        raise UserError(f"{option} is a moment with its zone; got {text!r}; write it like {example}") from None
+        raise UserError(
+            f"{option} is a moment with its zone, or so long from now; got {text!r}; write it like {example} or +90m"
+        ) from None
 
 
 def _length_ms(text: str) -> int:
@@ -161,11 +169,11 @@ def _length_ms(text: str) -> int:
         raise UserError(f"--for: {error}") from None
 
 
-def _end(to: str | None, for_: str | None, base_ms: int) -> int:
+def _end(to: str | None, for_: str | None, base_ms: int, now_ms: int) -> int:
     if (to is None) == (for_ is None):
         got = "neither" if to is None else "both"
         raise UserError(f"the end is given by --to or by --for; got {got}; give one")
-    return _moment("--to", to) if to is not None else base_ms + _length_ms(for_ or "")
+    return _moment("--to", to, now_ms) if to is not None else base_ms + _length_ms(for_ or "")
 
 
 def _checked(**fields: Any) -> Maintenance:
@@ -189,6 +197,13 @@ def _require_future(settings: Settings, said: Maintenance, now_ms: int) -> None:
     # Where events alone move time, now is theirs, and only the Judge knows it.
     if said.ends_at <= now_ms and settings.clock == "wall":
         raise UserError(f"a maintenance ends in the future; got {rfc3339(said.ends_at)}; give a later --to or --for")
+
+
+def _require_judged(settings: Settings, said: Maintenance) -> None:
+    odd = unjudged(said, read_policy(settings.policy))
+    if odd:
+        whose = "PASTILLE_POLICY is not set" if settings.policy is None else f"PASTILLE_POLICY is {settings.policy}"
+        raise UserError(f"{odd}; mend the scope, or name the workers' policy: {whose}")
 
 
 def _require_room(settings: Settings, known: dict[str, Maintenance], now_ms: int) -> None:

@@ -23,7 +23,7 @@ from detector.judging.outage import Change
 from detector.rehearsal.replay import Replay, Seen
 from streams.errors import UserError
 from streams.learning import trained
-from streams.maintenances import read_file
+from streams.maintenances import read_file, unjudged
 from streams.policy_file import read_policy
 from streams.recording import out_of_order, played, require_events
 from streams.settings import load_settings
@@ -64,6 +64,8 @@ def _replay(
         replay = Replay(rules, sources, maintenances=announced, learned=learned)
     except ValueError as error:
         raise UserError(str(error)) from None
+    for odd in sorted(filter(None, {unjudged(said, rules) for said in announced})):
+        typer.echo(f"warning: {odd}; no outage will be in it", err=True)
     began = time.monotonic()
     try:
         with ExitStack() as stack:

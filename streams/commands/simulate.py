@@ -59,28 +59,40 @@ def _simulate(
     scenario: Annotated[Path | None, typer.Option(help="A file of faults, one a line; # starts a comment.")] = None,
     to: Annotated[str, typer.Option(help="A file (.gz is packed), - for standard output, or kafka.")] = "-",
     broker: Annotated[str | None, typer.Option(help="host:port, with --to kafka; else PASTILLE_BROKER.")] = None,
-    speed: Annotated[float, typer.Option(help="With --to kafka: times real time; 0 is as fast as it goes.")] = 1.0,
+    speed: Annotated[
+        float | None, typer.Option(help="With --to kafka: times real time, 1 by default; 0 is as fast as it goes.")
+    ] = None,
 ) -> None:
     """Seeded shop platform: banks, methods, shops, retries, a daily cycle, and faults where you want them.
 
     Kinds of fault: all_red, all_pending, errors (share=0.3), slow (factor=20), stall.
     A scope is platform, bank:NAME, method:NAME, merchant:NAME or several joined by commas.
     """
+    _check_where(to, broker, speed)
+    times = 1.0 if speed is None else speed
     try:
         duration_ms = None if duration == "forever" else parse_duration(duration)
-        shops = Shops(seed, _start_ms(start, to, duration_ms, speed), rate, banks, merchants, shoppers,
-                      parse_duration(day), swing, retries, faults=_faults(fault or [], scenario))  # fmt: skip
+        faults = _faults(fault or [], scenario, duration_ms)
+        shops = Shops(seed, _start_ms(start, to, duration_ms, times), rate, banks, merchants, shoppers,
+                      parse_duration(day), swing, retries, faults=faults)  # fmt: skip
     except ValueError as error:
         raise UserError(str(error)) from None
-    if speed < 0:
-        raise UserError(f"speed must not be below 0; got {speed}; use 1 for real time, 0 for as fast as it goes")
     if to == "kafka":
-        _to_kafka(shops, duration_ms, speed, load_settings(broker=broker))
+        _to_kafka(shops, duration_ms, times, load_settings(broker=broker))
     else:
         _to_file(shops, duration_ms, to)
 
 
-def _faults(options: list[str], scenario: Path | None) -> tuple[Fault, ...]:
+def _check_where(to: str, broker: str | None, speed: float | None) -> None:
+    """UserError for a speed that cannot be, and for what would change nothing: it is a slip, or a forgotten --to."""
+    for name, value in (("--broker", broker), ("--speed", speed)):
+        if value is not None and to != "kafka":
+            raise UserError(f"{name} is of --to kafka alone; got {name} {value} and --to {to}; leave one out")
+    if speed is not None and speed < 0:
+        raise UserError(f"speed must not be below 0; got {speed}; use 1 for real time, 0 for as fast as it goes")
+
+
+def _faults(options: list[str], scenario: Path | None, duration_ms: int | None) -> tuple[Fault, ...]:
     lines = list(options)
     if scenario is not None:
         try:
@@ -89,7 +101,18 @@ def _faults(options: list[str], scenario: Path | None) -> tuple[Fault, ...]:
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"the scenario cannot be read; got {error}; give a UTF-8 text file") from None
     texts = (line.partition("#")[0].strip() for line in lines)
-    return tuple(parse_fault(text) for text in texts if text)
+    return tuple(_fault(text, duration_ms) for text in texts if text)
+
+
+def _fault(text: str, duration_ms: int | None) -> Fault:
+    """The fault as it is written; ValueError also for one that would never begin."""
+    fault = parse_fault(text)
+    if duration_ms is not None and fault.from_ms >= duration_ms:
+        raise ValueError(
+            f'a fault begins within --for; got "{text}" and {duration_ms / 1000:g} s; let it begin sooner, or raise '
+            "--for"
+        )
+    return fault
 
 
 def _start_ms(text: str, to: str, duration_ms: int | None, speed: float) -> int:

@@ -40,7 +40,7 @@ FAULTS: Final = ("bank:bnp all_red 15s 65s", "bank:cedar all_pending 30s 90s")
 _ENCORES: Final = (
     "method:pix all_red", "bank:aurora all_pending", "bank:bnp,method:card all_red", "bank:delta all_red",
 )  # fmt: skip
-_ENCORES_FROM_S, _ENCORE_EVERY_S, _ENCORE_S, _ENCORES_MAX = 240, 180, 60, 400
+_ENCORES_FROM_S, _ENCORE_EVERY_S, _ENCORE_S, _ENCORES_MAX = 240, 180, 60, 398
 
 PARTITIONS: Final = 4
 

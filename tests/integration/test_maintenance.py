@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from detector.contracts.moments import epoch_ms
 from detector.counting.tally import Marker
 from streams.commands import main
 from streams.embedded import EmbeddedKafka
@@ -95,15 +96,24 @@ def test_a_day_of_a_maintenance(
         later = person.says("declare", "--scope", "method:pix,bank:bnp", "--from", "2099-05-02T02:00:00+02:00",
                             "--to", "2099-05-02T03:30:00Z")["maintenance"]  # fmt: skip
         assert (later["starts_at"], later["ends_at"]) == ("2099-05-02T00:00:00.000Z", "2099-05-02T03:30:00.000Z")
-        one = person.says("declare", "--scope", "bank:axa", "--for", "1h30m")["maintenance"]["maintenance_id"]
+        soon = person.says("declare", "--scope", "merchant:shop-1", "--from", "+8h", "--to", "+10h")["maintenance"]
+        assert {name: round((epoch_ms(soon[name]) - _now_ms()) / 60_000) for name in ("starts_at", "ends_at")} == {
+            "starts_at": 480, "ends_at": 600,
+        }  # fmt: skip
+        assert person.says("cancel", soon["maintenance_id"])["done"] == "cancelled"
+        one = person.says("declare", "--scope", "bank:axa", "--from", "now", "--for", "1h30m")["maintenance"][
+            "maintenance_id"
+        ]
         assert person.listed() == [("bank:axa", "running"), ("bank:bnp,method:pix", "planned")]
         assert person.says("extend", one, "--for", "1h")["done"] == "extended"
         assert [person.says("cancel", one)["done"] for _ in range(2)] == ["cancelled", "cancelled before"]
         assert person.listed() == [("bank:bnp,method:pix", "planned")]
-        assert sorted(person.listed("--all")) == [("bank:axa", "cancelled"), ("bank:bnp,method:pix", "planned")]
+        assert sorted(person.listed("--all")) == [
+            ("bank:axa", "cancelled"), ("bank:bnp,method:pix", "planned"), ("merchant:shop-1", "cancelled"),
+        ]  # fmt: skip
         code, out, _ = person.run("list")
         assert code == 0
-        assert "1 maintenance; 1 over or cancelled: --all" in out
+        assert "1 maintenance; 2 over or cancelled: --all" in out
         for arguments, word in (
             (("extend", one, "--for", "1h"), "declare a new one"), (("cancel", "absent"), "there is no such"),
             (("extend", later["maintenance_id"], "--to", "2099-05-02T03:00:00Z"), "later than announced"),
@@ -146,6 +156,9 @@ def test_no_more_than_the_limit(
         (["--scope", "bank:bnp", "--for", "1h", "--to", "2099-01-01T00:00:00Z"], "got both"),
         (["--scope", "bank:bnp", "--for", "long"], "--for: a duration"),
         (["--scope", "bank:bnp", "--from", "noon", "--for", "1h"], "--from is a moment with its zone"),
+        (["--scope", "bank:bnp", "--from", "+soon", "--for", "1h"], "got '+soon'; write it like"),
+        (["--scope", "bank:bnp", "--from", "+2h", "--to", "+1h"], "ends after it starts"),
+        (["--scope", "bank:bnp,psp:x", "--for", "1h"], "got psp in bank:bnp,psp:x; mend the scope"),
         (["--scope", "bank:bnp", "--for", "90d"], "at most 31 days"),
         (["--scope", "bank:bnp", "--from", "2020-01-01T00:00:00Z", "--for", "1h"], "ends in the future"),
         (["--scope", "bank:bnp", "--for", "1h", "--note", "a\nb"], "--note: has a control character"),

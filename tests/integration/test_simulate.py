@@ -59,6 +59,25 @@ def test_mistakes_are_sentences(wrong: tuple[str, ...]) -> None:
     assert b"Traceback" not in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [(("--broker", "kafka-1:9092"), "--broker is of --to kafka alone; got --broker kafka-1:9092 and --to -"),
+     (("--speed", "1", "--to", "day.jsonl"), "--speed is of --to kafka alone; got --speed 1.0 and --to day.jsonl"),
+     (("--for", "90s", "--fault", "bank:bnp all_red 90s 2m"), 'got "bank:bnp all_red 90s 2m" and 90 s; let it begin')],
+)  # fmt: skip
+def test_what_would_change_nothing_is_refused(wrong: tuple[str, ...], said: str, tmp_path: Path) -> None:
+    """An option of Kafka's without Kafka, and a fault that lies behind the end; no file is begun."""
+    result = simulate(*wrong, cwd=tmp_path)
+    assert result.returncode == 2
+    assert said in " ".join(result.stderr.decode().split())
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_fault_may_go_on_beyond_the_end() -> None:
+    """It is the part that is asked for."""
+    assert simulate("--for", "10s", "--fault", "bank:bnp all_red 9s 2m").returncode == 0
+
+
 def test_a_reader_that_leaves_is_no_mistake() -> None:
     """`simulate | head` ends quietly."""
     process = subprocess.Popen([*PASTILLE, "--for", "10m"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)

@@ -288,6 +288,10 @@ def test_the_command_reads_maintenances(scene: list[bytes], tmp_path: Path) -> N
     done = CliRunner().invoke(app_for(["replay"]), call)
     events_said = [json.loads(text) for text in done.stdout.splitlines()]
     assert {event["data"]["severity"] for event in events_said if "started" in event["type"]} == {"warning"}
+    assert "warning" not in done.stderr
+    file.write_text(json.dumps({**line, "scope": "psp:stripe"}))
+    warned = CliRunner().invoke(app_for(["replay"]), call)
+    assert "got psp in psp:stripe; no outage will be in it" in warned.stderr
     file.write_text(json.dumps(line) + "\n" + json.dumps({**line, "scope": "aurora"}))
     failed = CliRunner().invoke(app_for(["replay"]), call)
     assert f"{file}:2: a line is one maintenance as JSON; got: scope: a scope is" in str(failed.exception)
