@@ -5,6 +5,7 @@ Values only: the checks ask it questions and cannot change a topic. Knows how to
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -13,12 +14,13 @@ from typing import Any, Final, Literal
 import msgspec
 import numpy as np
 
+from detector.contracts.card import card_like
 from detector.contracts.policy import Policy
 from detector.counting.columns import NONE, PAYMENT, Columns
 from detector.counting.names import Names
 from detector.counting.reference import ReferenceDecoder
 from detector.counting.tally import Source, Tally
-from streams.deadletters import Letter
+from streams.deadletters import Letter, holds_card_like
 from streams.letterbox import open_letters
 from streams.reading import Newest, Place, Reader, Record
 from streams.settings import Feed, Settings
@@ -27,11 +29,19 @@ from streams.topics import needed_topics
 
 TALLIES_MAX: Final = 5_000
 LETTERS_MAX: Final = 1_000
+NUMBERS: Final = ("occurred_at", "started_at", "amount")
+"""Fields that are numbers, as long as a card's from the year 2033 on."""
+NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
+ODD_NAME: Final = "a field with an odd name"
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One record that decodes. Times are epoch ms, `started_at` NONE where absent; texts are as sent."""
+    """One record that decodes. Times are epoch ms, `started_at` NONE where absent; texts are as sent.
+
+    `fields` are the names of all that it says, known to the contract or not; `card_like` of those whose value looks
+    like a card number.
+    """
 
     place: Place
     key: bytes | None
@@ -46,6 +56,8 @@ class Event:
     occurred_at: int
     started_at: int
     log_time: int
+    fields: frozenset[str]
+    card_like: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,4 +209,15 @@ def _event(record: Record, columns: Columns, at: int) -> Event:
         occurred_at=int(columns.occurred_at[at]),
         started_at=NONE if columns.started_at[at] == NONE else int(columns.started_at[at]),
         log_time=int(columns.log_time[at]),
+        fields=frozenset(_shown(name) for name, value in said.items() if value is not None),
+        card_like=tuple(_shown(name) for name, value in said.items() if name not in NUMBERS and _is_card_like(value)),
     )
+
+
+def _is_card_like(value: object) -> bool:
+    return isinstance(value, str | int) and card_like(str(value))
+
+
+def _shown(name: str) -> str:
+    """A field's name as it may be said: a sender's own word, which may be anything."""
+    return name if NAME.fullmatch(name) and not holds_card_like(name.encode()) else ODD_NAME

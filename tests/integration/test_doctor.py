@@ -253,6 +253,21 @@ def test_unparsable(healthy: World) -> None:
     assert finding["example"].startswith(f"{healthy.payments}/1/")
 
 
+def test_cards(healthy: World) -> None:
+    """A field with card numbers is found by its name, known to the contract or not, and no number is ever shown."""
+    card = "4111 1111 1111 1111"
+    healthy.send(changed(healthy, lambda sent, _: with_fields(sent, shopper_id=card, pan=4111111111111111)))
+    code, said = healthy.doctor()
+    assert code == 1
+    assert [(each["check"], each["severity"], each["got"]) for each in said["findings"]] == [
+        ("cards", "warning", f"160 of 160 (100 %) values of {name} in {healthy.payments}")
+        for name in ("pan", "shopper_id")
+    ]
+    assert said["findings"][0]["example"].startswith(f"{healthy.payments}/")
+    assert healthy.run("doctor") == 1
+    assert "1111" not in json.dumps(said) + healthy.capsys.readouterr().out
+
+
 @pytest.mark.parametrize(("off_ms", "severity", "word"), [
     (400_000, "error", "dead letters"), (60_000, "warning", "after"), (-900_000, "warning", "more than 60 s before"),
 ])  # fmt: skip

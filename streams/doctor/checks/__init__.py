@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from streams.doctor.checks import (
+    cards,
     clock,
     codes,
     dead_letters,
@@ -30,6 +31,7 @@ CHECKS: Final[Mapping[str, Callable[[Checkup], Iterator[Finding]]]] = {
     "payments": payments.check,
     "key": key.check,
     "unparsable": unparsable.check,
+    "cards": cards.check,
     "clock": clock.check,
     "started_at": started_at.check,
     "finals": finals.check,
