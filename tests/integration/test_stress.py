@@ -52,7 +52,7 @@ class Trials:
     """Commands that go on side by side until they are ended."""
 
     def __init__(self, kafka: EmbeddedKafka) -> None:
-        self._environment = {**os.environ, **kafka.environment()}
+        self._environment = {**os.environ, **kafka.environment(), "PYTHONFAULTHANDLER": "1"}
         self.begun: list[subprocess.Popen[str]] = []
 
     def begin(self, *arguments: str) -> subprocess.Popen[str]:
@@ -79,6 +79,15 @@ def until(process: subprocess.Popen[str], word: str) -> None:
     assert any(word in line for line in process.stderr), f"it ended without saying {word!r}"
 
 
+def code_of(process: subprocess.Popen[str]) -> int:
+    """The exit code; one that does not end says where it stands."""
+    try:
+        return process.wait(60)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGABRT)
+        pytest.fail(f"{process.args} does not end: {process.communicate()[1]}")
+
+
 def test_however_it_ends_nothing_is_left(kafka: EmbeddedKafka, trials: Trials) -> None:
     """Ended by each signal, early or late, or by the death of its worker, a trial leaves no topic and no group."""
     early, told, failing = (trials.begin(*LONG) for _ in range(3))
@@ -94,7 +103,7 @@ def test_however_it_ends_nothing_is_left(kafka: EmbeddedKafka, trials: Trials) -
             child.kill()
     told.send_signal(signal.SIGTERM)
     demo.send_signal(signal.SIGHUP)
-    codes = [process.wait(60) for process in (early, told, failing, demo)]
+    codes = [code_of(process) for process in (early, told, failing, demo)]
     assert codes == [128 + signal.SIGINT, 128 + signal.SIGTERM, 2, 0]
     assert left(kafka) == []
 
