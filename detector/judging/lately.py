@@ -1,10 +1,13 @@
 """What each merchant did lately: the sources' details as they were told over the last hour, to be compared.
 
 Details say what the open panes hold at a moment, and a payment is held for as long as its pane is open. So what is held
-now came within that time, what was held so long ago came in the time before, and so on; of what was held at the onset,
-the part that is left of that last time came before it:
+now came within that time, what was held so long ago came in the time before, and so on. Of the rest, what was held at
+its end less what was held at its beginning is what came less what left; and what left had come so long before, which is
+known in the same way, as far back as is remembered. Of what was held then alone it is not known when it came; evenly,
+is assumed:
 
-    came(onset, now) = held(now) + held(now − open) + … − held(onset) · (1 − (rest ÷ open))
+    came(onset, end) = held(end) − held(onset) + came(onset − open, end − open)
+    came(onset, end) = held(first) · (end − onset) ÷ open      before the first that is remembered
 
 Does not know who is to blame.
 """
@@ -69,18 +72,33 @@ class Told:
 
     def weighted(self, onset_ms: int, open_ms: int) -> Iterator[tuple[Held, float]]:
         """How often what was held at each moment counts in what came since the onset."""
-        end = self._fine[-1]
-        yield end, 1.0
-        while (earlier := self._held_at(end.at_ms - open_ms)) is not None and earlier.at_ms > onset_ms:
-            end = earlier
-            yield end, 1.0
-        onset = self._held_at(onset_ms)
-        if onset is not None and end.at_ms - onset.at_ms < open_ms:
-            yield onset, (end.at_ms - onset.at_ms) / open_ms - 1.0
+        first_ms, end_ms = next(iter(self)).at_ms, self._fine[-1].at_ms
+        while first_ms <= end_ms - open_ms > onset_ms:
+            yield from self._at(end_ms, 1.0)
+            end_ms -= open_ms
+        if onset_ms < first_ms:
+            yield from self._at(end_ms, 1.0)
+            return
+        rest = (end_ms - onset_ms) / open_ms
+        while first_ms < end_ms:
+            yield from self._at(end_ms, 1.0)
+            yield from self._at(max(first_ms, onset_ms), -1.0)
+            if onset_ms < first_ms:
+                break
+            end_ms, onset_ms = end_ms - open_ms, onset_ms - open_ms
+        yield from self._at(first_ms, rest)
 
-    def _held_at(self, at_ms: int) -> Held | None:
-        """What was told last by then."""
-        return next((held for held in chain(reversed(self._fine), reversed(self._coarse)) if held.at_ms <= at_ms), None)
+    def _at(self, at_ms: int, weight: float) -> Iterator[tuple[Held, float]]:
+        """What was held at a moment: between two that were told it is taken to have changed evenly."""
+        after = self._fine[-1]
+        for before in chain(reversed(self._fine), reversed(self._coarse)):
+            if before.at_ms <= at_ms:
+                break
+            after = before
+        share = (at_ms - before.at_ms) / max(1, after.at_ms - before.at_ms) if after.at_ms > at_ms else 0.0
+        yield before, weight * (1 - share)
+        if share:
+            yield after, weight * share
 
     def renumber(self, moved: Int32s) -> None:
         """Merchants have other numbers from now on."""

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
+import numpy as np
+
 from detector.contracts.codes import label
 from detector.contracts.models import CodeCount, Evidence, Impact, Input, OutageData, ScopeFields, Window
 from detector.counting.columns import Int64s
 from detector.judging.board import Board
 from detector.judging.circumstances import bad_merchants, top_codes
 from detector.judging.explain import Facts, explain
-from detector.judging.lately import Lately, counts_of
+from detector.judging.lately import Lately
 from detector.judging.maintenance import Maintenances
 from detector.judging.offers import Offers
 from detector.judging.outage import Outage
@@ -62,7 +64,7 @@ class Report:
 
     def _evidence(self, outage: Outage, leaves: Collection[tuple[str, ...]], usual: float | None) -> Evidence:
         """Counts of the panes since it began, also of those that left the ring."""
-        board = self.board
+        board, is_shop = self.board, outage.scope.value("merchant") is not None
         counts = self._totals(outage)
         waits_since = int(counts[_FIRST_PENDING])
         age_ms = max(0, int(board.now[0]) - waits_since * board.policy.pane_ms) if waits_since != END else None
@@ -70,7 +72,8 @@ class Report:
             payments=int(counts[:6].sum()), approved=int(counts[_APPROVED]), declined=int(counts[DECLINED]),
             error=int(counts[ERROR]), pending=int(counts[PENDING]),
             oldest_pending_s=None if age_ms is None else age_ms / 1000, votes=int(counts[_VOTES]),
-            merchants=max(bad_merchants(self.lately.newest.values(), leaves), int(board.found.merchants[outage.node])),
+            merchants=1 if is_shop else max(
+                bad_merchants(self.lately.newest.values(), leaves), int(board.found.merchants[outage.node])),
             baseline_rate=_said(usual), return_period_s=_said(outage.return_period_s),
             lower_bound=_said(outage.lower_bound),
         )  # fmt: skip
@@ -89,10 +92,10 @@ class Report:
         return outage.since_it_began(self.board.totals(outage.node, outage.began))
 
     def _of_shop(self, outage: Outage, merchant: str) -> Int64s:
-        """What the details hold of a merchant now: the open panes' payments."""
+        """What came of a merchant since it began, within the last hour, as far as the details tell."""
         leaves = {self.board.nodes.leaves[leaf] for leaf in outage.cells}
-        counts = nothing()
-        counts[[_APPROVED, DECLINED]] = counts_of(self.lately.newest.values(), leaves).get(merchant, (0, 0))
+        counts, came = nothing(), self.lately.since(outage.began_ms, leaves, self.board.policy.open_ms)
+        counts[[_APPROVED, DECLINED]] = np.rint(came.get(merchant, np.zeros(2)))
         return counts
 
     def _explanation(self, outage: Outage, elsewhere: list[Outage], evidence: Evidence,

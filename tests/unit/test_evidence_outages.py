@@ -125,6 +125,17 @@ def test_a_shop_of_its_own_is_no_bank() -> None:
     assert all(change.data.scope.merchant is not None for change in changes)
 
 
+def test_a_shop_that_stays_down_stays_the_only_one_to_blame() -> None:
+    """However long it lasts, and however unevenly its shoppers try again, nobody else is named; it is told of as it is:
+    nothing of it is approved."""
+    changes = found("merchant:shop-4 all_red 5m 20m", minutes=25)
+    assert [change.type for change in changes] == ["started", "resolved"]
+    told = changes[0].data
+    assert told.scope.to_scope().key == "merchant:shop-4"
+    assert told.evidence.approved <= 0.2 * told.evidence.payments
+    assert "; 1 shop)" in told.explanation
+
+
 def test_the_policy_joins_an_outage_of_the_evidence() -> None:
     """A policy that fires later adds itself; then both must call it over."""
     changes = found("bank:bnp all_red 5m 14m", minutes=20)

@@ -19,7 +19,7 @@ from detector.judging.judge import Judge
 from detector.judging.learned import Learned, from_plain, packed, to_plain
 from detector.judging.lessons import forgetting, learned_by, lessons_of
 from detector.judging.outage import Change
-from detector.judging.state import OtherVersion
+from detector.judging.state import VERSION, OtherVersion
 from detector.rehearsal.replay import Replay
 from tests.unit.test_evidence_outages import FAULT_MS, LIVE, START_MS, lines, shops, usual
 from tests.unit.test_judge import T0, tally
@@ -213,7 +213,7 @@ def test_a_snapshot_of_another_version_is_refused() -> None:
     state = judge.export()
     unversioned = {key: value for key, value in state.items() if key != "version"}
     for other in ({**state, "version": 99}, unversioned):
-        with pytest.raises(OtherVersion, match="has version 7; got"):
+        with pytest.raises(OtherVersion, match=f"has version {VERSION}; got"):
             Judge.restore(other)
     arrays = {**state["board"]["arrays"], "fold": state["board"]["arrays"]["fold"][:-1]}
     with pytest.raises(OtherVersion, match="fold has 18 arrays; got 17"):
