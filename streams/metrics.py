@@ -8,7 +8,7 @@ tally. Knows the words of Prometheus; keeps no value of its own.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter as Count
+import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,9 +17,13 @@ from typing import Final, Literal, Protocol, TypeAlias
 from prometheus_client import generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector, CollectorRegistry
+from prometheus_client.samples import Sample
 
+from detector.contracts.models import SCOPE_DIMENSIONS
+from detector.contracts.policy_keys import DIMENSIONS
 from detector.contracts.scope import Scope
 from detector.counting.columns import STATUSES
+from detector.judging.outage import Outage
 from streams.degraded.lookout import Lookout
 from streams.intake.ingest import Intake
 from streams.intake.lane import Totals
@@ -32,7 +36,15 @@ Labels: TypeAlias = tuple[str, ...]
 Samples: TypeAlias = list[tuple[Labels, float]]
 Family: TypeAlias = GaugeMetricFamily | CounterMetricFamily
 
-SCOPE: Final = ("dimension", "bank", "method")
+log = logging.getLogger(__name__)
+
+SCOPE: Final = ("dimension", *SCOPE_DIMENSIONS)
+COUNTED: Final = ("dimension", *DIMENSIONS)
+"""Labels of a scope, and of one that is counted: no merchant is. Bank and method are always written, the others only
+where the scope fixes them: to Prometheus an empty label is none, and the page is of thousands of lines."""
+SELDOM: Final = frozenset(SCOPE_DIMENSIONS) - {"bank", "method"}
+OUTAGES_MAX: Final = 1_000
+"""Open outages that have a series; a policy bounds scopes, but not the shops among them."""
 WINDOWS: Final[Mapping[int, str]] = {60_000: "1m", 300_000: "5m", 900_000: "15m", 3_600_000: "1h"}
 
 
@@ -53,21 +65,25 @@ class Metric:
         else:
             made = CounterMetricFamily(self.name.removesuffix("_total"), self.help, labels=self.labels)
         for labels, value in samples:
-            made.add_metric(labels, value)
+            named = zip(self.labels, labels, strict=True)
+            written = {name: label for name, label in named if label or name not in SELDOM}
+            made.samples.append(Sample(self.name, written, value))
         return made
 
 
 METRICS: Final = (
-    Metric("pastille_approval_ratio", "gauge", (*SCOPE, "window"),
+    Metric("pastille_approval_ratio", "gauge", (*COUNTED, "window"),
            "Approved / (approved + declined + error) of the payments started in the window; absent without any."),
-    Metric("pastille_pending_ratio", "gauge", (*SCOPE, "window"),
+    Metric("pastille_pending_ratio", "gauge", (*COUNTED, "window"),
            "Pending / all payments started in the window; absent without any."),
     Metric("pastille_payments_total", "counter", ("bank", "method", "status"),
            "Payments that got a status, once per payment and status; rebuilding does not count again."),
     Metric("pastille_outage_active", "gauge", (*SCOPE, "kind", "severity"),
-           "1 for each open outage, told by the worker that judges."),
+           "1 for each open outage, by all that its scope fixes, told by the worker that judges."),
     Metric("pastille_outage_children_left_out", "gauge", SCOPE,
            "Scopes below an open outage that its event does not list: more than the policy's children_max."),
+    Metric("pastille_outages_left_out", "gauge", (),
+           "Open outages without a series of their own: all past 1,000, warnings and the newest first; else 0."),
     Metric("pastille_outages_total", "counter", ("kind", "trigger"), "Outages that this worker started."),
     Metric("pastille_events_total", "counter", ("feed", "topic", "result"),
            "Records read: counted, ignored (by the policy's statuses), rejected, rebuilt (read again after a move)."),
@@ -146,6 +162,7 @@ class WorkerMetrics:
 
     def __init__(self, worker: Sources) -> None:
         self._worker = worker
+        self._left_out = 0
 
     async def page(self, names: Collection[str] = ()) -> bytes:
         """Every metric of the list, in its order, or those of these names; the judging ones only where this worker
@@ -209,11 +226,13 @@ class WorkerMetrics:
         }
         if tenure is None or facts is None:
             return everywhere
+        outages = self._with_series(facts.open_outages)
         return everywhere | {
             "pastille_judge_seconds_total": [((), tenure.judged_s)],
-            "pastille_outage_active": _samples(_active(facts)),
-            "pastille_outage_children_left_out": _samples(_left_out(facts, tenure.judge.policy.children_max)),
-            "pastille_maintenance_active": _samples(Count({_scope_labels(scope) for scope in facts.maintained})),
+            "pastille_outage_active": [((*_scope_labels(one.scope), one.kind, one.severity), 1) for one in outages],
+            "pastille_outage_children_left_out": _children_left_out(outages, tenure.judge.policy.children_max),
+            "pastille_outages_left_out": [((), self._left_out)],
+            "pastille_maintenance_active": [(_scope_labels(scope), 1) for scope in facts.maintained],
             "pastille_maintenances_refused": [((), verdict.refused_maintenances)],
             "pastille_baseline_frozen_scopes": [((), len(facts.frozen))],
             "pastille_baselines_refused": [((), verdict.refused_lessons)],
@@ -221,6 +240,15 @@ class WorkerMetrics:
             "pastille_policy_blocked_total": _words(facts.blocked),
             "pastille_boundary_seconds": [((), facts.time_ms / 1000)] if facts.time_ms >= 0 else [],
         }
+
+    def _with_series(self, outages: Sequence[Outage]) -> Sequence[Outage]:
+        """Those that are told, what pages and what is oldest first; that there are too many is said once."""
+        left_out = max(0, len(outages) - OUTAGES_MAX)
+        if left_out and not self._left_out:
+            log.warning("metrics: %d outages are open, %d of them without a series; read the outages topic",
+                        len(outages), left_out)  # fmt: skip
+        self._left_out = left_out
+        return sorted(outages, key=lambda one: (one.severity, one.detected_ms))[:OUTAGES_MAX]
 
 
 def _written(wanted: Sequence[Metric], samples: Mapping[str, Samples], facts: Facts | None) -> bytes:
@@ -249,48 +277,40 @@ def markdown() -> str:
         "# Metrics", "", "What a worker says on `/metrics`. Who looks often asks for less:",
         "`/metrics?name[]=pastille_events_total&name[]=pastille_boundary_seconds`. Made from `streams/metrics.py`;",
         "change it there, then run `python -m streams.metrics > docs/METRICS.md`.", "",
+        "`dimension` is `platform`, what a scope fixes, or `leaf` where it fixes more than one; the dimensions it does",
+        "not fix are empty, or not there, which is the same to Prometheus.", "",
         "| name | kind | labels | what it is |",
         "|---|---|---|---|",
     ]  # fmt: skip
     return "\n".join([*head, *rows]) + "\n"
 
 
-def _active(facts: Facts) -> Count[Labels]:
-    """1 for each (scope, kind, severity) with an open outage; scopes that differ in other dimensions share a series."""
-    labels = ((*_scope_labels(outage.scope), outage.kind, outage.severity) for outage in facts.open_outages)
-    return Count(set(labels))
-
-
-def _left_out(facts: Facts, children_max: int) -> Count[Labels]:
+def _children_left_out(outages: Sequence[Outage], children_max: int) -> Samples:
     """Children that events do not list, by scope; absent where there are none."""
-    found: Count[Labels] = Count()
-    for outage in facts.open_outages:
-        found[_scope_labels(outage.scope)] += outage.left_out(children_max)
-    return +found
+    found = ((_scope_labels(outage.scope), outage.left_out(children_max)) for outage in outages)
+    return [(labels, left_out) for labels, left_out in found if left_out]
 
 
 def _ratios(facts: Facts) -> dict[str, Samples]:
-    """Rates by scope and window. Leaves that differ in other dimensions than bank and method are added up."""
-    sums: dict[Labels, list[int]] = {}
-    for scope, windows in facts.rates:
-        for window_ms, counts in windows.items():
-            labels = (*_scope_labels(scope), WINDOWS[window_ms])
-            known = sums.get(labels)
-            sums[labels] = counts if known is None else [a + b for a, b in zip(known, counts, strict=True)]
+    """Rates by scope and window. Of a merchant's scope no payment is counted, so it has none."""
     approval: Samples = []
     pending: Samples = []
-    for labels, (waiting, approved, declined, error, *_cancelled) in sums.items():
-        decided, everything = approved + declined + error, sum(sums[labels])
-        if decided:
-            approval.append((labels, approved / decided))
-        if everything:
-            pending.append((labels, waiting / everything))
+    for scope, windows in facts.rates:
+        counted = _scope_labels(scope)[: len(COUNTED)]
+        for window_ms, counts in windows.items():
+            waiting, approved, declined, error, *_cancelled = counts
+            decided, everything = approved + declined + error, sum(counts)
+            if decided:
+                approval.append(((*counted, WINDOWS[window_ms]), approved / decided))
+            if everything:
+                pending.append(((*counted, WINDOWS[window_ms]), waiting / everything))
     return dict(zip(RATIOS, (approval, pending), strict=True))
 
 
 @lru_cache(SCOPES_KEPT)
 def _scope_labels(scope: Scope) -> Labels:
-    return (scope.dimension, scope.value("bank") or "", scope.value("method") or "")
+    values = dict(scope.values)
+    return (scope.dimension, *(values.get(name, "") for name in SCOPE_DIMENSIONS))
 
 
 def _samples(values: Mapping[Labels, float]) -> Samples:

@@ -14,6 +14,7 @@ import aiohttp
 from aiokafka import AIOKafkaConsumer
 from prometheus_client.parser import text_string_to_metric_families
 
+from detector.contracts.policy_keys import DIMENSIONS
 from streams.console.board import Board, Key
 from streams.settings import Settings
 
@@ -70,6 +71,8 @@ def _take(board: Board, text: str) -> None:
         for sample in family.samples:
             labels = sample.labels
             if sample.name == RATE and labels.get("window") == WINDOW:
+                if any(labels.get(name) for name in DIMENSIONS[2:]):
+                    continue  # a part of a bank's or a method's payments, which the screen does not tell apart
                 rates[labels.get("bank", ""), labels.get("method", "")] = sample.value
             elif sample.name == PAYMENTS and labels.get("status") == "pending":
                 payments += sample.value

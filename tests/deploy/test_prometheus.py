@@ -14,6 +14,7 @@ from streams.metrics import METRICS
 
 ROOT = Path(__file__).parents[2]
 PROMETHEUS = ROOT / "deploy" / "prometheus"
+CONFIG = (PROMETHEUS / "prometheus.yml").read_text(encoding="utf-8")
 RULES = yaml.safe_load((PROMETHEUS / "pastille.rules.yml").read_text(encoding="utf-8"))
 ALERTS = [rule for group in RULES["groups"] for rule in group["rules"]]
 RULE_TESTS = ("rules_test.yml", "events_rules_test.yml")
@@ -58,10 +59,34 @@ def test_an_alert_says_what_to_do(alert: dict[str, Any]) -> None:
     """Every alert has a severity, a summary, and a runbook of its own name that exists and says what it means."""
     assert alert["labels"]["severity"]
     assert alert["annotations"]["summary"]
-    assert alert["annotations"]["runbook_url"] == f"deploy/runbooks/{alert['alert']}.md"
-    runbook = (ROOT / alert["annotations"]["runbook_url"]).read_text(encoding="utf-8")
+    runbook = (ROOT / "deploy" / "runbooks" / f"{alert['alert']}.md").read_text(encoding="utf-8")
     assert runbook.startswith(f"# {alert['alert']}\n")
     assert "**Means**" in runbook
+
+
+@pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert["alert"])
+def test_an_alert_links_to_its_runbook(alert: dict[str, Any]) -> None:
+    """With the external label that prometheus.yml names, `runbook_url` is a URL; without it, a path that exists."""
+    found = re.fullmatch(
+        r"\{\{ or \$externalLabels\.(\w+) \"([\w/]+)\" \}\}/(\w+\.md)", alert["annotations"]["runbook_url"]
+    )
+    assert found is not None
+    label, folder, page = found.groups()
+    assert (ROOT / folder / page).exists()
+    shown = re.search(rf"^  # external_labels:\n  #   {label}: (https://\S+[^/\s])$", CONFIG, re.MULTILINE)
+    assert shown is not None, "the configuration shows how the label is set"
+    assert shown[1].endswith(folder)
+
+
+def test_an_outage_alert_has_every_label_of_the_metric() -> None:
+    """Two outages are never one alert: whatever tells series apart tells alerts apart, and the summary names it."""
+    (labels,) = (metric.labels for metric in METRICS if metric.name == "pastille_outage_active")
+    (alert,) = (alert for alert in ALERTS if alert["alert"] == "PastilleOutageActive")
+    kept = re.findall(r"by \(([\w, ]+)\)", alert["expr"])
+    assert kept == [", ".join(labels)] * 2
+    assert set(labels) - {"dimension", "severity"} <= set(
+        re.findall(r"\$labels\.(\w+)", alert["annotations"]["summary"])
+    )
 
 
 def test_every_runbook_belongs_to_an_alert() -> None:
@@ -72,7 +97,7 @@ def test_every_runbook_belongs_to_an_alert() -> None:
 def test_every_alert_is_tested() -> None:
     """Each alert has at least one moment in a test at which it must fire."""
     files = [yaml.safe_load((Path(__file__).parent / name).read_text(encoding="utf-8")) for name in RULE_TESTS]
-    rows = [row for file in files for case in file["tests"] for row in case["alert_rule_test"]]
+    rows = [row for file in files for case in file["tests"] for row in case.get("alert_rule_test", [])]
     firing = {row["alertname"] for row in rows if row["exp_alerts"]}
     assert firing == {alert["alert"] for alert in ALERTS}
 
@@ -83,7 +108,7 @@ def test_the_rules_ask_for_what_a_worker_says(alert: dict[str, Any]) -> None:
     labels = {metric.name: set(metric.labels) for metric in METRICS}
     for name in re.findall(r"\bpastille_\w+", alert["expr"]):
         assert name in labels
-    for by, name in re.findall(r"by \(([\w, ]+)\) \((?:\w+\()?(pastille_\w+)", alert["expr"]):
+    for by, name in re.findall(r"by \(([\w, ]+)\)\s+\((?:\w+\()?(pastille_\w+)", alert["expr"]):
         assert set(by.split(", ")) <= labels[name]
     for name, label in re.findall(r"(pastille_\w+)\{(\w+)", alert["expr"]):
         assert label in labels[name]
@@ -91,6 +116,6 @@ def test_the_rules_ask_for_what_a_worker_says(alert: dict[str, Any]) -> None:
 
 def test_the_rules_are_those_prometheus_loads() -> None:
     """The configuration loads the rules, and scrapes under the job name they ask for."""
-    config = yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text(encoding="utf-8"))
+    config = yaml.safe_load(CONFIG)
     assert config["rule_files"] == ["pastille.rules.yml"]
     assert [job["metrics_path"] for job in config["scrape_configs"] if job["job_name"] == "pastille"] == ["/metrics"]

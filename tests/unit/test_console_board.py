@@ -10,6 +10,7 @@ from rich.console import Console
 
 from streams.console.board import Board, Light
 from streams.console.page import serving
+from streams.demo import seeing
 from streams.demo.screen import draw
 
 RATES = {("", ""): 0.9, ("bnp", ""): 0.05, ("bnp", "card"): 0.05, ("iris", ""): 0.9, ("iris", "card"): 0.9,
@@ -115,3 +116,18 @@ def test_a_taken_port_is_left_for_the_next() -> None:
 def test_an_open_outage_is_one_line(change: str) -> None:
     """Whatever event of it is seen first, an outage is open once."""
     assert len(board_with(outage(bank="bnp"), outage(change, bank="bnp")).open) == 1
+
+
+def test_rates_of_parts_are_not_shown_as_a_whole() -> None:
+    """What the worker says of a channel, or of a leaf at one PSP, takes the place of no bank's, method's or platform's
+    rate."""
+    board, name = Board(), "pastille_approval_ratio"
+    page = f"""# TYPE {name} gauge
+{name}{{dimension="platform",bank="",method="",window="1m"}} 0.9
+{name}{{dimension="bank",bank="bnp",method="",window="1m"}} 0.8
+{name}{{dimension="leaf",bank="bnp",method="pix",window="1m"}} 0.7
+{name}{{dimension="channel",bank="",method="",channel="app",window="1m"}} 0.1
+{name}{{dimension="leaf",bank="bnp",method="pix",psp="one",window="1m"}} 0.2
+"""
+    seeing._take(board, page)
+    assert board.rates == {("", ""): 0.9, ("bnp", ""): 0.8, ("bnp", "pix"): 0.7}

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from aiohttp.test_utils import make_mocked_request
@@ -26,19 +26,21 @@ from streams.intake.lane import Totals
 from streams.metrics import METRICS, WorkerMetrics, markdown
 from streams.verdict.tenure import Facts
 
+COUNTED = {"dimension", "bank", "method", "psp", "channel", "country", "network"}
 PROMISED = {
-    "pastille_approval_ratio": {"dimension", "bank", "method", "window"},
-    "pastille_pending_ratio": {"dimension", "bank", "method", "window"},
+    "pastille_approval_ratio": COUNTED | {"window"},
+    "pastille_pending_ratio": COUNTED | {"window"},
     "pastille_payments_total": {"bank", "method", "status"},
-    "pastille_outage_active": {"dimension", "bank", "method", "kind", "severity"},
-    "pastille_outage_children_left_out": {"dimension", "bank", "method"},
+    "pastille_outage_active": COUNTED | {"merchant", "kind", "severity"},
+    "pastille_outage_children_left_out": COUNTED | {"merchant"},
+    "pastille_outages_left_out": set(),
     "pastille_outages_total": {"kind", "trigger"},
     "pastille_events_total": {"feed", "topic", "result"},
     "pastille_dead_letters_total": {"reason"},
     "pastille_late_answers_total": set(),
     "pastille_too_late_total": set(),
     "pastille_policy_blocked_total": {"reason"},
-    "pastille_maintenance_active": {"dimension", "bank", "method"},
+    "pastille_maintenance_active": COUNTED | {"merchant"},
     "pastille_maintenances_refused": set(),
     "pastille_baseline_frozen_scopes": set(),
     "pastille_baselines_refused": set(),
@@ -58,6 +60,8 @@ PROMISED = {
 NOW_MS = 1_700_000_010_000
 BNP, PIX = Scope((("bank", "bnp"),)), leaf_scope(("bank", "method", "psp"), ("bnp", "pix", "one"))
 PIX_TWO = leaf_scope(("bank", "method", "psp"), ("bnp", "pix", "two"))
+SHOP, OTHER_SHOP = Scope((("merchant", "shop-3"),)), Scope((("merchant", "shop-7"),))
+SHOP_AT_BNP = Scope((("bank", "bnp"), ("merchant", "shop-3")))
 
 
 @dataclass
@@ -88,8 +92,8 @@ class FakeIntake:
         return 11
 
 
-def asked(facts: Facts | None, tell: Callable[[], None] = lambda: None, names: Sequence[str] = ()) -> bytes:
-    """The page of a worker with these facts of its Judge; None: it does not judge. `tell` is called in asking it.
+def worker_of(facts: Facts | None, tell: Callable[[], None] = lambda: None) -> Any:
+    """A worker with these facts of its Judge; None: it does not judge. `tell` is called in asking it.
 
     Rates that are not wanted are those of before: here none.
     """
@@ -106,26 +110,41 @@ def asked(facts: Facts | None, tell: Callable[[], None] = lambda: None, names: S
     board.say(Reason.BROKER, "no broker answers", 0.0)
     readers = SimpleNamespace(readings=(Reading("pager", False, 320.0),))
     lookout = SimpleNamespace(board=board, readers=readers)
-    worker: Any = SimpleNamespace(
+    return SimpleNamespace(
         intake=FakeIntake(), verdict=verdict, lookout=lookout, is_compiled=True, wall_ms=lambda: NOW_MS
     )
-    return asyncio.run(WorkerMetrics(worker).page(names))
+
+
+def asked(facts: Facts | None, tell: Callable[[], None] = lambda: None, names: Sequence[str] = ()) -> bytes:
+    """The page of that worker."""
+    return asyncio.run(WorkerMetrics(worker_of(facts, tell)).page(names))
+
+
+def read(page: bytes) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+    """The samples of a page, each by its name and labels once."""
+    samples = [((s.name, frozenset(s.labels.items())), s.value)
+               for family in text_string_to_metric_families(page.decode()) for s in family.samples]  # fmt: skip
+    assert len(samples) == len(dict(samples)), "Prometheus takes no page that says a series twice"
+    return dict(samples)
 
 
 def scraped(facts: Facts | None, *names: str) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
     """The samples of that page, or of these names."""
-    text = asked(facts, names=names).decode()
-    return {(s.name, frozenset(s.labels.items())): s.value
-            for family in text_string_to_metric_families(text) for s in family.samples}  # fmt: skip
+    return read(asked(facts, names=names))
 
 
 def labels(**values: str) -> frozenset[tuple[str, str]]:
     return frozenset(values.items())
 
 
+def opened(scope: Scope, severity: Literal["critical", "warning"] = "critical", detected_ms: int = 0) -> Outage:
+    """An outage that is open."""
+    return Outage(scope.key, 1, 1, scope, "all_red", 0, 0, detected_ms, severity, False, frozenset((0,)), 1_000)
+
+
 def judged() -> Facts:
-    """A Judge with three scopes, one of them without a decided payment, and an open outage."""
-    outage = Outage("id", 1, 1, BNP, "all_red", 0, 0, 30_000, "critical", False, frozenset((0,)), 1_000)
+    """A Judge with four scopes, one of them without a decided payment, and an open outage."""
+    outage = opened(BNP)
     outage.children = [f"bank:bnp,method:{method}" for method in ("card", "pix", "wallet", "boleto", "transfer")]
     rates = [
         (PLATFORM, {60_000: [1, 6, 2, 1, 0, 0]}), (BNP, {60_000: [4, 0, 0, 0, 0, 0]}),
@@ -155,10 +174,27 @@ def test_rates_are_of_decided_payments_only() -> None:
     assert found["pastille_pending_ratio", bnp] == 1.0
 
 
-def test_leaves_that_differ_elsewhere_share_a_series() -> None:
-    """Two leaves of other dimensions than bank and method are added up, not told twice."""
+def test_leaves_that_differ_elsewhere_have_a_series_each() -> None:
+    """Every dimension of a leaf is a label: two leaves of one bank and method are told apart."""
     found = scraped(judged())
-    assert found["pastille_approval_ratio", labels(dimension="leaf", bank="bnp", method="pix", window="1m")] == 0.8
+    one, two = (labels(dimension="leaf", bank="bnp", method="pix", psp=psp, window="1m") for psp in ("one", "two"))
+    assert (found["pastille_approval_ratio", one], found["pastille_approval_ratio", two]) == (0.75, 1.0)
+
+
+def test_scopes_of_another_dimension_have_a_series_each() -> None:
+    """`channel:app` and `channel:web` are not added up to one that names neither."""
+    app, web = (Scope((("channel", name),)) for name in ("app", "web"))
+    found = scraped(Facts(rates=[(app, {60_000: [0, 1, 3, 0, 0, 0]}), (web, {60_000: [0, 9, 1, 0, 0, 0]})]))
+    said = {
+        dict(said).get("channel"): rate for (name, said), rate in found.items() if name == "pastille_approval_ratio"
+    }
+    assert said == {"app": 0.25, "web": 0.9}
+
+
+def test_a_scope_without_counts_has_no_rate() -> None:
+    """Of a merchant's scope the Judge counts no payment of its own: nothing is told of it."""
+    found = scraped(Facts(rates=[(SHOP, {60_000: [0] * 6}), (SHOP_AT_BNP, {60_000: [0] * 6})]))
+    assert {name for name, _ in found}.isdisjoint({"pastille_approval_ratio", "pastille_pending_ratio"})
 
 
 def test_a_judge_tells_its_outages() -> None:
@@ -172,6 +208,53 @@ def test_a_judge_tells_its_outages() -> None:
     assert found["pastille_judge_standby", labels()] == 0
     assert found["pastille_policy_blocked_total", labels(reason="min_merchants")] == 4
     assert found["pastille_boundary_seconds", labels()] == (NOW_MS - 1_000) / 1000
+
+
+def test_an_outage_is_a_series_that_names_its_scope() -> None:
+    """Outages of two shops, of one of them at a bank, and of two leaves that differ in the PSP alone are five series,
+    each with all that its scope fixes."""
+    scopes = (SHOP, OTHER_SHOP, SHOP_AT_BNP, PIX, PIX_TWO)
+    found = scraped(Facts(open_outages=[opened(scope) for scope in scopes]))
+    named = {said: value for (name, said), value in found.items() if name == "pastille_outage_active"}
+    common = {"kind": "all_red", "severity": "critical", "bank": "", "method": ""}
+    assert named == {labels(**(common | {"dimension": scope.dimension} | dict(scope.values))): 1 for scope in scopes}
+
+
+def test_left_out_children_name_their_scope() -> None:
+    """What the events of two shops leave out is told of each."""
+    outages = [opened(SHOP), opened(OTHER_SHOP)]
+    for more, outage in enumerate(outages):
+        outage.children = [f"bank:{number}" for number in range(3 + more)]
+    found = scraped(Facts(open_outages=outages))
+    said = {dict(said).get("merchant"): value for (name, said), value in found.items()
+            if name == "pastille_outage_children_left_out"}  # fmt: skip
+    assert said == {"shop-3": 1, "shop-7": 2}
+
+
+def test_maintenances_of_two_shops_are_two_series() -> None:
+    """A maintenance, too, names all of its scope."""
+    found = scraped(Facts(maintained=[SHOP, OTHER_SHOP]))
+    shops = {dict(said).get("merchant") for name, said in found if name == "pastille_maintenance_active"}
+    assert shops == {"shop-3", "shop-7"}
+
+
+def test_past_a_thousand_outages_the_newest_warnings_have_no_series(caplog: pytest.LogCaptureFixture) -> None:
+    """Series are bounded: what pages is told first, then what is oldest; how many are left out is a metric and is
+    logged once, not at each scrape."""
+    warnings = [opened(Scope((("merchant", f"shop-{age}"),)), "warning", -age) for age in range(1_001)]
+    page, logged = WorkerMetrics(worker_of(Facts(open_outages=[*warnings, opened(BNP)]))), []
+    for _ in range(2):
+        found = read(asyncio.run(page.page()))
+        logged.append(caplog.text.count("1002 outages are open, 2 of them without a series"))
+    told = [dict(said) for name, said in found if name == "pastille_outage_active"]
+    assert (len(told), found["pastille_outages_left_out", labels()], logged) == (1_000, 2, [1, 1])
+    assert [said["bank"] for said in told if said["severity"] == "critical"] == ["bnp"]
+    assert not {"shop-0", "shop-1"} & {said.get("merchant") for said in told}
+
+
+def test_no_outage_is_left_out_while_they_are_few() -> None:
+    """0 says that every open outage has its series."""
+    assert scraped(judged())["pastille_outages_left_out", labels()] == 0
 
 
 def test_maintenances_are_told() -> None:
