@@ -1,15 +1,17 @@
-"""The scrape configuration and the alert rules, as the real promtool sees them. Knows nothing of the worker's code."""
+"""The scrape configuration and the alert rules, as the real promtool sees them, and the runbooks they lead to."""
 
 import os
 import re
 import shutil
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
 
+from detector.contracts.models import FaultDomain, HealthRecord, Kind, OutageData
+from streams.degraded.board import Reason
 from streams.metrics import METRICS
 
 ROOT = Path(__file__).parents[2]
@@ -39,6 +41,11 @@ def run(*command: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def runbook(alert: str) -> str:
+    """The text of an alert's runbook."""
+    return (ROOT / "deploy" / "runbooks" / f"{alert}.md").read_text(encoding="utf-8")
+
+
 def test_the_scrape_configuration_is_valid(promtool: str) -> None:
     """Prometheus accepts the configuration, and the rule files it names."""
     run(promtool, "check", "config", str(PROMETHEUS / "prometheus.yml"))
@@ -59,9 +66,9 @@ def test_an_alert_says_what_to_do(alert: dict[str, Any]) -> None:
     """Every alert has a severity, a summary, and a runbook of its own name that exists and says what it means."""
     assert alert["labels"]["severity"]
     assert alert["annotations"]["summary"]
-    runbook = (ROOT / "deploy" / "runbooks" / f"{alert['alert']}.md").read_text(encoding="utf-8")
-    assert runbook.startswith(f"# {alert['alert']}\n")
-    assert "**Means**" in runbook
+    page = runbook(alert["alert"])
+    assert page.startswith(f"# {alert['alert']}\n")
+    assert "**Means**" in page
 
 
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert["alert"])
@@ -87,6 +94,45 @@ def test_an_outage_alert_has_every_label_of_the_metric() -> None:
     assert set(labels) - {"dimension", "severity"} <= set(
         re.findall(r"\$labels\.(\w+)", alert["annotations"]["summary"])
     )
+
+
+def test_the_runbook_of_outages_knows_every_kind() -> None:
+    """Whoever is called finds the kind in the alert, and where the codes say the fault is, in the runbook."""
+    page = runbook("PastilleOutageActive")
+    assert set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)) == set(get_args(Kind))
+    assert {word for word in get_args(FaultDomain) if f"`{word}`" not in page} == set()
+
+
+def test_the_runbook_of_outages_names_fields_that_events_have() -> None:
+    """What it says to look at in an event or a health record is there, and each reason of a warning is named."""
+    page = runbook("PastilleOutageActive")
+    assert set(re.findall(r"`data\.(\w+)`", page)) <= set(OutageData.model_fields)
+    assert "alternatives" in HealthRecord.model_fields
+    for field in ("scheduled", "catching_up", "shadow", "trigger", "continues_id"):
+        assert field in OutageData.model_fields
+        assert re.search(rf"^\|.*`{field}`", page, re.MULTILINE), f"a warning may be for `{field}`"
+
+
+def test_the_runbook_of_degraded_workers_knows_every_reason() -> None:
+    """Each reason that the alert can have is a part of the runbook."""
+    parts = re.findall(r"^### (\w+)$", runbook("PastilleDegraded"), re.MULTILINE)
+    assert sorted(parts) == sorted(reason.value for reason in Reason)
+
+
+LOGGED = {
+    "PastilleNoJudge": ("partitions taken up anew", "worker: joined", "a newer Judge has taken over",
+                        "the Judge leaves its seat and begins anew by itself"),
+    "PastilleDegraded": ("degraded: ",),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("alert", LOGGED)
+def test_what_a_runbook_looks_for_in_a_log_is_logged(alert: str) -> None:
+    """Words that a runbook says to look for are words that the worker logs."""
+    code = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "streams").rglob("*.py"))
+    for words in LOGGED[alert]:
+        assert words in runbook(alert), words
+        assert re.search(rf'log\.\w+\(\s*"[^"\n]*{re.escape(words)}', code), words
 
 
 def test_every_runbook_belongs_to_an_alert() -> None:
