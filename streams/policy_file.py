@@ -26,7 +26,7 @@ def policy_text(path: Path) -> str:
             data = file.read(POLICY_BYTES_MAX + 1)
         if len(data) > POLICY_BYTES_MAX:
             raise UserError(f"a policy has at most {POLICY_BYTES_MAX} bytes; {path} has more; give the right file")
-        return data.decode("utf-8")
+        return data.decode("utf-8-sig")  # some editors begin a file with a byte order mark
     except OSError as error:
         raise UserError(f"the policy cannot be read; got {path}: {error.strerror}; give a readable file") from None
     except UnicodeDecodeError as error:

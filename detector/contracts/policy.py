@@ -15,9 +15,10 @@ from dataclasses import asdict, dataclass, field, fields
 from itertools import combinations
 from typing import Any, ClassVar, Final, Literal
 
-from detector.contracts.policy_check import Problem, merge
+from detector.contracts.policy_check import merge
+from detector.contracts.policy_problem import Problem
 from detector.contracts.scope import Leaf, Scope, leaf_scope, parse_scope
-from detector.contracts.toml_lines import line_of
+from detector.contracts.toml_lines import line_of, open_line
 
 NEVER: Final = -1
 """The `answer_ms` of a payment whose pending is never overdue."""
@@ -262,7 +263,7 @@ def load_policy(toml_text: str, name: str = "policy.toml") -> Policy:
     try:
         data = tomllib.loads(toml_text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise PolicyError(name, (_syntax_finding(error),)) from None
+        raise PolicyError(name, (_syntax_finding(toml_text, error),)) from None
     plain, problems = merge(data, json.loads(DEFAULT.canonical()))
     if problems:
         raise PolicyError(name, _findings(toml_text, problems))
@@ -282,6 +283,7 @@ def _finding(toml_text: str, problem: Problem) -> Finding:
     return Finding(line_of(toml_text, problem.path), key, problem.message)
 
 
-def _syntax_finding(error: Exception) -> Finding:
+def _syntax_finding(toml_text: str, error: Exception) -> Finding:
     found = re.search(r"line (\d+)", str(error))
-    return Finding(int(found[1]) if found else 0, "", f"this is not TOML; got: {error}; mend this line first")
+    line = int(found[1]) if found else open_line(toml_text)
+    return Finding(line, "", f"this is not TOML; got: {error}; mend this line first")

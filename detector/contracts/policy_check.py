@@ -9,8 +9,9 @@ import copy
 import difflib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
+from detector.contracts.policy_agreement import Said, disagreements
 from detector.contracts.policy_keys import (
     DIMENSIONS,
     EVIDENCE,
@@ -25,25 +26,13 @@ from detector.contracts.policy_keys import (
     Kind,
     OneOf,
 )
+from detector.contracts.policy_problem import Plain, Problem, dotted, worded
 from detector.contracts.scope import PLATFORM, Scope, parse_scope
 from detector.contracts.toml_lines import Path
 
 SCOPES_MAX: Final = 1_000
 WORDS_MAX: Final = 256
 NAME_CHARACTERS_MAX: Final = 128
-_GOT_CHARACTERS_MAX = 60
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One mistake: the path of the key in the file, and the words."""
-
-    path: Path
-    message: str
-
-
-Plain: TypeAlias = dict[str, Any]
-"""The policy's fields as JSON knows them; times in ms."""
 
 _RULES = ("all_red", "all_pending")
 
@@ -63,6 +52,7 @@ class _Check:
     problems: list[Problem] = field(default_factory=list)
     said_at: dict[str, Path] = field(default_factory=dict)  # a scope's key -> its [[scope]] table
     methods_said: set[str] = field(default_factory=set)  # the keys of [answer_s]
+    meant: set[Path] = field(default_factory=set)  # what misspelt keys probably mean
 
     def whole(self, data: Mapping[str, Any]) -> None:
         tables: dict[str, Callable[[Any], None]] = {
@@ -82,7 +72,7 @@ class _Check:
                 read(data[name])
         scalars = {name: value for name, value in data.items() if name not in tables}
         self.table((), scalars, TOP, self.plain, also=tuple(tables))
-        self.agreement()
+        self.agreement(data)
 
     def table(self, path: Path, value: Any, kinds: Mapping[str, Kind], into: Plain, also: tuple[str, ...] = ()) -> None:
         """Read each key of a table into `into`, seconds under their name in ms."""
@@ -194,53 +184,12 @@ class _Check:
         self.said_at[scope.key] = path[:-1]
         return scope
 
-    def agreement(self) -> None:
+    def agreement(self, data: Mapping[str, Any]) -> None:
         """What single values cannot say: how they go together. Judged only where each is right by itself."""
-        if self.problems:
-            return
-        plain, resolve = self.plain, self.plain["resolve"]
-        self.horizon_covers_answers()
-        if resolve["approved"] > resolve["decided"]:
-            self.add(
-                ("resolve", "approved"),
-                "must be at most resolve.decided",
-                resolve["approved"],
-                f"set it to {resolve['decided']} or less, or raise resolve.decided",
-            )
-        if resolve["voters"] > resolve["approved"]:
-            self.add(
-                ("resolve", "voters"),
-                "must be at most resolve.approved",
-                resolve["voters"],
-                f"set it to {resolve['approved']} or less",
-            )
-        kept_ms = plain["horizon_ms"] + plain["grace_ms"] + plain["pane_ms"]
-        if plain["ring_ms"] < kept_ms:
-            self.add(
-                ("ring_s",),
-                "must hold horizon_s + grace_s + pane_s",
-                _seconds(plain["ring_ms"]),
-                f"set ring_s to {_seconds(kept_ms)} or more",
-            )
-        if plain["ring_ms"] % 60_000:
-            self.add(("ring_s",), "must be whole minutes", _seconds(plain["ring_ms"]), "set it to 3600, 7200, …")
-        self.tidy()
-
-    def horizon_covers_answers(self) -> None:
-        horizon_ms = self.plain["horizon_ms"]
-        for path, value in self.answer_paths():
-            if value <= horizon_ms:
-                continue
-            if path[0] == "answer_s" and path[1] not in self.methods_said:  # the default's: the horizon is what is said
-                path = ("horizon_s",)
-            longest = ", ".join(map(_seconds, (value, horizon_ms)))
-            self.problems.append(
-                Problem(
-                    path,
-                    f"answer_s must be at most horizon_s; got {longest}; raise horizon_s, or lower answer_s "
-                    "(false is never overdue)",
-                )
-            )
+        doubtful = {problem.path for problem in self.problems} | self.meant
+        self.problems += disagreements(Said(data, self.plain, self.answer_paths(), doubtful))
+        if not self.problems:
+            self.tidy()
 
     def answer_paths(self) -> list[tuple[Path, int]]:
         """Every `answer_ms`, and where it is said."""
@@ -264,7 +213,7 @@ class _Check:
 
     def is_table(self, path: Path, value: Any) -> bool:
         if not isinstance(value, dict):
-            self.add(path, "must be a table", value, f"write [{_dotted(path)}] on a line of its own, its keys below")
+            self.add(path, "must be a table", value, f"write [{dotted(path)}] on a line of its own, its keys below")
         return isinstance(value, dict)
 
     def is_name(self, path: Path, name: str) -> bool:
@@ -288,34 +237,20 @@ class _Check:
     def unknown(self, path: Path, known: Iterable[str]) -> None:
         name, choices = str(path[-1]), list(known)
         near = difflib.get_close_matches(name, choices, n=1)
+        self.meant |= {(*path[:-1], meant) for meant in near}
         mend = f'did you mean "{near[0]}"?' if near else f"the keys here are {', '.join(sorted(choices))}"
-        self.problems.append(Problem(path, f"{_dotted(path)} is not a key of a policy; {mend}"))
+        self.problems.append(Problem(path, f"{dotted(path)} is not a key of a policy; {mend}"))
 
     def add(self, path: Path, what: str, got: Any, mend: str) -> None:
-        self.problems.append(Problem(path, f"{_dotted(path)} {what}; got {_shown(got)}; {mend}"))
+        self.problems.append(worded(path, what, got, mend))
 
 
 def _plain_name(name: str) -> str:
     return f"{name[:-2]}_ms" if name.endswith("_s") else name
 
 
-def _dotted(path: Path) -> str:
-    return ".".join(str(part) for part in path if isinstance(part, str)) or "the policy"
-
-
 def _with_method(scope: Scope) -> str:
     return "method:card" if scope == PLATFORM else f"{scope.key},method:card"
-
-
-def _shown(value: Any) -> str:
-    if value is None:
-        return "nothing"
-    words = {True: "true", False: "false"}[value] if isinstance(value, bool) else repr(value)
-    return words if len(words) <= _GOT_CHARACTERS_MAX else f"{words[:_GOT_CHARACTERS_MAX]}…"
-
-
-def _seconds(value_ms: int) -> str:
-    return f"{value_ms / 1000:g}"
 
 
 def _mend(path: Path, kind: Kind, value: Any) -> str:
@@ -325,5 +260,5 @@ def _mend(path: Path, kind: Kind, value: Any) -> str:
     if isinstance(value, str):
         return "write the number without quotes and unit"
     if isinstance(value, bool) or not isinstance(value, int | float):
-        return f"write one number after {_dotted(path)} ="
+        return f"write one number after {dotted(path)} ="
     return f"set it to {kind.nearest(value):g}"

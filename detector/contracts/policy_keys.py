@@ -139,6 +139,7 @@ def _finite(value: float) -> float:
 Kind: TypeAlias = Count | Seconds | Share | Number | OneOf | Answer
 
 RULE: Final[Mapping[str, Kind]] = {"after_s": Seconds(1, 86_400), "voters": Count(1, VOTERS_MAX)}
+RING_S: Final = Seconds(3_600, 86_400)
 TOP: Final[Mapping[str, Kind]] = {
     "min_merchants": Count(1, VOTERS_MAX),
     "wait_s": Seconds(0, 600),
@@ -148,7 +149,7 @@ TOP: Final[Mapping[str, Kind]] = {
     "pane_s": OneOf((1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30, 60), scale=1000),
     "lateness_s": Seconds(0, 60),
     "clock_ahead_s": Seconds(1, 86_400),
-    "ring_s": Seconds(3_600, 86_400),
+    "ring_s": RING_S,
     "details_s": Seconds(1, 600),
 }
 RESOLVE: Final[Mapping[str, Kind]] = {

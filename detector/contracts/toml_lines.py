@@ -8,10 +8,30 @@ from __future__ import annotations
 
 import tomllib
 from bisect import bisect_left
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 Path: TypeAlias = tuple[str | int, ...]
 """Keys and, in arrays of tables, positions from 0: `("scope", 2, "all_red", "after_s")`."""
+
+
+_CHARACTERS_MAX: Final = 4_000_000
+"""So much is parsed to find where a text that ends too soon goes wrong."""
+
+
+def open_line(text: str) -> int:
+    """The line, from 1, where the statement begins that the end of the text leaves open, like a `[` without its `]`.
+
+    Of a text too long to be looked at so often, the last line that is not blank.
+    """
+    lines = _lines(text.rstrip())
+    looks = max(1, _CHARACTERS_MAX // (len(text) + 1))
+    for count in range(len(lines) - 1, max(-1, len(lines) - 1 - looks), -1):
+        try:
+            tomllib.loads("\n".join(lines[:count]))
+        except (tomllib.TOMLDecodeError, RecursionError):  # the cut is in the statement, too
+            continue
+        return count + 1
+    return len(lines)
 
 
 def line_of(text: str, path: Path) -> int:
@@ -19,7 +39,7 @@ def line_of(text: str, path: Path) -> int:
 
     Where the path is not there (a key that is missing), the line of the nearest part that is; 0 where none is.
     """
-    lines = text.replace("\r\n", "\n").split("\n")
+    lines = _lines(text)
     whole = tomllib.loads(text)
     while path and not _holds(whole, path):
         path = path[:-1]
@@ -27,6 +47,10 @@ def line_of(text: str, path: Path) -> int:
         return 0
     ends = bisect_left(range(len(lines) + 1), True, key=lambda count: _holds(_beginning(lines, count)[1], path))
     return _beginning(lines, ends - 1)[0] + 1
+
+
+def _lines(text: str) -> list[str]:
+    return text.replace("\r\n", "\n").split("\n")
 
 
 def _beginning(lines: list[str], count: int) -> tuple[int, dict[str, Any]]:

@@ -12,13 +12,15 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from detector.contracts.policy import NEVER, Policy, PolicyError, Rule, load_policy
+from detector.contracts.policy import NEVER, EvidenceRules, Policy, PolicyError, Rule, load_policy
 from streams.commands import Exit
 from streams.policy_file import policy_text
 
 __all__ = ["register"]
 
 PolicyFile = Annotated[Path, typer.Argument(help="The TOML file.", show_default=False)]
+_PAGE = {"live": "live", "shadow": "shadow: every outage is a warning"}
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
@@ -78,8 +80,18 @@ def _summary(policy: Policy) -> dict[str, Any]:
         "overdue": f"after {_seconds(policy.answers['default'])}; never for {', '.join(sorted(never)) or 'none'}",
         "leaf": " and ".join(policy.dimensions),
         "scopes": f"{len(policy.overrides)} with rules of their own",
-        "page": policy.page_mode,
+        "evidence": _evidence(policy.evidence),
+        "page": _PAGE[policy.page_mode],
     }
+
+
+def _evidence(rules: EvidenceRules) -> str:
+    bars = f"once in {rules.page_years:g} years pages, once in {rules.ticket_years:g} warns"
+    return {
+        "live": f"live: what a healthy scope shows {bars}",
+        "shadow": f"shadow: only warns; live, {bars}",
+        "off": "off: the rules above alone",
+    }[rules.mode]
 
 
 def _rule(rule: Rule, merchants: int) -> str:
