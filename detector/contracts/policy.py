@@ -69,7 +69,7 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Resolve:
-    """When an outage is over: see DESIGN, "Resolved".
+    """When an outage of the rules is over.
 
     Among the newest panes that hold max(`decided`, those of the last `window_ms`): `approved` payments from `voters`
     voters, at a rate of `rate_share` of the usual, held for `hold_ms`.
@@ -85,7 +85,7 @@ class Resolve:
 
 @dataclass(frozen=True, slots=True)
 class EvidenceRules:
-    """What the statistics may do: see DETECTION section 7.
+    """What the statistics may do, see docs/EVIDENCE.md.
 
     Bars are return periods. `off`: nothing is said of them; `shadow`: outages of theirs are marked and only warn.
     """

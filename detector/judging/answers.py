@@ -10,9 +10,9 @@ or on Sundays. And late ones come in files: how many at once is their clump, 1 w
     clump = mean of (due since the last answer)² ÷ 2, in answers         evidence of them counts for 1 ÷ clump
 
 Due are those of boundaries without an answer, as what came in the whole hour would have it: so n in a file each hour
-are a clump of a quarter of n or more (Campbell; the power of a likelihood ratio is one too, DETECTION section 1).
-Learned an hour late and of healthy hours alone, as everything that is usual. So where the hazard is wrong no more is
-expected than what usually comes. See DETECTION section 3.
+are a clump of a quarter of n or more (Campbell; a power below 1 of a likelihood ratio has a mean of 1 at most, too, by
+Jensen's inequality). Learned an hour late and of healthy hours alone, as everything that is usual. So where the hazard
+is wrong no more is expected than what usually comes.
 """
 
 from __future__ import annotations

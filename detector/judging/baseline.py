@@ -5,7 +5,7 @@
     shift = z · √(tau² + 1/(n p) + 1/(n (1 − p)))    how far the null lies below the usual, on the logit
 
 tau is how much the rate wanders from hour to hour beyond chance. An hour is learned one hour late, and not at all
-where it or the next one was not healthy: an outage is never learned as usual. See DETECTION sections 2 and 4.
+where it or the next one was not healthy: an outage is never learned as usual. See docs/EVIDENCE.md.
 """
 
 from __future__ import annotations

@@ -2,9 +2,8 @@
 
     rate[leaf, bin, cause] = (answers + m · parent) ÷ (at risk + m),   at risk in vote-seconds, m = 50 votes' worth
 
-Learned from all votes at risk, for those that were answered alone would be too quick (Kaplan-Meier; DETECTION
-section 3). What was learned in an hour counts an hour later, or never where the hour was not healthy. Does not know
-what is done with the rates.
+Learned from all votes at risk, for those that were answered alone would be too quick (Kaplan-Meier). What was learned
+in an hour counts an hour later, or never where the hour was not healthy. Does not know what is done with the rates.
 """
 
 from __future__ import annotations

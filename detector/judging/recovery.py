@@ -3,11 +3,11 @@
     approvals:  p_rec = expit(¼ logit p₀ + ¾ logit p_down);   S ← max(0, S + yes ln(p₀/p_rec) + no ln((1−p₀)/(1−p_rec)))
     counts:     θ_rec = √θ_down;                              S ← max(0, S + seen ln(1/θ_rec) − (1 − θ_rec) due)
 
-Over when S ≥ ln 1000 and it is 120 s since S was last 0 (DETECTION section 2, E10); twice as long for each time that
-the trouble came back before. What the scope does while it is down is learned only while S is 0. S goes no higher than
-twice what is enough, so that a relapse in the hold is seen soon. A scope that settles half way is not over, nor one
-that answers again with refusals: what it approves lately must reach the bar of its usual rate, but for chance. No
-votes are no sign of recovery. Does not know what becomes of an outage.
+Over when S ≥ ln 1000 and it is 120 s since S was last 0; twice as long for each time that the trouble came back before.
+What the scope does while it is down is learned only while S is 0. S goes no higher than twice what is enough, so that a
+relapse in the hold is seen soon. A scope that settles half way is not over, nor one that answers again with refusals:
+what it approves lately must reach the bar of its usual rate, but for chance. No votes are no sign of recovery. Does not
+know what becomes of an outage.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The grid of DETECTION section 1: how many votes the engine needs, at the bar that gives one false alarm a key-year.
+"""A grid of rates and drops: how many votes the engine needs, at the bar that gives one false alarm a key-year.
 
 One fleet a rate; its keys are shared out among the cells, most of them to the two that the goals are about. After 28
 days of history the keys stay healthy for days (when is each bar first passed falsely?), then their rates fall, again
