@@ -1,7 +1,8 @@
-"""The details that ride on a tally: the (leaf, merchant) pairs with most votes, the (leaf, code) pairs with most reds.
+"""The details that ride on a tally: the (leaf, merchant) pairs that count most, the (leaf, code) pairs with most reds.
 
-Reads the counters that `details` keeps and leaves rows in the `detail_*` tables of the book, where leaves, merchants
-and codes are numbered anew. Does not know when details are due.
+A merchant's red payment counts as RED_VOTES votes: who is to blame is asked of the details, and a small shop of which
+all is refused must be in them. Reads the counters that `details` keeps and leaves rows in the `detail_*` tables of the
+book, where leaves, merchants and codes are numbered anew. Does not know when details are due.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from detector.counting.index import place_of
 
 _COUNT_BITS, _KEY_BITS, _COUNT_MAX = np.uint64(20), np.uint64(44), (1 << 20) - 1
 _0 = np.uint64(0)
+RED_VOTES = 8
 
 
 @compiled
@@ -22,7 +24,8 @@ def tell_details(book: Book) -> None:
     """Put the pairs that count most into the `detail_*` tables."""
     state = book.state[0]
     state.detail_leaves = state.detail_names = state.detail_codes = 0
-    state.detail_merchant_rows = _pick(book.merchants, state.merchants, book.merchants["votes"], book)
+    table = book.merchants
+    state.detail_merchant_rows = _pick(table, state.merchants, table["votes"], RED_VOTES, table["red"], book)
     book.numbered["key"][:] = 0
     for n in range(state.detail_merchant_rows):
         entry = book.merchants[book.picked[n]]
@@ -45,7 +48,7 @@ def tell_details(book: Book) -> None:
 @compiled
 def _tell_codes(book: Book) -> None:
     state = book.state[0]
-    state.detail_code_rows = _pick(book.codes, len(book.codes), book.codes["payments"], book)
+    state.detail_code_rows = _pick(book.codes, len(book.codes), book.codes["payments"], 0, book.codes["payments"], book)
     book.numbered["key"][:] = 0
     for n in range(state.detail_code_rows):
         entry = book.codes[book.picked[n]]
@@ -79,9 +82,9 @@ def _number(book: Book, key: np.uint64, following: int) -> tuple[int, bool]:
 
 
 @compiled
-def _pick(table: Records, used: int, counts: Int32s, book: Book) -> int:
-    """Put the places of the live entries that count most into `picked`, by (count, then smaller hash); how many. All
-    entries are among the first `used`.
+def _pick(table: Records, used: int, counts: Int32s, more: int, others: Int32s, book: Book) -> int:
+    """Put the places of the live entries that count most into `picked`, by (count, then smaller hash); how many. Each
+    of `others` counts for `more`. All entries are among the first `used`.
 
     `ranks` and `picked` are a heap with the least of those kept so far on top.
     """
@@ -89,7 +92,7 @@ def _pick(table: Records, used: int, counts: Int32s, book: Book) -> int:
     size, least = 0, _0
     for place in range(used):
         # One question a place, nearly always with the same answer: which places are live cannot be foretold.
-        rank = _rank(counts[place], keys[place]) * np.uint64(live[place] > 0)
+        rank = _rank(counts[place] + more * others[place], keys[place]) * np.uint64(live[place] > 0)
         if rank <= least:
             continue
         if size < len(ranks):

@@ -18,6 +18,8 @@ from typing import Any
 
 from detector.counting.names import UNKNOWN
 from detector.counting.tally import Details
+from detector.counting.top import RED_VOTES
+from detector.judging.circumstances import RED
 from detector.judging.evidence import FEWER, R_MAX
 
 SHOPS_MAX = 256
@@ -148,7 +150,7 @@ def _held(details: Collection[Details], rows_max: int) -> tuple[dict[str, float]
     for one in details:
         votes = one.merchant_counts[:, _VOTES]
         if len(votes) >= rows_max:
-            cut += float(votes.min())
+            cut += float((votes + RED_VOTES * one.merchant_counts[:, RED]).min())
         for number, count in zip(one.merchant.tolist(), votes.tolist(), strict=True):
             name = one.merchants[number]
             if name != UNKNOWN and count > 0:

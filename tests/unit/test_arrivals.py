@@ -9,7 +9,7 @@ import pytest
 
 from detector.counting.names import UNKNOWN
 from detector.counting.tally import Details
-from detector.judging.arrivals import SHOPS_MAX, STEP_MS, Arrivals
+from detector.judging.arrivals import SHOPS_MAX, STEP_MS, Arrivals, Shop
 from detector.judging.outage import Change
 from detector.judging.signals import YEAR_S
 from detector.rehearsal.replay import Replay
@@ -95,6 +95,17 @@ def test_what_is_new_or_nameless_is_not_missed() -> None:
     assert world.go(30, silent=("big",)) == []
     world.go(5 * 60)
     assert world.go(60, silent=(UNKNOWN,)) == []
+
+
+def test_a_shop_that_reds_crowd_out_may_have_sent_more() -> None:
+    """Of a pair that is not told it is known that it counts no more than the least that is: a red for eight votes."""
+    leaf, rows = ("itau", "card"), np.arange(2, dtype=np.int32)
+    counts = np.array([[30, 30, 0, 0], [3, 0, 3, 0]], np.int32)
+    said = Details((leaf,), ("big", "down"), np.zeros(2, np.int32), rows, counts)
+    arrivals = Arrivals(MINUTES)
+    arrivals.shops = {name: Shop([[0.0, 0.0]] * MINUTES, own=5.0, leaves=1.0) for name in ("big", "crowded")}
+    arrivals.step([said], STEP_MS, 2)
+    assert {name: shop.seen for name, shop in arrivals.shops.items() if name != "down"} == {"big": 30, "crowded": 27}
 
 
 def test_only_the_largest_are_watched() -> None:

@@ -130,6 +130,18 @@ def test_details_keep_those_with_most_votes() -> None:
     assert sorted(said.codes) == ["17", "18", "19"]
 
 
+def test_details_keep_a_small_shop_of_which_all_is_refused() -> None:
+    """It may be to blame; of larger ones that are well nothing more is asked than how much they send."""
+    policy = Policy(merchants_detail_max=3)
+    counter = Counter(policy, Names(policy), Source("main", 0), {"main": 1})
+    counter.at_end(1, True)
+    well = [pay("approved", n, f"p{n}-{m}", merchant=f"shop-{m}") for m in range(20) for n in range(m + 1)]
+    down = [pay("declined", n, f"q{n}", merchant="boutique") for n in range(3)]
+    tallies = counter.take(read(counter, [*well, *down, pay("pending", 9_000, "last")]))
+    said = next(tally.details for tally in reversed(tallies) if tally.details is not None)
+    assert sorted(said.merchants) == ["boutique", "shop-18", "shop-19"]
+
+
 def test_hundreds_of_leaves_and_codes_find_room() -> None:
     """Tables by leaf and by code grow with the names."""
     counter = made()
