@@ -5,6 +5,7 @@ mark names, its second half last, so that others run meanwhile. Those others wai
 the same folder: `tests.together` runs what only computes in another process.
 """
 
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -20,6 +21,14 @@ def kafka() -> Iterator[EmbeddedKafka]:
     """
     with EmbeddedKafka() as broker:
         yield broker
+
+
+@pytest.fixture
+def hears_hangup() -> Iterator[None]:
+    """SIGHUP means what it does by default, here and in what is started: under nohup it is ignored."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

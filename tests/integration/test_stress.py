@@ -70,7 +70,7 @@ def trials(kafka: EmbeddedKafka) -> Iterator[Trials]:
     yield trials
     for process in trials.begun:
         process.kill()
-        process.communicate()
+        process.wait()
 
 
 def until(process: subprocess.Popen[str], word: str) -> None:
@@ -85,9 +85,11 @@ def code_of(process: subprocess.Popen[str]) -> int:
         return process.wait(60)
     except subprocess.TimeoutExpired:
         process.send_signal(signal.SIGABRT)
-        pytest.fail(f"{process.args} does not end: {process.communicate()[1]}")
+        assert process.stderr is not None
+        pytest.fail(f"{process.args} does not end: {process.stderr.read()}")
 
 
+@pytest.mark.usefixtures("hears_hangup")
 def test_however_it_ends_nothing_is_left(kafka: EmbeddedKafka, trials: Trials) -> None:
     """Ended by each signal, early or late, or by the death of its worker, a trial leaves no topic and no group."""
     early, told, failing = (trials.begin(*LONG) for _ in range(3))

@@ -11,6 +11,7 @@ import pytest
 
 from streams.ending import SAME_S, Ending
 
+pytestmark = pytest.mark.usefixtures("hears_hangup")
 ALL = pytest.mark.parametrize("name", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 
 
