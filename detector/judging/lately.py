@@ -15,16 +15,15 @@ Does not know who is to blame.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 from detector.contracts.scope import Leaf
-from detector.counting.columns import Float64s, Int32s, Int64s
+from detector.counting.columns import Float64s, Int32s
 from detector.counting.tally import Details, Source
-from detector.judging.circumstances import rows_of
 
 APPROVED, RED = 1, 2
 """Columns of `Details.merchant_counts`."""
@@ -166,17 +165,6 @@ class Lately:
         self._merchants = {name: number for number, name in enumerate(names)}
         for told in self._told.values():
             told.renumber(moved)
-
-
-def counts_of(details: Iterable[Details], leaves: Collection[Leaf]) -> Mapping[str, Int64s]:
-    """Approved and refused payments of each merchant in the leaves that are held now, by name."""
-    found: dict[str, Int64s] = {}
-    for one in details:
-        rows = np.flatnonzero(rows_of(one.leaves, one.merchant_leaf, leaves))
-        for merchant, counts in zip(one.merchant[rows].tolist(), one.merchant_counts[rows], strict=True):
-            pair = found.setdefault(one.merchants[merchant], np.zeros(2, np.int64))
-            pair += counts[[APPROVED, RED]]
-    return dict(sorted(found.items()))
 
 
 def _technical(details: Details) -> Int32s:

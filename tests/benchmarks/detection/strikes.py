@@ -15,7 +15,7 @@ from detector.counting.columns import Float64s, Int32s
 from detector.counting.tally import Details, Source
 from detector.judging import shops as gate
 from detector.judging.evidence import NO, PAGE, TICKET, YES, best_onset, forget
-from detector.judging.lately import Lately, counts_of
+from detector.judging.lately import APPROVED, RED, Lately
 from tests.benchmarks.detection import shops_play, surge
 from tests.benchmarks.detection.engine import HISTORY_DAYS, Fleet
 from tests.benchmarks.detection.shops_play import MERCHANTS, PANE_S, Shops, make_shops
@@ -109,8 +109,9 @@ def _ask(
         yes, no = (float(count) for count in since.sum(axis=0))
         weight = fleet.signals.weights.answer[TICKET, 0, [key]].mean(axis=0)
         if exact:
-            told = counts_of([details(fleet.nodes.leaves[key], since)], {fleet.nodes.leaves[key]})
-            counts = {merchant: one.astype(np.float64) for merchant, one in told.items()}
+            told = details(fleet.nodes.leaves[key], since)
+            pairs = told.merchant_counts[:, [APPROVED, RED]].astype(np.float64)
+            counts = dict(sorted(zip(told.merchants, pairs, strict=True), key=lambda told_of: told_of[0]))
         else:
             counts = lately[key].since(onset_ms, {fleet.nodes.leaves[key]}, OPEN_PANES * PANE_S * 1_000)
         blamed = {f"shop-{made.struck[key]}"} if blames[key] >= 0 else set()
