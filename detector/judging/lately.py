@@ -32,6 +32,8 @@ TECHNICAL = 2
 SPAN_MS = 3_600_000
 FINE_MS, STEP_MS = 60_000, 30_000
 """All that was told in the last minute is kept, of the time before the last in each half."""
+KNOWN_MS = SPAN_MS - 2 * STEP_MS
+"""So far back a Judge that took over, and read an hour of the log again, knows the same as the one before."""
 NAMES_MAX = 65_536
 _Name = TypeVar("_Name", Leaf, str)
 
@@ -70,8 +72,10 @@ class Told:
             coarse.popleft()
 
     def weighted(self, onset_ms: int, open_ms: int) -> Iterator[tuple[Held, float]]:
-        """How often what was held at each moment counts in what came since the onset."""
-        first_ms, end_ms = next(iter(self)).at_ms, self._fine[-1].at_ms
+        """How often what was held at each moment counts in what came since the onset, or for as long as is known."""
+        end_ms, oldest_ms = self._fine[-1].at_ms, next(iter(self)).at_ms
+        floor_ms = end_ms - KNOWN_MS
+        first_ms, onset_ms = max(oldest_ms, floor_ms), max(onset_ms, floor_ms)
         while first_ms <= end_ms - open_ms > onset_ms:
             yield from self._at(end_ms, 1.0)
             end_ms -= open_ms

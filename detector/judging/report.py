@@ -42,7 +42,8 @@ class Report:
         """The outage as it stands at the board's boundary."""
         board = self.board
         leaves = {board.nodes.leaves[leaf] for leaf in board.nodes.leaves_of(outage.node).tolist()}
-        evidence = self._evidence(outage, leaves, usual)
+        counts = self._totals(outage)
+        evidence = self._evidence(outage, counts, leaves, usual)
         # The details reach back to before it began: without a red in it their codes are of other payments.
         codes = top_codes(self.lately.newest.values(), leaves) if evidence.declined + evidence.error else []
         elsewhere = [other for other in others if other.node != outage.node]
@@ -55,17 +56,16 @@ class Report:
             catching_up=outage.catching_up, shadow=board.policy.page_mode == "shadow", reason=reason,
             window=Window(start=outage.began_ms, end=board.boundary_ms), evidence=evidence,
             top_codes=[CodeCount(code=code, count=count) for code, count in codes],
-            impact=self._impact(outage, evidence), parent_id=parent_id,
+            impact=_impact(outage, counts, evidence.merchants), parent_id=parent_id,
             continues_id=outage.continues_id, children=outage.children[: board.policy.children_max],
             children_left_out=outage.left_out(board.policy.children_max), policy_version=board.policy.version,
             input=Input(sources=self.sources.offsets(), boundary=board.boundary_ms, without=self.sources.without()),
-            explanation=self._explanation(outage, elsewhere, evidence, codes, reason, ended_ms),
+            explanation=self._explanation(outage, elsewhere, evidence, counts, codes, reason, ended_ms),
         )  # fmt: skip
 
-    def _evidence(self, outage: Outage, leaves: Collection[tuple[str, ...]], usual: float | None) -> Evidence:
-        """Counts of the panes since it began, also of those that left the ring."""
+    def _evidence(self, outage: Outage, counts: Int64s, leaves: Collection[tuple[str, ...]],
+                  usual: float | None) -> Evidence:  # fmt: skip
         board, is_shop = self.board, outage.scope.value("merchant") is not None
-        counts = self._totals(outage)
         waits_since = int(counts[_FIRST_PENDING])
         age_ms = max(0, int(board.now[0]) - waits_since * board.policy.pane_ms) if waits_since != END else None
         return Evidence(
@@ -78,15 +78,8 @@ class Report:
             lower_bound=_said(outage.lower_bound),
         )  # fmt: skip
 
-    def _impact(self, outage: Outage, evidence: Evidence) -> Impact | None:
-        """Whom it hit; None of a shop, for orders are not counted by shop."""
-        if outage.scope.value("merchant") is not None:
-            return None
-        counts = self._totals(outage)
-        hit, recovered = int(counts[_ORDERS_HIT]), int(counts[_ORDERS_RECOVERED])
-        return Impact(orders_hit=hit, orders_recovered=recovered, merchants=evidence.merchants)
-
     def _totals(self, outage: Outage) -> Int64s:
+        """Counts of the panes since it began, also of those that left the ring."""
         if (merchant := outage.scope.value("merchant")) is not None:
             return self._of_shop(outage, merchant)
         return outage.since_it_began(self.board.totals(outage.node, outage.began))
@@ -95,12 +88,11 @@ class Report:
         """What came of a merchant since it began, within the last hour, as far as the details tell."""
         leaves = {self.board.nodes.leaves[leaf] for leaf in outage.cells}
         counts, came = nothing(), self.lately.since(outage.began_ms, leaves, self.board.policy.open_ms)
-        counts[[_APPROVED, DECLINED]] = np.rint(came.get(merchant, np.zeros(2)))
+        counts[[_APPROVED, DECLINED]] = np.rint(came.get(merchant, np.zeros(2)).round(6))
         return counts
 
-    def _explanation(self, outage: Outage, elsewhere: list[Outage], evidence: Evidence,
+    def _explanation(self, outage: Outage, elsewhere: list[Outage], evidence: Evidence, counts: Int64s,
                      codes: list[tuple[str, int]], reason: str | None, ended_ms: int | None) -> str:  # fmt: skip
-        counts = self._totals(outage)
         return explain(Facts(
             scope=outage.scope, kind=outage.kind, began_ms=outage.began_ms, boundary_ms=self.board.boundary_ms,
             approved=evidence.approved, red=evidence.declined + evidence.error, pending=evidence.pending,
@@ -116,6 +108,14 @@ class Report:
 
     def _working(self, outage: Outage, elsewhere: Iterable[Outage]) -> list[str]:
         return self.offers.instead_of(outage.scope, [outage.scope, *(other.scope for other in elsewhere)])
+
+
+def _impact(outage: Outage, counts: Int64s, merchants: int) -> Impact | None:
+    """Whom it hit; None of a shop, for orders are not counted by shop."""
+    if outage.scope.value("merchant") is not None:
+        return None
+    hit, recovered = int(counts[_ORDERS_HIT]), int(counts[_ORDERS_RECOVERED])
+    return Impact(orders_hit=hit, orders_recovered=recovered, merchants=merchants)
 
 
 def _said(figure: float | None) -> float | None:
