@@ -126,13 +126,14 @@ def _is_abort(text: UInt8s, at: int, stop: int) -> int:
 @compiled
 def _is_aborted(raw: UInt8s, state: Int64s, aborted: Int64s, active: Int64s, attributes: int) -> int:
     """Whether the batch belongs to an aborted transaction: 1, 0, or WRONG. `aborted[transaction, producer | offset]`,
-    by offset; `active` has the producers that are in one."""
+    by offset; `active` has the producers that are in one. A marker that compaction emptied tells no end, as to Kafka's
+    own client: what it ended is gone, too."""
     while state[ABORTS] < len(aborted) and aborted[state[ABORTS], 1] <= state[BASE]:
         active[state[ACTIVE]] = aborted[state[ABORTS], 0]
         state[ACTIVE] += 1
         state[ABORTS] += 1
     producer, found, ends = number_at(raw, state[AT] + PRODUCER_AT, 8), 0, 0
-    if attributes & CONTROL:
+    if attributes & CONTROL and state[LEFT] > 0:
         ends = _is_abort(raw, state[FROM], state[TO])
         if ends == WRONG:
             return WRONG

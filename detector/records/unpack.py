@@ -58,7 +58,8 @@ one, all is brought to one place: a part more costs more than to copy it."""
 KEPT_BYTES = 8 * PART_BYTES
 """A larger work area is given back after use."""
 RECORDS_BYTES_MAX = 1 << 26
-"""Bytes of records in one batch, decompressed; a batch with more is refused."""
+"""Bytes that a compressed batch may become; one that would be more is refused. What is not compressed is in memory
+already."""
 
 Header: TypeAlias = tuple[str, bytes | None]
 Inflate: TypeAlias = Callable[[int, memoryview, memoryview], int]

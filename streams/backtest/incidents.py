@@ -59,8 +59,10 @@ def _rows(path: Path) -> Iterator[tuple[str, Incident]]:
                 if number > INCIDENTS_MAX:
                     raise UserError(f"{path} has more than {INCIDENTS_MAX} incidents; give one data set at a time")
                 yield row["dataset"].strip(), _incident(row, f"{path}, line {reader.line_num}")
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"--incidents cannot be read; got {error}; give CSV in UTF-8") from None
+    except OSError as error:
+        raise UserError(f"--incidents cannot be read; got {path}: {error.strerror}; give a readable file") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"--incidents cannot be read; got {path}: {error}; give CSV in UTF-8") from None
 
 
 def _incident(row: dict[str, str], where: str) -> Incident:

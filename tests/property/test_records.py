@@ -301,3 +301,11 @@ def test_a_batch_without_records_moves_on() -> None:
     raw = batch.data()
     assert read(raw, 10, ()) == ([], False)
     assert span(raw, 10) == 15
+
+
+def test_a_marker_that_compaction_emptied_is_passed_over() -> None:
+    """What follows it is read."""
+    emptied = without_records(marker(10, 7, False))
+    raw = emptied.data() + Batch(11, [(1, b"k", b"v", [])]).data()
+    assert [row[0] for row in read(raw, 10, ())[0]] == [11]
+    assert not read(raw, 10, [(7, 10)])[1]

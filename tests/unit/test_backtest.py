@@ -228,5 +228,6 @@ def test_a_header_alone_is_a_day_without_incidents(tmp_path: Path) -> None:
     assert read_incidents(write(tmp_path, HEADER), "made", False) == []
     with pytest.raises(UserError, match="it has no end"):
         read_incidents(write(tmp_path, "dataset,bank,method,kind,start\n"), "made", False)
-    with pytest.raises(UserError, match="cannot be read"):
-        read_incidents(tmp_path / "missing.csv", "made", False)
+    missing = tmp_path / "missing.csv"
+    with pytest.raises(UserError, match=f"got {missing}: No such file or directory; give a readable file"):
+        read_incidents(missing, "made", False)
