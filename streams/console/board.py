@@ -30,7 +30,7 @@ class Light(Enum):
     DOWN = "down"
     RECOVERING = "recovering"
     MAINTENANCE = "maintenance"
-    QUIET = "no payments"
+    QUIET = "no answers"
 
 
 _OF_HEALTH: Final = {
@@ -86,15 +86,16 @@ class Board:
             self._struck.pop(line.outage_id, None)
         elif line.outage_id in self.open or len(self.open) < OPEN_MAX:
             self.open[line.outage_id] = line
-            if not event["data"]["scope"].get("merchant"):  # one shop's trouble darkens no bank
-                self._struck[line.outage_id] = _key(event["data"]["scope"])
+            if (key := _key(event["data"]["scope"])) is not None:
+                self._struck[line.outage_id] = key
         if line.change != "updated":
             self.lines.append(line)
         return line
 
     def take_health(self, record: Mapping[str, Any]) -> None:
         """A health record of the contract."""
-        self.health[_key(record["scope"])] = str(record["status"])
+        if (key := _key(record["scope"])) is not None:
+            self.health[key] = str(record["status"])
 
     def take_rates(self, rates: dict[Key, float], payments: float, behind_s: float | None = None) -> None:
         """Approval rates of the last minute, payments counted since the worker's start, its watermark's age."""
@@ -141,8 +142,12 @@ def _covers(struck: Key, key: Key) -> bool:
     return all(mine in ("", other) for mine, other in zip(struck, key, strict=True))
 
 
-def _key(scope: Mapping[str, Any]) -> Key:
-    return scope.get("bank") or "", scope.get("method") or ""
+def _key(scope: Mapping[str, Any]) -> Key | None:
+    """The bank and method of a scope; None of one that is less than these: one shop's or one app's trouble darkens no
+    bank."""
+    said = {name: value for name, value in scope.items() if value}
+    key = said.pop("bank", ""), said.pop("method", "")
+    return None if said else key
 
 
 def _line(event: Mapping[str, Any]) -> Line:

@@ -34,11 +34,12 @@ def board_with(*events: dict[str, Any]) -> Board:
 
 
 def test_lights_follow_rates_without_an_outage() -> None:
-    """A bank with good approvals is up, one with few is weak, one without payments says so."""
+    """A bank with good approvals is up, one with few is weak, one that nothing was answered of says so."""
     board = board_with()
     assert board.light(("iris", "")) is Light.UP
     assert board.light(("bnp", "")) is Light.WEAK
     assert board.light(("opal", "")) is Light.QUIET
+    assert Light.QUIET.value == "no answers", "payments may be waiting"
 
 
 def test_an_outage_darkens_its_scope_and_what_lies_below() -> None:
@@ -63,6 +64,16 @@ def test_health_is_shown() -> None:
     assert board.light(("bnp", "")) is Light.RECOVERING
     assert board.light(("iris", "")) is Light.SUSPECTED
     assert board.light(("opal", "")) is Light.MAINTENANCE
+
+
+@pytest.mark.parametrize("scope", [{"channel": "app"}, {"bank": "iris", "channel": "app"}, {"merchant": "a-shop"}])
+def test_what_is_less_than_a_bank_or_a_method_darkens_none(scope: dict[str, str]) -> None:
+    """An outage or a health record of one app, at one bank or all, is told of and leaves every light as it was."""
+    board, before = board_with(outage(**scope)), board_with()
+    board.take_health({"scope": scope, "status": "suspected"})
+    keys = [*RATES, ("opal", "")]
+    assert [board.light(key) for key in keys] == [before.light(key) for key in keys]
+    assert len(board.open) == 1
 
 
 def test_merchants_are_masked() -> None:
