@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final
 
+from detector.contracts.models import SCOPE_DIMENSIONS
+
 SHOWN_EVENTS_MAX: Final = 50
 OPEN_MAX: Final = 1_000
 ROWS_MAX: Final = 500
@@ -145,9 +147,9 @@ def _covers(struck: Key, key: Key) -> bool:
 def _key(scope: Mapping[str, Any]) -> Key | None:
     """The bank and method of a scope; None of one that is less than these: one shop's or one app's trouble darkens no
     bank."""
-    said = {name: value for name, value in scope.items() if value}
-    key = said.pop("bank", ""), said.pop("method", "")
-    return None if said else key
+    if any(scope.get(name) for name in SCOPE_DIMENSIONS if name not in ("bank", "method")):
+        return None
+    return scope.get("bank") or "", scope.get("method") or ""
 
 
 def _line(event: Mapping[str, Any]) -> Line:

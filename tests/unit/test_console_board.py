@@ -8,6 +8,8 @@ import aiohttp
 import pytest
 from rich.console import Console
 
+from detector.contracts.models import ScopeFields
+from detector.contracts.scope import Scope
 from streams.console.board import Board, Light
 from streams.console.page import serving
 from streams.demo import seeing
@@ -17,10 +19,15 @@ RATES = {("", ""): 0.9, ("bnp", ""): 0.05, ("bnp", "card"): 0.05, ("iris", ""): 
          ("", "card"): 0.8}  # fmt: skip
 
 
+def fields(scope: dict[str, str]) -> dict[str, Any]:
+    """A scope as the contract has it: its dimension, and every value or null."""
+    return ScopeFields.of(Scope(tuple(scope.items()))).model_dump()
+
+
 def outage(change: str = "started", **scope: str) -> dict[str, Any]:
     """An outage event with what the board reads of it."""
     subject = ",".join(f"{name}:{value}" for name, value in scope.items()) or "platform"
-    data = {"outage_id": f"id-{len(subject)}", "scope": scope, "kind": "all_red", "severity": "critical",
+    data = {"outage_id": f"id-{len(subject)}", "scope": fields(scope), "kind": "all_red", "severity": "critical",
             "began_at": 1_000, "updated_at": 61_000, "explanation": f"{subject} is all red."}  # fmt: skip
     return {"type": f"pastille.outage.{change}.v1", "subject": subject, "data": data}
 
@@ -60,7 +67,7 @@ def test_health_is_shown() -> None:
     """A suspected or announced scope has its own light, and a recovering one too while its outage is open."""
     board = board_with(outage(bank="bnp"))
     for bank, status in (("bnp", "recovering"), ("iris", "suspected"), ("opal", "maintenance")):
-        board.take_health({"scope": {"bank": bank}, "status": status})
+        board.take_health({"scope": fields({"bank": bank}), "status": status})
     assert board.light(("bnp", "")) is Light.RECOVERING
     assert board.light(("iris", "")) is Light.SUSPECTED
     assert board.light(("opal", "")) is Light.MAINTENANCE
@@ -70,7 +77,7 @@ def test_health_is_shown() -> None:
 def test_what_is_less_than_a_bank_or_a_method_darkens_none(scope: dict[str, str]) -> None:
     """An outage or a health record of one app, at one bank or all, is told of and leaves every light as it was."""
     board, before = board_with(outage(**scope)), board_with()
-    board.take_health({"scope": scope, "status": "suspected"})
+    board.take_health({"scope": fields(scope), "status": "suspected"})
     keys = [*RATES, ("opal", "")]
     assert [board.light(key) for key in keys] == [before.light(key) for key in keys]
     assert len(board.open) == 1
