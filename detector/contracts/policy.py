@@ -200,6 +200,11 @@ class Policy:
         return self.horizon_ms + self.grace_ms
 
     @property
+    def counts_votes(self) -> bool:
+        """Whether anybody asks for votes. Where nobody does, every payment is told as one."""
+        return self.evidence.mode != "off"
+
+    @property
     def voters_max(self) -> int:
         """The largest n of any rule: how many of the smallest voter hashes a cell carries."""
         names = ("all_red.voters", "all_pending.voters")

@@ -150,7 +150,7 @@ TOP: Final[Mapping[str, Kind]] = {
     "lateness_s": Seconds(0, 60),
     "clock_ahead_s": Seconds(1, 86_400),
     "ring_s": RING_S,
-    "details_s": Seconds(1, 600),
+    "details_s": Seconds(0, 600),
 }
 RESOLVE: Final[Mapping[str, Kind]] = {
     "hold_s": Seconds(0, 3_600),

@@ -77,7 +77,9 @@ EVENT = _record(
 TOPIC = _record(("newest", "i8"), ("ended", "i8"), ("doubt", "i8"), ("doubt_last", "i8"), ("doubted", "i8"))
 RULE = _record(*((name, "i8") for name in (
     "pane_ms", "horizon_ms", "open_ms", "lateness_ms", "clock_ahead_ms", "block_ms", "voters", "merchants",
-    "details_ms", "hold_max",
+    "details_ms",  # 0: none are kept
+    "votes",  # 0: every payment is one, nobody asks who it is
+    "hold_max",
     "rings",  # a mask of bits, in which the blocks that are open at once have different numbers
     "base_moves_ms",  # how far a boundary may be from the base, see `rows`
 )))  # fmt: skip
@@ -235,6 +237,7 @@ def _rule(policy: Policy) -> Records:
     blocks = (policy.open_ms + policy.pane_ms) // policy.vote_block_ms + 2
     rule["rings"] = (1 << blocks.bit_length()) - 1
     rule["voters"], rule["merchants"], rule["hold_max"] = policy.voters_max, policy.merchants_max, HOLD_MAX
+    rule["votes"] = policy.counts_votes
     rule["base_moves_ms"] = BASE_MOVES_MS
     return rule
 

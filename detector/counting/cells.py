@@ -13,7 +13,7 @@ from detector.counting.book import CLOSED, FREE, MINUTE_MS, Book
 from detector.counting.columns import NONE, PENDING, SPARE
 from detector.counting.details import count_row, leave_counters
 from detector.counting.index import remove, remove_tagged
-from detector.counting.rows import leaf_of, move_base, start_of, touched_ms
+from detector.counting.rows import VOTE, leaf_of, move_base, start_of, touched_ms
 
 
 @inlined
@@ -140,7 +140,7 @@ def new_row(book: Book) -> int:
         if state.rows + SPARE > len(book.rows):
             state.full = 1
     row = book.rows[at]
-    row.cell, row.marks = FREE, 0
+    row.cell, row.marks = FREE, VOTE if book.rule[0].votes == 0 else 0
     row.order_next = row.counters = NONE
     return int(at)
 

@@ -52,7 +52,7 @@ def details_due(book: Book, changed: bool) -> bool:
     state, details_ms = book.state[0], book.rule[0].details_ms
     if changed:
         state.details_changed = 1
-    if not state.details_changed or state.next_ms < state.details_due_ms:
+    if details_ms == 0 or not state.details_changed or state.next_ms < state.details_due_ms:
         return False
     state.details_changed = 0
     state.details_due_ms = (state.next_ms // details_ms + 1) * details_ms

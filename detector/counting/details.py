@@ -88,6 +88,8 @@ def leave_counters(book: Book, row: Any) -> None:
 @compiled
 def count_row(book: Book, at: int, by: int) -> None:
     """Add (1) or take off (-1) all that a row in an open cell stands for."""
+    if book.rule[0].details_ms == 0:
+        return
     row = book.rows[at]
     entry = book.merchants[row.counters]
     entry.payments += by

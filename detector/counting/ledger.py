@@ -63,7 +63,8 @@ def reach(book: Book, event: Any) -> None:
     _reach(book.row_slots, event.payment)
     _reach(book.order_slots, event.order)
     _reach(book.merchant_slots, mix(event.merchant, leaf_hash))
-    _reach(book.groups, mix(voter_of(event), leaf_hash))
+    if book.rule[0].votes:
+        _reach(book.groups, mix(voter_of(event), leaf_hash))
 
 
 @inlined

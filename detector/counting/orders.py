@@ -267,7 +267,7 @@ def _show(book: Book, order: Any, placed: Any) -> None:
 def _open_row(book: Book, order: Any, placed: Any, status: int, occurred: int) -> None:
     at = new_row(book)
     row, state = book.rows[at], book.state[0]
-    row.marks = HALF_GREEN
+    row.marks |= HALF_GREEN
     row.payment, row.order = order_payment(order.order, placed.occurred), order.order
     row.shopper, row.code = placed.shopper, NONE
     name_counters(book, row, placed.merchant, placed.leaf)

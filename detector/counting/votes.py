@@ -38,7 +38,7 @@ def _tag_of_group(book: Book, row: Any, block: int) -> int:
 def join_group(book: Book, at: int) -> None:
     """Chain the row in its group, where the block is still open; it may take the vote."""
     row, state, block, slots = book.rows[at], book.state[0], _block_of(book, at), book.groups
-    if block < state.first_block:
+    if book.rule[0].votes == 0 or block < state.first_block:
         return
     tag = _tag_of_group(book, row, block)
     first = first_at(slots, tag)
@@ -64,7 +64,7 @@ def join_group(book: Book, at: int) -> None:
 def leave_group(book: Book, at: int) -> None:
     """Unchain the row from its group, where the block is still open; its vote goes to the next earliest."""
     row, state, block, slots = book.rows[at], book.state[0], _block_of(book, at), book.groups
-    if block < state.first_block:
+    if book.rule[0].votes == 0 or block < state.first_block:
         return
     if row.group_previous != NONE:
         _unchain(book, row)

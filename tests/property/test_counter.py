@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from detector.contracts.policy import Policy
 from detector.counting.columns import Columns
 from detector.counting.counter import Counter
 from detector.counting.names import Names
@@ -22,10 +24,11 @@ from tests.property.histories import LEAVES, POLICY, batches, copied, history, l
 SEEDS = st.integers(0, 2**32 - 1)
 EXAMPLES = settings(max_examples=40, deadline=None, print_blob=True)
 SOURCE = Source("main", 0)
+UNASKED = replace(POLICY, details_ms=0, evidence=replace(POLICY.evidence, mode="off"))
 
 
-def counter(names: Names | None = None, *, orders_ended: bool = True, **more: int) -> Counter:
-    made = Counter(POLICY, names or Names(POLICY), SOURCE, {"main": 1}, **more)
+def counter(names: Names | None = None, *, orders_ended: bool = True, policy: Policy = POLICY, **more: int) -> Counter:
+    made = Counter(policy, names or Names(policy), SOURCE, {"main": 1}, **more)
     if orders_ended:
         made.at_end(1, True)
     return made
@@ -67,6 +70,22 @@ def test_every_boundary_says_what_the_dumb_ledger_says(seed: int) -> None:
                 expected = dumb.details(events[: n + 1], tally.boundary_ms, tally.newest_start_ms, POLICY)
                 assert dumb.told_details(tally.details) == expected
     assert checked > 20
+
+
+@EXAMPLES
+@given(SEEDS)
+def test_where_nobody_asks_who_paid_every_payment_is_a_vote(seed: int) -> None:
+    """With evidence off and no details, all else is told as ever."""
+    random = Random(seed)
+    events = history(seed, orders=random.choice((0, 12)))
+    events = copied(random, shuffled(random, events, random.choice((0, 500, 8_000))), 0.2)
+    made, judge = counter(policy=UNASKED), ModelJudge(UNASKED)
+    tallies = made.take(batch(events, made)) + rest(made)
+    for tally in tallies:
+        judge.take(tally)
+        assert tally.details is None
+        np.testing.assert_array_equal(tally.cells.votes, tally.cells.counts)
+    assert judge.open_cells() == dumb.cells(events, tallies[-1].boundary_ms, UNASKED)
 
 
 @EXAMPLES
@@ -140,9 +159,7 @@ def test_publishing_again_changes_nothing(seed: int) -> None:
         assert judge.panes == held
 
 
-def read_on(
-    made: Counter, events: list[Event], start: int, stop: int, index: OffsetIndex | None = None
-) -> list[Tally]:
+def read_on(made: Counter, events: list[Event], start: int, stop: int, index: OffsetIndex | None = None) -> list[Tally]:
     """Read records one by one from a log whose offsets are its positions."""
     read = dumb.columns(events, made.names, log_times(events), range(len(events)))
     tallies: list[Tally] = []

@@ -52,7 +52,7 @@ CONTEST = (
     Participant(LIBRDKAFKA, "drain", "peers.librdkafka_drain", needs=("confluent-kafka",), small=True),
     Participant(DRAIN, "ours", "ours", ("--stage", "drain"), small=True, note="fetch, nothing decoded"),
     Participant(SCANNER, "ours", "ours", ("--stage", "scanner"), small=True, note="+ JSON to columns"),
-    Participant(PLAIN, "ours", "ours", ("--stage", "plain"), note="+ counts, votes, tallies; details not told"),
+    Participant(PLAIN, "ours", "ours", ("--stage", "plain"), note="+ counts, tallies; neither votes nor details"),
     Participant(COUNTER, "ours", "ours", ("--stage", "counter"), small=True, note="+ counts, votes, details, tallies"),
     Participant(WORKER, "ours", "worker", small=True, note="+ tallies log, commits, Judge, /metrics"),
     Participant(CALM_COUNTER, "ours", "ours", ("--stage", "counter"), rate=CALM, note=f"the same at {CALM:,} a second"),

@@ -35,7 +35,6 @@ TIMES = (
     ("the Counter beside the stock Faust agent", COUNTER, FAUST, 100.0),
     ("the Counter beside Kafka Streams", COUNTER, KAFKA_STREAMS, 15.0),
 )
-VOTES = "; votes counted all the same: the Counter has no switch for them"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +116,6 @@ def _at_least(found: Goals, name: str, one: Spread | None, least: float, note: s
 
 def _note(rows: Rows, ours: str, other: str) -> str:
     """What a reader must know beside the ratio."""
-    if ours == PLAIN:
-        return VOTES
     easier = times(rows, ours, KAFKA_STREAMS_EVENTS) if other == KAFKA_STREAMS else None
     return f"; {easier.text('.2f')} x where it joins no statuses" if easier else ""
 
