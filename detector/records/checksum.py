@@ -3,7 +3,7 @@ it has one, else by tables.
 
 A processor waits for the instruction three times as long as it takes until the next may begin, so three pieces are
 summed side by side (Gopal and others 2011): what a sum becomes by the bytes behind it, as if these were zeros, is read
-from a table.
+from a table. Large pieces first: each on a page of its own, which the processor then fetches ahead, a third faster.
 
 Knows nothing of what is summed.
 """
@@ -49,15 +49,15 @@ def _tables() -> UInt64s:
 
 
 _TABLES = _tables()
-_PIECE_BYTES = 1024
+_PIECES_BYTES = (4096, 512)
 
 
-def _far_tables() -> UInt64s:
+def _far_tables(piece_bytes: int) -> UInt64s:
     """`tables[n][byte]`: what byte n of a sum becomes by a piece of zeros: a step of one zero byte, doubled."""
     bits = np.uint64(1) << np.arange(32, dtype=np.uint64)
     after = (bits >> _8) ^ _TABLES[0][(bits & _BYTE).astype(np.intp)]
     size = 1
-    while size < _PIECE_BYTES:
+    while size < piece_bytes:
         after, size = _applied(after, after), 2 * size
     return np.array([_applied(after, np.arange(256, dtype=np.uint64) << shift) for shift in _SHIFTS[:4]])
 
@@ -69,7 +69,7 @@ def _applied(after: UInt64s, sums: UInt64s) -> UInt64s:
     return sums_after
 
 
-_FAR = _far_tables()
+_FAR = np.array([_far_tables(size) for size in _PIECES_BYTES])
 
 
 @inlined
@@ -116,26 +116,33 @@ def byte_step(state: np.uint64, byte: np.uint64) -> np.uint64:
 
 
 @inlined
-def after_piece(state: np.uint64) -> np.uint64:
-    """The sum after a piece of zeros."""
+def after_piece(state: np.uint64, kind: int) -> np.uint64:
+    """The sum after a piece of zeros; `kind` numbers _PIECES_BYTES."""
     after = _0
     for place in range(4):
-        after ^= _FAR[place, np.int64((state >> (_8 * np.uint64(place))) & _BYTE)]
+        after ^= _FAR[kind, place, np.int64((state >> (_8 * np.uint64(place))) & _BYTE)]
     return after
+
+
+@inlined
+def _by_threes(text: UInt8s, state: np.uint64, at: int, stop: int, kind: int, size: int) -> tuple[np.uint64, int]:
+    """The sum after as many times three pieces as there are, and where they end."""
+    while at + 3 * size <= stop:
+        second, third = _0, _0
+        for place in range(at, at + size, 8):
+            state = _step(state, word_at(text, place))
+            second = _step(second, word_at(text, place + size))
+            third = _step(third, word_at(text, place + 2 * size))
+        state = after_piece(after_piece(state, kind) ^ second, kind) ^ third
+        at += 3 * size
+    return state, at
 
 
 @compiled
 def crc32c(text: UInt8s, start: int, stop: int) -> np.uint64:
     """The checksum of `text[start:stop]`."""
-    state, at = _ALL, start
-    while at + 3 * _PIECE_BYTES <= stop:
-        second, third = _0, _0
-        for place in range(at, at + _PIECE_BYTES, 8):
-            state = _step(state, word_at(text, place))
-            second = _step(second, word_at(text, place + _PIECE_BYTES))
-            third = _step(third, word_at(text, place + 2 * _PIECE_BYTES))
-        state = after_piece(after_piece(state) ^ second) ^ third
-        at += 3 * _PIECE_BYTES
+    state, at = _by_threes(text, _ALL, start, stop, 0, _PIECES_BYTES[0])
+    state, at = _by_threes(text, state, at, stop, 1, _PIECES_BYTES[1])
     while at + 8 <= stop:
         state = _step(state, word_at(text, at))
         at += 8
