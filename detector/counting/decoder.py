@@ -14,7 +14,7 @@ import numpy as np
 
 from detector.contracts.policy import IGNORE as IGNORED_WORD
 from detector.contracts.policy import Policy
-from detector.counting.columns import NONE, PAYMENT, STATUSES, Columns, Int32s, Int64s, log_times_of
+from detector.counting.columns import PAYMENT, STATUSES, Columns, Int32s, Int64s, UInt64s, log_times_of
 from detector.counting.fields import CODE, FIELDS, MERCHANT_ID, ORDER_ID, PAYMENT_ID, SHOPPER_ID
 from detector.counting.hashing import hash_text
 from detector.counting.names import ABSENT, UNKNOWN, Index, Names
@@ -106,8 +106,8 @@ class Decoder:
         if len(rows) > _NAMELESS_FEW:
             leaf = np.zeros(len(rows), np.uint64)
             for field in self._dimensions.tolist():
-                leaf = leaf * _ODD + batch.hashes[field, rows]
-            names = leaf, batch.hashes[MERCHANT_ID, rows], batch.hashes[CODE, rows]
+                leaf = leaf * _ODD + batch.said(field, rows)
+            names = leaf, batch.said(MERCHANT_ID, rows), batch.said(CODE, rows)
             firsts = [np.unique(name, return_index=True)[1] for name in names]
             rows = rows[np.unique(np.concatenate(firsts))]
         for index in rows.tolist():
@@ -147,14 +147,14 @@ class Decoder:
 
 
 class _Batch:
-    """What is known of a batch while it is decoded; the arrays are as `scan_objects` wants them."""
+    """What is known of a batch while it is decoded; the loops write all that is read."""
 
     def __init__(self, count: int) -> None:
-        self.masks = np.zeros((3, count), np.int64)
-        self.hashes = np.zeros((len(FIELDS), count), np.uint64)
-        self.times = np.full((2, count), NONE, np.int64)
-        self.kind, self.status, self.fate = np.zeros((3, count), np.uint8)
-        self.leaf, self.code = np.zeros((2, count), np.int32)
+        self.masks = np.empty((3, count), np.int64)
+        self.hashes = np.empty((len(FIELDS), count), np.uint64)
+        self.times = np.empty((2, count), np.int64)
+        self.kind, self.status, self.fate = np.empty((3, count), np.uint8)
+        self.leaf, self.code = np.empty((2, count), np.int32)
 
     def cards(self) -> dict[str, int]:
         """How many values of each field look like a card number, in what the scanner took."""
@@ -162,6 +162,10 @@ class _Batch:
         if self.masks[CARDS].any():
             count_cards(self.masks, self.fate, found)
         return {FIELDS[field]: int(found[field]) for field in np.flatnonzero(found)}
+
+    def said(self, field: int, rows: Int64s) -> UInt64s:
+        """The hashes of a text in some events, 0 where one does not say it."""
+        return np.where(self.masks[TEXTS, rows] >> field & 1, self.hashes[field, rows], np.uint64(0))
 
     def put(self, index: int, row: Row) -> None:
         """Write the reference's row."""

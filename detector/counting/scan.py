@@ -29,6 +29,7 @@ from detector.counting.fields import (
     PAYMENT_ID,
     PAYMENT_REQUIRED,
     PAYMENT_TEXTS,
+    SHOPPER_ID,
     STARTED_AT,
     STATUS,
     UNKNOWN_FIELD,
@@ -144,8 +145,7 @@ def _read_text(text: UInt8s, start: int, stop: int, field: int, row: int, hashes
     if _NOT_ANY_TEXT >> field & 1:
         if field in (OCCURRED_AT, STARTED_AT):
             return end + 1 if _keep_number(field, read_time(text, start, end), row, times) else WRONG
-        if field == AMOUNT or not _is_currency(text, start, end):
-            return WRONG
+        return end + 1 if field == CURRENCY and _is_currency(text, start, end) else WRONG
     hashes[field, row] = hash_words(text, start, end)
     return end + 1
 
@@ -222,12 +222,14 @@ def scan_objects(
 ) -> None:  # fmt: skip
     """Note the fields of every event `text[starts[event]:stops[event]]`; `fate` is TAKEN where all is understood.
 
-    `masks[which, event]`; `hashes[field, event]` of texts; `times[0 | 1, event]`, `occurred_at` and `started_at`.
-    They come filled with 0, 0 and NONE: what is absent or null stays so.
+    `masks[which, event]`; `hashes[field, event]` of texts; `times[0 | 1, event]`, `occurred_at` and `started_at`, NONE
+    where absent or null. A text that is not there has no hash that means anything.
     """
     others, closers, layout = np.zeros(_OTHERS_MAX, np.uint64), np.zeros(DEPTH_MAX, np.uint8), no_layout()
     read = ORDER_FIELDS if topic == ORDERS_TOPIC else ALL_FIELDS
     for row in range(len(starts)):
+        masks[SEEN, row] = masks[TEXTS, row] = masks[CARDS, row] = 0
+        times[0, row] = times[1, row] = NONE
         understood = _read_object(
             text, starts[row], stops[row], row, masks, hashes, times, others, closers, layout, read
         )  # fmt: skip
@@ -320,6 +322,8 @@ def settle_ids(
     for row in range(len(fate)):
         if kind[row] != PAYMENT:
             hashes[PAYMENT_ID, row] = _0
+        if masks[TEXTS, row] >> SHOPPER_ID & 1 == 0:
+            hashes[SHOPPER_ID, row] = _0
         if masks[TEXTS, row] >> MERCHANT_ID & 1 == 0:
             hashes[MERCHANT_ID, row] = _UNKNOWN
         elif fate[row] == TAKEN and look_up(keys, numbers, otherwise, hashes[MERCHANT_ID, row]) == ASK:
