@@ -19,7 +19,7 @@ from detector.counting.hashing import hash_text
 from detector.counting.index import new_slots, refill, widen
 from detector.counting.names import Names
 from detector.counting.orders import index_orders
-from detector.counting.tally import FIRST, Cells, Details, Layout, Source, Tally
+from detector.counting.tally import FIRST, NO_CELLS, Cells, Details, Layout, Source, Tally
 from detector.counting.watermark import CUT, CUT_ROOM, DONE, GROW, jump_to_noted, move_watermark, step
 
 _FIELDS = tuple((name, np.dtype(kind)) for name, kind in (
@@ -242,7 +242,7 @@ class Counter:
 
     def _cells(self, told: Told) -> Cells:
         if told.cells == 0:
-            return _NO_CELLS
+            return NO_CELLS
         book, leaves = self._book, self.names.leaves
         cells, counts = book.out_cells[: told.cells], book.out_counts[: told.cells]
         return Cells(
@@ -278,13 +278,6 @@ class _MerchantNames(dict[int, str]):
             self.clear()
         self[key] = name = self._names.merchant_name(key)
         return name
-
-
-_NO_CELLS = Cells(
-    (), np.zeros(0, np.int32), np.zeros(0, np.int64), np.zeros((0, 6), np.int32), np.zeros((0, 6), np.int32),
-    np.zeros((0, 5), np.int32), np.zeros(0, np.int64), np.zeros((0, 5), np.uint8), np.zeros(0, np.uint64),
-    np.zeros(0, np.int32), np.zeros((0, 4), np.int32), np.zeros(0, np.uint8),
-)  # fmt: skip
 
 
 def warm_up() -> None:

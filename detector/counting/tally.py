@@ -172,6 +172,9 @@ _DETAILS = (("merchant_leaf", np.int32, ()), ("merchant", np.int32, ()), ("merch
             ("code_leaf", np.int32, ()), ("code", np.int32, ()), ("code_count", np.int32, ()),
             ("merchant_technical", np.int32, ()))
 
+NO_CELLS = Cells((), *(np.zeros((0, *shape), dtype) for _, dtype, shape in _CELLS))
+"""Of a boundary at which nothing changed."""
+
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(_Wire)
 
@@ -203,14 +206,22 @@ def decode(data: bytes) -> Tally | Marker:
     if wire.details is not None:
         leaves, (merchants,), (codes,) = wire.detail_names
         details = Details(tuple(leaves), merchants=merchants, codes=codes, **_arrays(wire.details, _DETAILS, 6))
-    cells = Cells(tuple(wire.leaves), **_arrays(wire.cells, _CELLS, 8))
-    _check_cells(cells)
+    cells = _cells_of(wire)
     if details is not None:
         _check_details(details)
     if not 0 <= wire.boundary_ms <= EPOCH_MS_MAX:
         raise _unfit(f"a boundary at {wire.boundary_ms} ms")
     return Tally(source, wire.layout, wire.term, wire.boundary_ms, wire.newest_start_ms, wire.offset, cells,
                  wire.first_pane, details, wire.after_ms)
+
+
+def _cells_of(wire: _Wire) -> Cells:
+    """What is told of cells; at night that is nothing at most boundaries."""
+    if len(wire.cells) == len(_CELLS) and not any(wire.cells) and not wire.leaves:
+        return NO_CELLS
+    cells = Cells(tuple(wire.leaves), **_arrays(wire.cells, _CELLS, 8))
+    _check_cells(cells)
+    return cells
 
 
 def _unfit(what: str) -> ValueError:
