@@ -1,12 +1,15 @@
 """`pastille demo` as a newcomer runs it: two banks go down, both are found and resolved, and nothing is left."""
 
+import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,7 @@ import pytest
 PASTILLE = (sys.executable, "-c", "from streams.commands import main; main()", "demo", "--json", "--http-port", "18081")
 FIRST_EVENT_S_MAX = 120  # generous: the machine may be busy, and the loops may have to be compiled
 GONE_S_MAX = 30
+LOOK_S = 0.5
 
 
 class Demo:
@@ -73,14 +77,18 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Demo]]:
 
 
 class Heard:
-    """A demo of 150 s that goes on beside other tests; what it said on standard error, and when (epoch ms)."""
+    """A demo of 150 s that goes on beside other tests; what it said on standard error, and when (epoch ms), and what
+    its page showed."""
 
     def __init__(self, demo: Demo) -> None:
         self.demo = demo
         self.lines: list[tuple[float, str]] = []
         self.out = ""
+        self.boards: list[dict[str, Any]] = []
         self._news = threading.Condition()
-        self._listeners = [threading.Thread(target=listen, daemon=True) for listen in (self._listen, self._keep)]
+        self._listeners = [
+            threading.Thread(target=listen, daemon=True) for listen in (self._listen, self._keep, self._look)
+        ]
         for listener in self._listeners:
             listener.start()
 
@@ -95,6 +103,14 @@ class Heard:
     def _keep(self) -> None:
         assert self.demo.process.stdout is not None
         self.out = self.demo.process.stdout.read()
+
+    def _look(self) -> None:
+        self.when("page at")
+        page = next(re.findall(r"http://\S+", line)[0] for _, line in self.lines if "page at" in line)
+        while self.demo.process.poll() is None:
+            with contextlib.suppress(OSError), urllib.request.urlopen(f"{page}/api/board", timeout=GONE_S_MAX) as board:
+                self.boards.append(json.load(board))
+            time.sleep(LOOK_S)
 
     def when(self, word: str) -> float:
         """When a line with this word came; waits for it."""
@@ -152,7 +168,22 @@ def test_two_outages_start_and_end(demo_beside: Heard) -> None:
         assert from_s - 15 <= since["began_at"] <= from_s + 10
         assert from_s + 15 <= since["detected_at"] <= to_s
         assert seconds_since(first_ms, edges[bank, kind, "resolved"])["ended_at"] <= 140
+    look_at_lights(demo_beside.boards)
     demo_beside.demo.wait_until_gone()
+
+
+def look_at_lights(boards: list[dict[str, Any]]) -> None:
+    """On the page an outage's bank, and each of its methods, is dark as long as it is open, and no other is down."""
+    dark: set[str] = set()
+    for board in boards:
+        struck = {line["scope"].removeprefix("bank:") for line in board["open"]}
+        for bank in board["banks"]:
+            lights = {bank["light"], *(part["light"] for part in bank["parts"])}
+            is_right = lights <= {"down", "recovering"} if bank["name"] in struck else "down" not in lights
+            assert is_right, (bank, board["open"])
+            dark |= {bank["name"]} if bank["light"] == "down" else set()
+    assert dark == {"bnp", "cedar"}
+    assert {bank["light"] for bank in boards[-1]["banks"]} == {"up"}
 
 
 def seconds_since(first_ms: float, data: dict[str, Any]) -> dict[str, float]:
