@@ -95,9 +95,7 @@ class Announcements:
         }
         self._is_read = False
         self._ends: dict[TopicPartition, int] = {}
-        self._consumer = AIOKafkaConsumer(
-            **settings.aiokafka(), enable_auto_commit=False, auto_offset_reset="earliest"
-        )
+        self._consumer = AIOKafkaConsumer(**settings.aiokafka(), enable_auto_commit=False, auto_offset_reset="earliest")
 
     async def start(self) -> None:
         """Connect. Raises aiokafka's KafkaError where no broker answers."""

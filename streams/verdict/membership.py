@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import monotonic
 from typing import Any, cast
 
 import faust
@@ -14,9 +15,11 @@ from streams.settings import Settings
 from streams.topics import changelog_topic
 from streams.verdict.snapshot import CHUNK_BYTES_MAX
 
-__all__ = ["TABLE", "build_app", "read_along", "snapshot_table", "tallies_topic"]
+__all__ = ["TABLE", "build_app", "read_along", "recover_anew", "snapshot_table", "tallies_topic"]
 
 FETCH_BYTES = 4 * 1024 * 1024
+UNHEARD_S = 10.0
+"""A changelog of which nothing came for so long, though there is something, is asked for again."""
 TABLE = "snapshots"
 """With the app's id in front, the table's changelog is the topic that `pastille topics` makes."""
 
@@ -65,6 +68,19 @@ def snapshot_table(app: faust.App, settings: Settings) -> TableT[Any, Any]:
     changelog = table.changelog_topic.get_topic_name()
     assert changelog == changelog_topic(settings), "`pastille topics create` makes the table's changelog"
     return table
+
+
+def recover_anew(app: faust.App) -> bool:
+    """Have Faust read the table's changelog from where it was, where no record of it came for so long that none will:
+    now and then, after a dealing that follows the first writes, none comes for ever. Whether it is so."""
+    recovery = cast(TableManager, app.tables).recovery
+    if not recovery.in_recovery or recovery._active_events_received_at or not recovery.need_recovery():
+        return False
+    began_s = recovery._recovery_started_at
+    if began_s is None or monotonic() - began_s < UNHEARD_S or app.rebalancing:
+        return False
+    recovery.signal_recovery_start.set()
+    return True
 
 
 def read_along(app: faust.App) -> None:
