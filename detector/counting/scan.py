@@ -318,7 +318,8 @@ def settle_codes(
 def settle_ids(
     keys: UInt64s, numbers: Int32s, otherwise: int, masks: Int64s, hashes: UInt64s, kind: UInt8s, fate: UInt8s
 ) -> None:
-    """Give payments without a merchant the unknown one, orders no payment, and ask for the names of new merchants."""
+    """Give payments without a merchant the unknown one, events without a shopper none, orders no payment; and ask for
+    the names of new merchants."""
     for row in range(len(fate)):
         if kind[row] != PAYMENT:
             hashes[PAYMENT_ID, row] = _0

@@ -3,7 +3,8 @@ it has one, else by tables.
 
 A processor waits for the instruction three times as long as it takes until the next may begin, so three pieces are
 summed side by side (Gopal and others 2011): what a sum becomes by the bytes behind it, as if these were zeros, is read
-from a table. Large pieces first: each on a page of its own, which the processor then fetches ahead, a third faster.
+from a table. Large pieces first, each on a page of its own: the processor fetches each ahead, 11 GB/s from memory
+instead of the 6.5 of pieces that share one.
 
 Knows nothing of what is summed.
 """
