@@ -30,7 +30,7 @@ from streams.topics import changelog_topic
 from streams.unanswered import oldest
 from streams.verdict.announcements import Announcements
 from streams.verdict.clock import SILENT_S, Watch
-from streams.verdict.membership import read_along, recover_anew, snapshot_table, tallies_topic
+from streams.verdict.membership import read_along, snapshot_table, tallies_topic
 from streams.verdict.outbox import Fenced, TransactionLost
 from streams.verdict.setback import Setback
 from streams.verdict.snapshot import pack, slot_after
@@ -130,8 +130,6 @@ class Verdict:
 
     async def _look(self) -> None:
         self._log.unanswered.check()
-        if recover_anew(self.app):
-            log.warning("verdict: the table's changelog gives nothing, though there is something; it is read anew")
         async with self._lock:
             await self._keep_seat()
         if self.tenure is not None and self._settings.clock == "wall":

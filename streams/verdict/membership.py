@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from time import monotonic
 from typing import Any, cast
 
 import faust
 from faust.tables.manager import TableManager
-from faust.types import TopicT
+from faust.transport.drivers.aiokafka import Consumer
+from faust.types import TP, TopicT
 from faust.types.tables import TableT
 
 from streams.patience import HEARTBEAT_S, METADATA_MS, REQUEST_MS, SESSION_S
@@ -15,18 +15,33 @@ from streams.settings import Settings
 from streams.topics import changelog_topic
 from streams.verdict.snapshot import CHUNK_BYTES_MAX
 
-__all__ = ["TABLE", "build_app", "read_along", "recover_anew", "snapshot_table", "tallies_topic"]
+__all__ = ["TABLE", "build_app", "read_along", "snapshot_table", "tallies_topic"]
 
 FETCH_BYTES = 4 * 1024 * 1024
-UNHEARD_S = 10.0
-"""A changelog of which nothing came for so long, though there is something, is asked for again."""
 TABLE = "snapshots"
 """With the app's id in front, the table's changelog is the topic that `pastille topics` makes."""
 
 
+class _Unpaused(set[TP]):
+    """The partitions that Faust reads, true where there are none too: aiokafka takes no partitions for all of them, and
+    what is read of a paused one while the group deals is lost. So could be all of the table's changelog, for which
+    Faust then waits for ever."""
+
+    def __bool__(self) -> bool:
+        return True
+
+
+class _Consumer(Consumer):
+    """Faust's own, which reads nothing of a partition that is paused."""
+
+    def _reset_state(self) -> None:
+        super()._reset_state()
+        self._active_partitions = _Unpaused()
+
+
 def build_app(settings: Settings, datadir: str) -> faust.App:
     """The Faust app of the Judge: connected like every other client, it declares no topic and serves no web."""
-    return faust.App(
+    app = faust.App(
         f"{settings.app_id}-judge",
         broker=settings.faust_broker(),
         broker_credentials=settings.faust_credentials(),
@@ -48,6 +63,8 @@ def build_app(settings: Settings, datadir: str) -> faust.App:
         web_enabled=False,
         worker_redirect_stdouts=False,
     )
+    cast(Any, app.transport).Consumer = _Consumer
+    return app
 
 
 def tallies_topic(app: faust.App, settings: Settings) -> TopicT:
@@ -68,19 +85,6 @@ def snapshot_table(app: faust.App, settings: Settings) -> TableT[Any, Any]:
     changelog = table.changelog_topic.get_topic_name()
     assert changelog == changelog_topic(settings), "`pastille topics create` makes the table's changelog"
     return table
-
-
-def recover_anew(app: faust.App) -> bool:
-    """Have Faust read the table's changelog from where it was, where no record of it came for so long that none will:
-    now and then, after a dealing that follows the first writes, none comes for ever. Whether it is so."""
-    recovery = cast(TableManager, app.tables).recovery
-    if not recovery.in_recovery or recovery._active_events_received_at or not recovery.need_recovery():
-        return False
-    began_s = recovery._recovery_started_at
-    if began_s is None or monotonic() - began_s < UNHEARD_S or app.rebalancing:
-        return False
-    recovery.signal_recovery_start.set()
-    return True
 
 
 def read_along(app: faust.App) -> None:

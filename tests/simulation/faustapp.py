@@ -70,7 +70,7 @@ class App:
     def __init__(self, app_id: str, at: TopicPartition) -> None:
         self.process = CURRENT.get()
         self.on_partitions_revoked, self.on_partitions_assigned = Signal(), Signal()
-        self.tables = SimpleNamespace(actives_ready=False, recovery=SimpleNamespace(buffer_sizes={}, in_recovery=False))
+        self.tables = SimpleNamespace(actives_ready=False, recovery=SimpleNamespace(buffer_sizes={}))
         self.assignor = SimpleNamespace(is_standby=self._is_standby)
         self.rebalancing = False
         self.generation = -1

@@ -24,7 +24,7 @@ from faust.types import TP
 from streams.logs import SENDER
 from streams.settings import load_settings
 from streams.topics import changelog_topic
-from streams.verdict.membership import UNHEARD_S, build_app, read_along, recover_anew, snapshot_table
+from streams.verdict.membership import build_app, read_along, snapshot_table
 
 
 @pytest.fixture
@@ -164,26 +164,3 @@ def test_metadata_travels_with_an_offset() -> None:
     """A committed offset has a place for our note."""
     assert OffsetAndMetadata(1, "note").metadata == "note"
     assert TopicPartition("t", 0).topic == "t"
-
-
-def test_a_recovery_that_hears_nothing_begins_anew(app: faust.App) -> None:
-    """Where records are to come and none did for long, and only there; Faust's signal interrupts whatever it waits
-    for."""
-    assert "self.signal_recovery_start" in inspect.getsource(Recovery._wait)
-    recovery = app.tables.recovery
-    changelog = TP("changelog", 0)
-    recovery._set_recovery_started()
-    recovery.active_highwaters[changelog], recovery.active_offsets[changelog] = 3, -1
-    assert not recover_anew(app)
-    assert not recovery.signal_recovery_start.is_set()
-    recovery._recovery_started_at -= UNHEARD_S
-    app.rebalancing = True
-    assert not recover_anew(app)
-    app.rebalancing = False
-    assert recover_anew(app)
-    assert recovery.signal_recovery_start.is_set()
-    recovery._active_events_received_at[changelog] = 1.0
-    assert not recover_anew(app)
-    recovery._active_events_received_at.clear()
-    recovery.active_offsets[changelog] = 3
-    assert not recover_anew(app)
