@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["HEARTBEAT_S", "METADATA_MS", "REQUEST_MS", "SESSION_S"]
+__all__ = ["HEARTBEAT_S", "IDLE_MS", "METADATA_MS", "REQUEST_MS", "SESSION_S"]
 
 SESSION_S: Final = 6.0
 """A member that says nothing for so long is gone, and others have its sources: the least that a broker grants by
@@ -20,5 +20,8 @@ HEARTBEAT_S: Final = 2.0
 REQUEST_MS: Final = 7_000
 """Longer than any answer takes that Kafka holds back on purpose: to join a group takes up to a session, a fetch half
 a second. Not much longer: a group's new coordinator gives its members one session to find it."""
+IDLE_MS: Final = 10 * 365 * 86_400_000
+"""Never: after so long without a fetch Kafka's client takes its member out of the group, and waits for a fetch before
+it comes back. Who stands by has nothing to fetch, and who waits for a write to be taken fetches nothing meanwhile."""
 METADATA_MS: Final = 5_000
 """Where the leaders are is asked anew so often: who waits for an answer of an old one would learn it from that."""

@@ -20,8 +20,8 @@ import msgspec
 from aiokafka import AIOKafkaProducer
 
 from detector.counting.tally import Marker, Tally, decode, encode
-from streams.producing import stop_producer
 from streams.settings import Settings
+from streams.stopping import stop_producer
 from streams.topics import TALLIES_BYTES_MAX
 from streams.unanswered import Unanswered
 

@@ -19,8 +19,8 @@ from aiokafka import AIOKafkaProducer
 
 from detector.contracts.policy import Policy
 from streams.deadletters import FLOOD, Header, dead_letter
-from streams.producing import stop_producer
 from streams.settings import Settings
+from streams.stopping import stop_producer
 from streams.unanswered import Unanswered
 
 __all__ = ["BURST_S", "Bad", "DeadLetters", "Flood", "RateLimit"]

@@ -32,8 +32,9 @@ from streams.intake.raw import take_bytes, unexpected
 from streams.intake.recovery import Committed, Note, parse_note
 from streams.intake.wire import receive_in_place
 from streams.loopclock import loop_s
-from streams.patience import HEARTBEAT_S, SESSION_S
+from streams.patience import HEARTBEAT_S, IDLE_MS, SESSION_S
 from streams.settings import Settings
+from streams.stopping import stop_consumer
 
 __all__ = ["Reader", "TopicPartition"]
 
@@ -84,6 +85,7 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships
             isolation_level="read_committed",
             session_timeout_ms=int(SESSION_S * 1000),
             heartbeat_interval_ms=int(HEARTBEAT_S * 1000),
+            max_poll_interval_ms=IDLE_MS,
             max_partition_fetch_bytes=settings.fetch_bytes,
             fetch_max_bytes=FETCH_BYTES,
             fetch_min_bytes=FETCH_BYTES_MIN,
@@ -105,7 +107,7 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships
 
     async def stop(self) -> None:
         """Leave the group and disconnect."""
-        await self._consumer.stop()
+        await stop_consumer(self._consumer)
 
     def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """The group is placing anew: nothing is this member's until it says so."""
@@ -124,10 +126,12 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships
         self._generation = self._consumer._coordinator.generation
 
     async def placing(self, within_s: float) -> None:
-        """Wait until the group places anew, or has done so; so long at most."""
+        """Wait until the group places anew, or has done so; so long at most. Raises KafkaError where the group refuses
+        this member: who fetches nothing would hear it nowhere else, and aiokafka tries again when it was heard."""
         self._placing.clear()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._placing.wait(), within_s)
+        self._consumer._coordinator.check_errors()
 
     async def fetch(self, wanted: Iterable[TopicPartition], timeout_ms: int) -> dict[TopicPartition, Sequence[Any]]:
         """What the wanted partitions (at least one) have next, for `fetched`; empty after `timeout_ms` without

@@ -19,6 +19,7 @@ from detector.judging.judge import Judge
 from detector.judging.maintenance import is_forgotten
 from streams.maintenances import fold
 from streams.settings import Settings
+from streams.stopping import stop_consumer
 from streams.verdict.lessons import Schoolbook
 
 __all__ = ["Announcements", "Notices", "news"]
@@ -106,7 +107,7 @@ class Announcements:
 
     async def stop(self) -> None:
         """Disconnect."""
-        await self._consumer.stop()
+        await stop_consumer(self._consumer)
 
     async def poll(self) -> bool:
         """Take what has come since; whether all is read that was there at the start."""

@@ -18,8 +18,8 @@ from pydantic import ValidationError
 from detector.contracts.models import HealthRecord, OutageData, OutageEvent, cloud_event
 from detector.judging.outage import Change
 from streams.loopclock import loop_s
-from streams.producing import stop_producer
 from streams.settings import Settings
+from streams.stopping import stop_consumer, stop_producer
 
 __all__ = ["Fenced", "Outbox", "TransactionLost", "Written"]
 
@@ -209,4 +209,4 @@ async def _read_to_end(settings: Settings, topic: str) -> AsyncIterator[bytes | 
             for record in (await consumer.getmany(at, timeout_ms=READ_MS, max_records=BATCH_MAX)).get(at, ()):
                 yield record.value
     finally:
-        await consumer.stop()
+        await stop_consumer(consumer)

@@ -17,6 +17,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from detector.counting.tally import Marker, Tally
 from streams.settings import Settings
+from streams.stopping import stop_consumer
 from streams.tallylog import unpack
 
 __all__ = ["Logged", "TallyReader", "decoded", "open_tally_reader"]
@@ -88,4 +89,4 @@ async def open_tally_reader(settings: Settings) -> AsyncIterator[TallyReader]:
         consumer.assign([at])
         yield TallyReader(consumer, at)
     finally:
-        await consumer.stop()
+        await stop_consumer(consumer)

@@ -66,6 +66,7 @@ class Consumer:
         self._states: dict[TopicPartition, _State] = {}
         self._listener: Any = None
         self._coordinator = self
+        self._client = SimpleNamespace(close=self._disconnect)
         self._subscription = SimpleNamespace(subscription=SimpleNamespace(assignment=self))
 
     # Life
@@ -79,6 +80,12 @@ class Consumer:
         if self._listener is not None and not self.process.is_dead:
             await self.process.gate("leave")
             self._cluster.groups[str(self._group_id)].leave(self)
+
+    async def _disconnect(self) -> None:
+        """Who is gone without a word is missed after a session."""
+
+    def check_errors(self) -> None:
+        """The group refuses nobody."""
 
     def subscribe(self, _topics: Iterable[str], listener: Any) -> None:
         """Join the group."""

@@ -72,7 +72,7 @@ class App:
         self.on_partitions_revoked, self.on_partitions_assigned = Signal(), Signal()
         self.tables = SimpleNamespace(actives_ready=False, recovery=SimpleNamespace(buffer_sizes={}))
         self.assignor = SimpleNamespace(is_standby=self._is_standby)
-        self.rebalancing = False
+        self.rebalancing = self.crashed = False
         self.generation = -1
         self._cluster, self._app_id, self._at = CLUSTER.get(), app_id, at
         self._agent: Any = None
