@@ -129,6 +129,9 @@ class Verdict:
                     await self._set_back(error)
 
     async def _look(self) -> None:
+        if self.app.crashed:  # so says nobody else; and who hears nothing has nothing to say
+            self._fail(self.app.crash_reason or RuntimeError("Faust has crashed"))
+            return
         self._log.unanswered.check()
         async with self._lock:
             await self._keep_seat()
@@ -379,9 +382,10 @@ class Verdict:
         await stale.stop()
 
     def _fail(self, error: BaseException) -> None:
+        if self.failed.done():
+            return
         if isinstance(error, Fenced):
             log.warning("verdict: a newer Judge has taken over; this worker stops")
         else:
             log.error("verdict: %s: %s", type(error).__name__, error, exc_info=error)
-        if not self.failed.done():
-            self.failed.set_result(error)
+        self.failed.set_result(error)

@@ -6,13 +6,13 @@ from typing import Any, cast
 
 import faust
 from faust.tables.manager import TableManager
-from faust.transport.drivers.aiokafka import Consumer
-from faust.types import TP, TopicT
+from faust.types import TopicT
 from faust.types.tables import TableT
 
-from streams.patience import HEARTBEAT_S, METADATA_MS, REQUEST_MS, SESSION_S
+from streams.patience import HEARTBEAT_S, IDLE_MS, METADATA_MS, REQUEST_MS, SESSION_S
 from streams.settings import Settings
 from streams.topics import changelog_topic
+from streams.verdict.mends import mend
 from streams.verdict.snapshot import CHUNK_BYTES_MAX
 
 __all__ = ["TABLE", "build_app", "read_along", "snapshot_table", "tallies_topic"]
@@ -20,23 +20,6 @@ __all__ = ["TABLE", "build_app", "read_along", "snapshot_table", "tallies_topic"
 FETCH_BYTES = 4 * 1024 * 1024
 TABLE = "snapshots"
 """With the app's id in front, the table's changelog is the topic that `pastille topics` makes."""
-
-
-class _Unpaused(set[TP]):
-    """The partitions that Faust reads, true where there are none too: aiokafka takes no partitions for all of them, and
-    what is read of a paused one while the group deals is lost. So could be all of the table's changelog, for which
-    Faust then waits for ever."""
-
-    def __bool__(self) -> bool:
-        return True
-
-
-class _Consumer(Consumer):
-    """Faust's own, which reads nothing of a partition that is paused."""
-
-    def _reset_state(self) -> None:
-        super()._reset_state()
-        self._active_partitions = _Unpaused()
 
 
 def build_app(settings: Settings, datadir: str) -> faust.App:
@@ -49,6 +32,7 @@ def build_app(settings: Settings, datadir: str) -> faust.App:
         broker_heartbeat_interval=HEARTBEAT_S,
         broker_rebalance_timeout=SESSION_S,
         broker_request_timeout=REQUEST_MS / 1000,
+        broker_max_poll_interval=IDLE_MS / 1000,
         consumer_metadata_max_age_ms=METADATA_MS,
         producer_metadata_max_age_ms=METADATA_MS,
         consumer_auto_offset_reset="earliest",
@@ -63,7 +47,7 @@ def build_app(settings: Settings, datadir: str) -> faust.App:
         web_enabled=False,
         worker_redirect_stdouts=False,
     )
-    cast(Any, app.transport).Consumer = _Consumer
+    mend(app)
     return app
 
 

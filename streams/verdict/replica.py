@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 
 LAG_MS = 15 * 60_000
 """How much more than the ring's length of the log before a snapshot fills the ring again: what a source may lag."""
+LOOKS, LOOK_S = 10, 1.0
+"""How often, and how long after each other, the end of the log is asked for that a snapshot is beyond."""
 
 
 class Replica:
@@ -66,18 +68,31 @@ class Replica:
 
 
 async def restored(reader: TallyReader, kept: Snapshot) -> Replica | None:
-    """The replica that wrote a snapshot, with its ring; None where this version of Pastille does not understand it.
-    Raises KafkaError."""
+    """The replica that wrote a snapshot, with its ring; None where this version of Pastille does not understand it, or
+    it is of another tallies log than there is now. Raises KafkaError."""
     try:
         judge = Judge.restore(msgspec.msgpack.decode(kept.state))
     except OtherVersion as error:
         log.warning("verdict: %s; it is left", error)
+        return None
+    if not await _reaches(reader, kept.offset):
+        log.warning("verdict: the tallies log ends before offset %d, where the snapshot stands: it was made anew or "
+                    "cut off, and the snapshot is left", kept.offset)  # fmt: skip
         return None
     replica = Replica(judge, kept.offset, kept.time_ms)
     replica.first = min(kept.offset, await reader.first_since(_needed_from_ms(kept, judge.policy)))
     async for batch in reader.between(replica.first, kept.offset):
         await asyncio.to_thread(_refill, judge, [record for logged in batch for record in logged.records])
     return replica
+
+
+async def _reaches(reader: TallyReader, offset: int) -> bool:
+    """Whether the log goes so far; a leader that is new may not know all of its end for a moment."""
+    for _ in range(LOOKS):
+        if await reader.end() >= offset:
+            return True
+        await asyncio.sleep(LOOK_S)
+    return False
 
 
 def _needed_from_ms(kept: Snapshot, policy: Policy) -> int:

@@ -144,8 +144,8 @@ async def begin_tenure(
 ) -> Tenure:
     """A Judge that has taken every record that the tallies log has now. Raises Fenced, KafkaError."""
     outbox = Outbox(settings, wall_ms)
-    await outbox.start()
     try:
+        await outbox.start()
         async with open_tally_reader(settings) as reader:
             kept = newest(table)
             ready = None if kept is None else await standby.hand_over(kept)
