@@ -248,3 +248,15 @@ def test_a_replica_is_kept_by_whom_the_group_names(tmp_path: Path, monkeypatch: 
         assert verdict._stands_by()
 
     played(play, tmp_path, monkeypatch)
+
+
+def test_the_end_of_faust_is_the_end_of_the_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Faust has crashed and judges nothing any more: the worker is told why, and stops."""
+
+    async def play(stage: Stage) -> None:
+        why = RuntimeError("no rights")
+        stage.verdict.app._crash(why)  # type: ignore[attr-defined]  # of the class, not the type
+        await stage.verdict._look()
+        assert stage.verdict.failed.result() is why
+
+    played(play, tmp_path, monkeypatch)

@@ -50,15 +50,16 @@ class FakeReader:
         yield [Logged(offset, offset, [self.log[offset]]) for offset in range(start, stop)]
 
 
-def rebuilt(version: int | None) -> tuple[tenure.Tenure, Judge]:
-    """A tenure that begins with a snapshot of half of the log, whose statistics claim a version; and its Judge."""
+def rebuilt(version: int | None, offset: int = HALF) -> tuple[tenure.Tenure, Judge]:
+    """A tenure that begins with a snapshot of half of the log, whose statistics claim a version; and its Judge. It says
+    to be of the log up to `offset`."""
     judge = Judge(LIVE)
     for record in LOG[:HALF]:
         judge.take(record)
     state = judge.export()
     if version is not None:
         state["version"] = version
-    kept = Snapshot(7, HALF, 0, judge.time_ms, msgspec.msgpack.encode(state))
+    kept = Snapshot(7, offset, 0, judge.time_ms, msgspec.msgpack.encode(state))
     outbox: Any = SimpleNamespace(written=Written(), write=_write, write_health=_write)
     reader: Any = FakeReader(LOG)
     return asyncio.run(tenure._begun(reader, LIVE, kept, None, outbox, lambda: 0)), judge
@@ -80,6 +81,36 @@ def test_a_snapshot_of_other_statistics_is_left(
     assert ("all of the tallies log is judged anew" in caplog.text) == is_left
     assert (found.epoch, found.next) == (8, len(LOG))
     assert found.judge.board.signals.export() == judge.board.signals.export()
+
+
+@pytest.mark.timeout(20)
+def test_a_snapshot_of_another_log_is_left(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """The tallies log was made anew and is shorter than the snapshot says: nobody waits for it to grow so far."""
+    monkeypatch.setattr(replica, "LOOK_S", 0.0)
+    found, _ = rebuilt(None, offset=1_000)
+    assert "made anew or cut off" in caplog.text
+    assert (found.epoch, found.next) == (8, len(LOG))
+
+
+def test_a_tenure_that_does_not_begin_leaves_no_producer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was written before cannot be read: the producer that had begun is stopped."""
+    stopped: list[Outbox] = []
+
+    class Unread(Outbox):
+        async def start(self) -> None:
+            raise LeaderNotAvailableError
+
+        async def stop(self) -> None:
+            stopped.append(self)
+
+    async def begin() -> None:
+        monkeypatch.setattr(tenure, "Outbox", Unread)
+        nobody: Any = None
+        await tenure.begin_tenure(SETTINGS, LIVE, {}, lambda: 0, nobody)
+
+    with pytest.raises(LeaderNotAvailableError):
+        asyncio.run(begin())
+    assert len(stopped) == 1
 
 
 def test_a_ring_is_filled_again_from_where_it_begins() -> None:
