@@ -16,13 +16,15 @@ FIRST_TIME_AT, NEWEST_TIME_AT, PRODUCER_AT, COUNT_AT = 27, 35, 43, 57
 LENGTH_END = 12
 """Bytes before those that a batch's length counts."""
 HEADER_BYTES = 61
+OLD_BYTES = 26
+"""The shortest batch of an older format, which has its length and its format where this one has them."""
 FORMAT = 2
 
 CODEC, APPEND_TIME, TRANSACTIONAL, CONTROL = 0x07, 0x08, 0x10, 0x20
 """Bits of the attributes: how records are compressed, that the broker set the times, a transaction's, Kafka's own."""
 
 FOREIGN = -(1 << 63)
-"""No offset: a batch is of another format, or lies about its length."""
+"""No offset: a fetch begins with a batch of an older format."""
 
 
 @inlined
@@ -38,14 +40,17 @@ def number_at(text: UInt8s, at: int, size: int) -> int:
 
 @compiled
 def skim(text: UInt8s, position: int) -> int:
-    """The offset after the last whole batch of a fetch, `position` where there is none, or FOREIGN."""
+    """The offset after the last whole batch of a fetch, or before one that is of another format or lies about its
+    length; `position` where there is none; FOREIGN where the first is of an older format."""
     at = 0
     while at + LENGTH_END <= len(text):
         stop = at + LENGTH_END + number_at(text, at + LENGTH_AT, 4)
         if stop > len(text):
             break
-        if stop < at + HEADER_BYTES or text[at + MAGIC_AT] != FORMAT:
+        if at == 0 and stop >= OLD_BYTES and text[MAGIC_AT] < FORMAT:
             return FOREIGN
+        if stop < at + HEADER_BYTES or text[at + MAGIC_AT] != FORMAT:
+            break
         position = number_at(text, at, 8) + number_at(text, at + LAST_DELTA_AT, 4) + 1
         at = stop
     return position

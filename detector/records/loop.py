@@ -27,6 +27,7 @@ from detector.records.header import (
     LENGTH_END,
     MAGIC_AT,
     NEWEST_TIME_AT,
+    OLD_BYTES,
     PRODUCER_AT,
     SUM_AT,
     TRANSACTIONAL,
@@ -158,6 +159,8 @@ def _open(raw: UInt8s, state: Int64s, aborted: Int64s, active: Int64s) -> int:
     stop, state[BASE] = at + LENGTH_END + number_at(raw, at + LENGTH_AT, 4), number_at(raw, at, 8)
     if stop > len(raw):
         return ENDED
+    if at > 0 and stop >= at + OLD_BYTES and raw[at + MAGIC_AT] < FORMAT:
+        return ENDED  # the next fetch begins with it
     if stop < at + HEADER_BYTES or raw[at + MAGIC_AT] != FORMAT:
         return BAD_LENGTH
     if np.int64(crc32c(raw, at + ATTRIBUTES_AT, stop)) != number_at(raw, at + SUM_AT, 4) & 0xFFFFFFFF:

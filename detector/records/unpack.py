@@ -15,7 +15,7 @@ import numpy as np
 from detector.counting.columns import Int64s
 from detector.counting.guard import SPARE, WRONG
 from detector.counting.packed import Packed
-from detector.records.header import FOREIGN, HEADER_BYTES, skim
+from detector.records.header import FOREIGN, LENGTH_END, skim
 from detector.records.loop import (
     BAD_LENGTH,
     BAD_MARKER,
@@ -159,7 +159,7 @@ class Unpacker:
         state[POSITION], state[LARGE] = position, IN_PLACE_BYTES
         ended = np.array(sorted(aborted, key=lambda one: one[1]), np.int64).reshape(-1, 2)
         active = np.zeros(max(len(ended), 1), np.int64)
-        if len(raw) < HEADER_BYTES:
+        if len(raw) < LENGTH_END:
             return
         text = np.frombuffer(raw, np.uint8)
         verdict = COMPRESSED
@@ -215,8 +215,8 @@ class Unpacker:
 
 
 def span(raw: bytes | memoryview, position: int) -> int | None:
-    """The offset after the last whole batch of a fetch, `position` where there is none; None where a batch is not of
-    the format that is read here."""
+    """The offset after the last whole batch of a fetch, or before one that is of another format or lies about its
+    length; `position` where there is none; None where the first is of a format older than what is read here."""
     following = skim(np.frombuffer(raw, np.uint8), position)
     return None if following == FOREIGN else int(following)
 

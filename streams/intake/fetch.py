@@ -13,8 +13,8 @@ from typing import Any, Protocol, Self
 import numpy as np
 
 from detector.counting.columns import NONE, Int64s
-from detector.records.unpack import Header, Unpacker
-from streams.intake.raw import Raw
+from detector.records.unpack import CorruptBatch, Header, Unpacker
+from streams.intake.raw import Broken, Raw
 
 __all__ = ["Fetched", "Header", "Listed", "fetched"]
 
@@ -90,8 +90,15 @@ class Listed:
 
 def fetched(found: Sequence[Any], unpacker: Unpacker) -> Iterator[Fetched]:
     """What `getmany` gave of a partition, bytes or records, in parts. Raises CorruptBatch."""
-    if not isinstance(found[0], Raw):
-        yield Listed.of(found)
+    if isinstance(found[0], Raw):
+        for raw in found:
+            if raw.is_cut_at_once:
+                raise CorruptBatch(raw.position, "its length is wrong: it is longer than what the broker sent")
+            yield from unpacker.parts(raw.data, raw.position, raw.aborted)
         return
-    for raw in found:
-        yield from unpacker.parts(raw.data, raw.position, raw.aborted)
+    last = found[-1]
+    records = found[:-1] if isinstance(last, Broken) else found
+    if records:
+        yield Listed.of(records)
+    if isinstance(last, Broken):
+        raise CorruptBatch(last.offset, last.why)

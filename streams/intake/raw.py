@@ -1,9 +1,9 @@
 """A fetch of a partition as bytes, taken from the Kafka client before it makes an object a record.
 
 The client goes on to do everything else: requests, positions, resets, rebalances, errors. Its method that takes an
-answer apart runs with two names of its module replaced, for one consumer and no other. What our loops do not read
-(older formats) it reads itself. The only place that knows these private names; each has a contract test, and where
-one is not as expected the client is left alone. Knows nothing of what is in a batch.
+answer apart runs with two names of its module replaced, for one consumer and no other. Formats older than the one that
+our loops read it reads itself. The only place that knows these private names; each has a contract test, and where one
+is not as expected the client is left alone. Knows nothing of what is in a batch.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from typing import Any, Final
 from aiokafka import AIOKafkaConsumer
 from aiokafka.consumer import fetcher as client
 
-from detector.records.header import LENGTH_AT, LENGTH_END
+from detector.records.header import FORMAT, LENGTH_AT, LENGTH_END, MAGIC_AT
 from detector.records.unpack import span
 
-__all__ = ["Raw", "take_bytes", "unexpected"]
+__all__ = ["Broken", "Raw", "take_bytes", "unexpected"]
 
 METHOD: Final = "_proc_fetch_request"
 REPLACED: Final = ("MemoryRecords", "PartitionRecords")
@@ -39,6 +39,19 @@ class Raw:
     position: int
     aborted: Sequence[tuple[int, int]]
 
+    @property
+    def is_cut_at_once(self) -> bool:
+        """Whether the first batch is longer than all there is. A broker sends that one whole: its length is wrong."""
+        return len(self.data) < LENGTH_END or len(self.data) - LENGTH_END < _length(self.data)
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """What the client could not read, in place of the record at `offset`."""
+
+    offset: int
+    why: str
+
 
 class _Bytes:
     """In place of `MemoryRecords`."""
@@ -47,14 +60,16 @@ class _Bytes:
         self.data = data
 
     def records(self) -> Any:
-        """What the client would have made."""
-        return client.MemoryRecords(bytes(self.data))
+        """What the client would have made of the batches of older formats that it begins with: what follows them the
+        client would read as one of them."""
+        data, at = bytes(self.data), 0
+        while at + MAGIC_AT < len(data) and data[at + MAGIC_AT] < FORMAT:
+            at += max(LENGTH_END + _length(data[at:]), LENGTH_END)
+        return client.MemoryRecords(data[:at])
 
     def has_next(self) -> bool:
-        """Whether there is a whole batch."""
-        return len(self.data) >= LENGTH_END and len(self.data) - LENGTH_END >= int.from_bytes(
-            self.data[LENGTH_AT:LENGTH_END], "big", signed=True
-        )
+        """Whether there is anything; where it is no whole batch, who opens the bytes says so."""
+        return len(self.data) > 0
 
     def size_in_bytes(self) -> int:
         """How many bytes there are."""
@@ -78,12 +93,44 @@ class _Once:
         return raw
 
 
+def _length(data: bytes | memoryview) -> int:
+    return int.from_bytes(data[LENGTH_AT:LENGTH_END], "big", signed=True)
+
+
+class _Theirs:
+    """In place of `PartitionRecords`: the client's records, and a Broken where it cannot go on, whatever it raises."""
+
+    def __init__(self, theirs: Any) -> None:
+        self._theirs = theirs
+        self._is_over = False
+
+    @property
+    def next_fetch_offset(self) -> int:
+        """Where to read on."""
+        return int(self._theirs.next_fetch_offset)
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        if self._is_over:
+            raise StopIteration
+        try:
+            return next(self._theirs)
+        except StopIteration:
+            raise
+        except Exception as error:  # of bytes that are no such batch it takes one part for another
+            self._is_over = True
+            why = f"its format is old or wrong, and the Kafka client's word is {type(error).__name__}: {error}"
+            return Broken(self.next_fetch_offset, why)
+
+
 def _partition_records(
     tp: Any, records: _Bytes, aborted: Sequence[tuple[int, int]] | None, position: int, *others: Any
 ) -> Any:
     following = span(records.data, position)
     if following is None:
-        return client.PartitionRecords(tp, records.records(), aborted, position, *others)
+        return _Theirs(client.PartitionRecords(tp, records.records(), aborted, position, *others))
     return _Once(Raw(records.data, position, aborted or ()), following)
 
 

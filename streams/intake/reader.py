@@ -15,10 +15,12 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import (
+    CorruptRecordException,
     GroupCoordinatorNotAvailableError,
     GroupLoadInProgressError,
     IllegalGenerationError,
     KafkaConnectionError,
+    KafkaError,
     NodeNotReadyError,
     NotCoordinatorForGroupError,
     RebalanceInProgressError,
@@ -135,8 +137,15 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships
 
     async def fetch(self, wanted: Iterable[TopicPartition], timeout_ms: int) -> dict[TopicPartition, Sequence[Any]]:
         """What the wanted partitions (at least one) have next, for `fetched`; empty after `timeout_ms` without
-        anything."""
-        found: dict[TopicPartition, Sequence[Any]] = await self._consumer.getmany(*wanted, timeout_ms=timeout_ms)
+        anything. Raises KafkaError, also for bytes of which the client makes records and fails in its own way."""
+        found: dict[TopicPartition, Sequence[Any]]
+        try:
+            found = await self._consumer.getmany(*wanted, timeout_ms=timeout_ms)
+        except (KafkaError, OSError):
+            raise
+        except Exception as error:
+            why = f"the Kafka client cannot read what it fetched: {type(error).__name__}: {error}"
+            raise CorruptRecordException(why) from error
         return found
 
     async def committed(self, at: Iterable[TopicPartition]) -> dict[TopicPartition, Committed]:

@@ -18,7 +18,8 @@ from aiokafka.structs import TopicPartition
 
 GZIP, SNAPPY, LZ4, ZSTD = 1, 2, 3, 4
 APPEND_TIME, CONTROL = 0x08, 0x20
-SUM_AT, ATTRIBUTES_AT, HEADER_BYTES = 17, 21, 61
+LENGTH_AT, LENGTH_END, MAGIC_AT, SUM_AT, ATTRIBUTES_AT = 8, 12, 16, 17, 21
+OLD_BYTES, HEADER_BYTES, FORMAT = 26, 61, 2
 
 Row = tuple[int, int, bytes | None, bytes, tuple[tuple[str, bytes | None], ...]]
 """Offset, time, key, value (none is empty), headers."""
@@ -71,17 +72,39 @@ def without_records(batch: Batch) -> Batch:
 
 
 def as_client_reads(raw: bytes, position: int, aborted: Sequence[tuple[int, int]]) -> tuple[list[Row], int, bool]:
-    """The client's records, where it reads on, and whether it found something wrong after these."""
-    at = TopicPartition("t", 0)
+    """The client's records, where it reads on, and whether it found something wrong after these.
+
+    A format that nobody has written yet, which it takes for the newest, or a length below the shortest, is wrong; what
+    is of an older format than the first batch is left for the next fetch, since it takes all for what the first is.
+    """
+    size, is_wrong = _sound_bytes(raw)
+    at, sound = TopicPartition("t", 0), raw[:size]
     found = PartitionRecords(
-        at, MemoryRecords(raw), list(aborted), position, None, None, True, READ_COMMITTED
+        at, MemoryRecords(sound), list(aborted), position, None, None, True, READ_COMMITTED
     )  # fmt: skip
     rows: list[Row] = []
     try:
         rows.extend(_row(record) for record in found)
     except Exception:  # whatever a library of decompression or the client itself raises
         return rows, found.next_fetch_offset, True
-    return rows, found.next_fetch_offset, False
+    return rows, found.next_fetch_offset, is_wrong
+
+
+def _sound_bytes(raw: bytes) -> tuple[int, bool]:
+    """The bytes that are of the first batch's format, and whether what follows them has a header that is wrong."""
+    at = 0
+    while at + LENGTH_END <= len(raw):
+        stop = at + LENGTH_END + int.from_bytes(raw[at + LENGTH_AT : at + LENGTH_END], "big", signed=True)
+        if stop > len(raw):
+            break
+        if stop < at + OLD_BYTES or raw[at + MAGIC_AT] > FORMAT:
+            return at, True
+        if (raw[at + MAGIC_AT] < FORMAT) != (raw[MAGIC_AT] < FORMAT):
+            return at, False
+        if raw[at + MAGIC_AT] == FORMAT and stop < at + HEADER_BYTES:
+            return at, True
+        at = stop
+    return len(raw), False
 
 
 def _row(record: Any) -> Row:

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any
+import struct
+from collections import Counter as Count
+from typing import Any, cast
 
 import numpy as np
 import pytest
 from aiokafka import AIOKafkaConsumer
 from aiokafka.consumer import fetcher as client
 from aiokafka.consumer.fetcher import FetchResult
+from aiokafka.errors import CorruptRecordException
+from aiokafka.record.legacy_records import LegacyRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.structs import TopicPartition
 
+from detector.records.unpack import Records as Unpacked
 from detector.records.unpack import Unpacker
 from streams.intake import raw
 from streams.intake.codec import inflate
 from streams.intake.fetch import Listed, fetched
+from streams.intake.lane import Lane
 from streams.intake.raw import Raw, take_bytes, unexpected
+from streams.intake.turn import parts_of
 from tests.property.batches import Batch, mended
 
 AT = TopicPartition("t", 0)
@@ -93,12 +100,55 @@ def test_the_position_is_after_the_last_whole_batch() -> None:
     assert records.next_fetch_offset == 9
 
 
-def test_other_formats_are_the_clients() -> None:
-    """A batch that our loops do not know makes the whole fetch the client's own."""
-    old = bytearray(ONE)
-    old[16] = 3
-    assert type(partition_records(bytes(old), 7)) is client.PartitionRecords
-    assert type(partition_records(ONE + bytes(old), 7)) is client.PartitionRecords
+OLDER = LegacyRecordBatchBuilder(1, 0, 1 << 20)
+OLDER.append(9, timestamp=3, key=b"k", value=b"older")
+OLD = bytes(OLDER.build())
+
+
+def test_older_formats_are_the_clients() -> None:
+    """A fetch that begins with a batch of an older format is the client's own, up to the first that is not; where it
+    does not begin with it, the next fetch does."""
+    new, at, seen = Batch(10, [(1, None, b"new", [])]).data(), 7, []
+    for data in (ONE + OLD + new, OLD + new, new):
+        records = partition_records(data, at)
+        seen += [(type(part), list(part.values)) for part in fetched(list(records), Unpacker(inflate))]
+        at = records.next_fetch_offset
+    assert seen == [(Unpacked, [b"v", b""]), (Listed, [b"older"]), (Unpacked, [b"new"])]
+    assert at == 11
+
+
+def changed(batch: bytes, place: int, value: bytes) -> bytes:
+    """The batch with other bytes there."""
+    return batch[:place] + value + batch[place + len(value) :]
+
+
+def take(fetches: list[tuple[int, bytes]], found: list[bytes], corrupt: Count[str]) -> None:
+    """Read fetches one after another, each from the position where the one before ended."""
+    unpacker, lane, following = Unpacker(inflate), cast(Lane, None), fetches[0][0]
+    for position, data in fetches:
+        assert position == following
+        records = partition_records(data, position)
+        for _, _, part in parts_of({AT: list(records)}, lambda _: lane, unpacker, corrupt):
+            found += list(part.values)
+        following = records.next_fetch_offset
+
+
+TWO = Batch(9, [(1, b"k", b"v", []), (2, None, b"w", [])]).data()
+LENGTHS = [struct.pack(">i", length) for length in (-(1 << 31), -12, -1, 0, 4, 5, 14, 20, 48, len(TWO) - 13, 1 << 30)]
+
+
+@pytest.mark.parametrize("before", [b"", ONE], ids=["first", "second"])
+@pytest.mark.parametrize(
+    ("place", "value"), [(16, bytes([magic])) for magic in (0, 1, 3, 6, 127, 128, 130, 255)] + [(8, n) for n in LENGTHS]
+)
+def test_a_wrong_format_or_length_is_told_with_its_offset(before: bytes, place: int, value: bytes) -> None:
+    """One batch of three says that it is of another format, or lies about its length: what lies before it is read, and
+    then it is refused as any that is broken, by its offset, and counted."""
+    found: list[bytes] = []
+    corrupt, data = Count[str](), changed(TWO, place, value) + ONE
+    with pytest.raises(CorruptRecordException, match=r"t partition 0: the record batch at offset 9 cannot be read: "):
+        take([(7, before + data), (9, data)] if before else [(9, data)], found, corrupt)
+    assert (found, corrupt) == ([b"v", b""] if before else [], {"t": 1})
 
 
 def test_both_ways_give_the_same_parts() -> None:
