@@ -22,7 +22,9 @@ from aiokafka.errors import (
     KafkaConnectionError,
     KafkaError,
     NodeNotReadyError,
+    NoOffsetForPartitionError,
     NotCoordinatorForGroupError,
+    OffsetOutOfRangeError,
     RebalanceInProgressError,
     RequestTimedOutError,
     UnknownMemberIdError,
@@ -83,7 +85,7 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships
             group_id=settings.counter_group,
             partition_assignment_strategy=(SourceAssignor(),),
             enable_auto_commit=False,
-            auto_offset_reset="earliest",
+            auto_offset_reset="none",
             isolation_level="read_committed",
             session_timeout_ms=int(SESSION_S * 1000),
             heartbeat_interval_ms=int(HEARTBEAT_S * 1000),
@@ -137,10 +139,16 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships
 
     async def fetch(self, wanted: Iterable[TopicPartition], timeout_ms: int) -> dict[TopicPartition, Sequence[Any]]:
         """What the wanted partitions (at least one) have next, for `fetched`; empty after `timeout_ms` without
-        anything. Raises KafkaError, also for bytes of which the client makes records and fails in its own way."""
+        anything. Raises OffsetOutOfRangeError where a partition lacks the offset to read on from; KafkaError also where
+        the client makes records of bytes and fails in its own way."""
         found: dict[TopicPartition, Sequence[Any]]
+        round_ = self.round
         try:
             found = await self._consumer.getmany(*wanted, timeout_ms=timeout_ms)
+        except (NoOffsetForPartitionError, OffsetOutOfRangeError):
+            if self.round == round_:
+                raise
+            return {}  # said of a new assignment, where nothing was sought yet
         except (KafkaError, OSError):
             raise
         except Exception as error:
@@ -185,6 +193,12 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships
         found: dict[TopicPartition, int] = await self._consumer.beginning_offsets(list(at))
         return found
 
+    async def extents(self, at: Iterable[TopicPartition]) -> dict[TopicPartition, tuple[int, int]]:
+        """The first offset that each partition still has, and its end."""
+        tps = list(at)
+        first, ends = await self._consumer.beginning_offsets(tps), await self._consumer.end_offsets(tps)
+        return {tp: (first[tp], ends[tp]) for tp in tps}
+
     async def since(self, at: Iterable[TopicPartition], time_ms: int) -> dict[TopicPartition, int]:
         """The first offset written at or after a time; the end where there is none."""
         tps = list(at)
@@ -196,17 +210,26 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships
         """Read on from an offset; what was fetched ahead is dropped."""
         self._consumer.seek(at, offset)
 
+    def end(self, at: TopicPartition) -> int | None:
+        """The end of a partition by the last fetch of it; None where none was answered since the assignment."""
+        state = self._state(at)
+        return None if state is None or state.highwater is None else int(state.highwater)
+
     def lag(self, at: TopicPartition) -> int | None:
         """Records not read yet; None while no broker says where the end is, or has not said so lately."""
-        assignment = self._consumer._subscription.subscription.assignment
-        if assignment is None or at not in assignment.tps:
+        state = self._state(at)
+        if state is None or not state.has_valid_position or state.highwater is None:
             return None
-        state = assignment.state_value(at)
-        if not state.has_valid_position or state.highwater is None or not self._is_fresh(at, state.timestamp):
+        if not self._is_fresh(at, state.timestamp):
             return None
         # With read_committed an open transaction holds back what comes after it: that is the end for now.
         end = state.highwater if state.lso is None or state.lso < 0 else min(state.highwater, state.lso)
         return max(0, int(end) - int(state.position))
+
+    def _state(self, at: TopicPartition) -> Any | None:
+        """What the client knows of an assigned partition."""
+        assignment = self._consumer._subscription.subscription.assignment
+        return None if assignment is None or at not in assignment.tps else assignment.state_value(at)
 
     def _is_fresh(self, at: TopicPartition, answered_ms: int | None) -> bool:
         """Whether a fetch was answered lately. The client notes when by the wall clock, which may jump: what counts is

@@ -7,11 +7,11 @@ how far the topic was read. Pure: knows no client, no clock.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
-__all__ = ["NO_BOUNDARY", "Begin", "Committed", "Note", "begin_from", "parse_note"]
+__all__ = ["NO_BOUNDARY", "Begin", "Committed", "Note", "begin_from", "of_another_log", "parse_note"]
 
 NO_BOUNDARY = -1
 """The boundary of a note that was written before the first tally was acknowledged."""
@@ -65,6 +65,17 @@ def parse_note(text: str) -> Note | None:
         return msgspec.json.decode(text, type=Note)
     except msgspec.DecodeError:
         return None
+
+
+def of_another_log(at: Committed, first: int) -> Committed:
+    """A commit that was made of a log that is no more: its term and boundary hold, what it says of offsets does not.
+
+    `first` is where a topic without a commit starts, found by time: that is right for a topic that was made again, and
+    for one whose end was lost. Of the latter nothing that is needed is left out: where the committed offset is smaller,
+    it is read from there. Nothing counts as read, so that a dead letter may be told twice, and none is left out.
+    """
+    offset = min(first, at.offset)
+    return Committed(offset, None if at.note is None else replace(at.note, read=offset))
 
 
 def begin_from(committed: Mapping[str, Committed], first: Mapping[str, int], first_term: int) -> Begin:

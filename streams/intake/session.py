@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from detector.contracts.policy import Policy
 from detector.counting.counter import Counter
@@ -29,7 +29,8 @@ from streams.intake.deadletters import DeadLetters
 from streams.intake.lane import Counted, Lane, Totals
 from streams.intake.placing import Placing
 from streams.intake.reader import NOT_PLACED, Reader, TopicPartition
-from streams.intake.recovery import Begin, Committed, Note, begin_from
+from streams.intake.recovery import Begin, Committed, Note, begin_from, of_another_log
+from streams.intake.strays import Strays
 from streams.intake.turn import count_parts, note_ends, parts_of
 from streams.loopclock import loop_s
 from streams.settings import Settings
@@ -77,6 +78,7 @@ class Session:
         self.problem: str | None = "joining the group"
         self._all, self._settings, self._placing = counting, counting.settings, counting.placing
         self._reader, self._log, self._letters = reader, tally_log, letters
+        self._strays = Strays(reader)
         self._round = NOT_PLACED
         self._in_flight: list[asyncio.Future[Any]] = []
         self._end_s: dict[Source, float] = {}
@@ -101,14 +103,26 @@ class Session:
             self.problem = self._say()  # None with more workers than partitions: this one stands by
             await self._reader.placing(WAIT_S)
             return
-        fetches = await self._reader.fetch(wanted, FETCH_MS)
-        if self._round != self._reader.round:
-            return  # read at positions of another assignment
+        fetches = await self._fetch(wanted)
+        if fetches is None or self._round != self._reader.round:
+            return  # nothing, or read at positions of another assignment
         self._doubt_ends(fetches)
         await self._count(fetches)
         await self._note_ends()
         await self._pass_time()
         await self._commit()
+
+    async def _fetch(self, wanted: Sequence[TopicPartition]) -> Mapping[TopicPartition, Sequence[Any]] | None:
+        """What there is next; None where a partition has strayed, and all is to be settled anew."""
+        try:
+            fetches = await self._reader.fetch(wanted, FETCH_MS)
+            if await self._strays.prove():
+                return fetches
+        except OffsetOutOfRangeError as error:
+            self._strays.refused(error)
+        self._round = NOT_PLACED
+        self.problem = "a topic lacks an offset that it had"
+        return None
 
     async def _count(self, fetches: Mapping[TopicPartition, Sequence[Any]]) -> None:
         lanes = {at: self._lane(at) for at in fetches}
@@ -218,19 +232,21 @@ class Session:
         """Take up what this assignment gives us; False where it is over already."""
         assigned = self._reader.assigned
         committed = await self._reader.committed(assigned)
-        first = await self._first_offsets(assigned - committed.keys())
+        begun, lost = await self._strays.look(assigned)
+        first = await self._first_offsets(assigned - committed.keys() | lost)
+        committed |= {tp: of_another_log(committed[tp], first[tp]) for tp in lost & committed.keys()}
         lanes: dict[Source, Lane] = {}
         begins: dict[TopicPartition, tuple[int, Note]] = {}
         for source, tps in self._placed(assigned).items():
             found = {tp.topic: committed[tp] for tp in tps if tp in committed}
-            kept = self._kept(source, found)
+            kept = None if lost.intersection(tps) else self._kept(source, found)
             if kept is None:
                 begin = begin_from(found, {tp.topic: first.get(tp, 0) for tp in tps}, self._all.wall_ms())
                 begins |= {tp: (begin.offsets[tp.topic], begin.note(tp.topic)) for tp in tps}
             lanes[source] = kept or self._new_lane(source, begin)
         if self._reader.round != round_ or (begins and not await self._reader.commit(begins, round_)):
             return False
-        self._exchange(lanes)
+        self._exchange(lanes, begun)
         self._round = round_
         log.info("intake: %d sources, %d partitions taken up anew", len(lanes), len(begins))
         return True
@@ -243,7 +259,8 @@ class Session:
         terms = {at.note.term if at.note is not None else None for at in found.values()}
         return lane if terms == {lane.term} else None
 
-    def _exchange(self, lanes: dict[Source, Lane]) -> None:
+    def _exchange(self, lanes: dict[Source, Lane], begun: Mapping[TopicPartition, int]) -> None:
+        """Go on with these lanes; `begun` are first offsets that are perhaps beyond where a lane stands."""
         for source, lane in self.lanes.items():
             if lanes.get(source) is not lane:
                 self._all.retired.add(lane.totals())
@@ -251,9 +268,15 @@ class Session:
         for known in (self._end_s, self._idle_s):
             known.clear()
         self.lanes = lanes
-        for lane in lanes.values():
-            for topic, half in lane.halves.items():
-                self._reader.seek(_partition(lane, topic), half.next)
+        halves = {_partition(lane, topic): half for lane in lanes.values() for topic, half in lane.halves.items()}
+        for tp, half in halves.items():
+            first = begun.get(tp, 0)
+            if first > max(half.next, half.read):
+                log.warning("intake: %s partition %d begins at offset %d: what was to be read from %d on is deleted",
+                            tp.topic, tp.partition, first, max(half.next, half.read))  # fmt: skip
+            half.next = max(half.next, first)
+            self._reader.seek(tp, half.next)
+        self._strays.settled({tp: half.read for tp, half in halves.items() if half.read > half.next})
 
     def _placed(self, assigned: Iterable[TopicPartition]) -> dict[Source, list[TopicPartition]]:
         """The sources of the assignment and their partitions.

@@ -77,6 +77,9 @@ class _Reader:
     async def beginnings(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         return dict.fromkeys(partitions, 0)
 
+    def end(self, tp: TopicPartition) -> None:
+        pass
+
     def seek(self, tp: TopicPartition, offset: int) -> None:
         pass
 

@@ -27,7 +27,7 @@ from streams.intake import raw
 from streams.intake.codec import inflate
 from streams.intake.fetch import fetched
 from streams.intake.raw import Raw, take_bytes
-from streams.intake.reader import Reader
+from streams.intake.reader import NOT_PLACED, Reader
 from streams.settings import Settings
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
@@ -356,6 +356,9 @@ def test_the_way_out(kafka: EmbeddedKafka, monkeypatch: pytest.MonkeyPatch, reas
         at = TopicPartition(topic, 0)
         await reader.start()
         try:
+            while reader.round == NOT_PLACED:
+                await asyncio.sleep(0.05)
+            reader.seek(at, 0)
             found: list[Row] = []
             while len(found) < 50:
                 for got in (await reader.fetch([at], 200)).values():

@@ -16,7 +16,13 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from aiokafka import TopicPartition
-from aiokafka.errors import IllegalGenerationError, KafkaConnectionError, NotEnoughReplicasError
+from aiokafka.errors import (
+    IllegalGenerationError,
+    KafkaConnectionError,
+    NoOffsetForPartitionError,
+    NotEnoughReplicasError,
+    OffsetOutOfRangeError,
+)
 
 from tests.simulation.broker import Broker, Record
 from tests.simulation.process import CURRENT
@@ -59,10 +65,18 @@ class _State:
 class Consumer:
     """As `AIOKafkaConsumer`; with a `group_id` a member of a group. Its coordinator is itself."""
 
-    def __init__(self, *, group_id: str | None = None, isolation_level: str = "read_uncommitted", **_: Any) -> None:
+    def __init__(
+        self,
+        *,
+        group_id: str | None = None,
+        isolation_level: str = "read_uncommitted",
+        auto_offset_reset: str = "latest",
+        **_: Any,
+    ) -> None:
         self.process, self._cluster = CURRENT.get(), CLUSTER.get()
         self.generation = -1
         self._group_id, self._committed_only = group_id, isolation_level == "read_committed"
+        self._resets = auto_offset_reset != "none"
         self._states: dict[TopicPartition, _State] = {}
         self._listener: Any = None
         self._coordinator = self
@@ -195,6 +209,10 @@ class Consumer:
         log = self._cluster.broker.partition(at)
         if log.is_held or self.process.is_dead:
             return []
+        if not self._resets and not state.has_valid_position:
+            raise NoOffsetForPartitionError(at)
+        if not self._resets and state.position > log.end:
+            raise OffsetOutOfRangeError({at: state.position})
         limit = 1 if self.process.slow else self.process.random.choice((1, 3, 20, RECORDS_MAX))
         found, after = log.read(state.position, self._committed_only, max_records or limit)
         state.position = after

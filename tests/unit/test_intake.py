@@ -26,7 +26,7 @@ from streams.intake.deadletters import RateLimit
 from streams.intake.lane import Lane
 from streams.intake.placing import ORDERS, PAYMENTS, KeyCheck, place
 from streams.intake.raw import Raw
-from streams.intake.recovery import Begin, Committed, Note, begin_from, parse_note
+from streams.intake.recovery import Begin, Committed, Note, begin_from, of_another_log, parse_note
 from streams.intake.session import Session
 from streams.intake.turn import count_parts, parts_of
 from streams.settings import Feed
@@ -59,6 +59,16 @@ def test_a_foreign_commit_is_an_offset_without_a_note() -> None:
     """A commit of another program: its offset holds, and the source begins anew."""
     assert parse_note("by hand") is None
     assert begin_from({"p": Committed(5, None)}, {"p": 0}, 77) == Begin(77, None, {"p": 5}, {"p": 5})
+
+
+@pytest.mark.parametrize(("first", "begins"), [(0, 0), (3, 3), (9, 5)])
+def test_a_commit_of_another_log_says_nothing_of_offsets(first: int, begins: int) -> None:
+    """Where a first start begins, or the committed offset, whichever is smaller; all from there on is news, of a term
+    that follows, after the boundary that was told."""
+    at = of_another_log(Committed(5, Note(8, 61_000, 3_001)), first)
+    assert at == Committed(begins, Note(8, 61_000, begins))
+    assert begin_from({"p": at}, {"p": first}, 1) == Begin(9, 61_000, {"p": begins}, {"p": begins})
+    assert of_another_log(Committed(5, None), first) == Committed(begins, None)
 
 
 def test_a_note_reads_what_it_wrote() -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from aiokafka.errors import CorruptRecordException
+from aiokafka.consumer.fetcher import Fetcher, OffsetResetStrategy
+from aiokafka.errors import CorruptRecordException, NoOffsetForPartitionError, OffsetOutOfRangeError
 
 from streams.intake.reader import Reader, TopicPartition
 from streams.settings import load_settings
@@ -15,16 +17,19 @@ from streams.settings import load_settings
 AT = TopicPartition("payments", 0)
 
 
-def fetch(error: Exception) -> Any:
+def fetch(error: Exception, is_placed_meanwhile: bool = False) -> Any:
     """What a fetch comes to that the client answers so."""
-
-    async def getmany(*_: Any, **__: Any) -> None:
-        raise error
 
     async def run() -> Any:
         reader = Reader(load_settings(), ["payments"])
         await reader._consumer.stop()
-        reader._consumer = SimpleNamespace(getmany=getmany)
+
+        async def getmany(*_: Any, **__: Any) -> None:
+            if is_placed_meanwhile:
+                reader.on_partitions_assigned([AT])
+            raise error
+
+        reader._consumer = SimpleNamespace(getmany=getmany, _coordinator=SimpleNamespace(generation=1))
         return await reader.fetch([AT], 0)
 
     return asyncio.run(run())
@@ -36,3 +41,34 @@ def test_whatever_the_client_raises_is_kafkas_error() -> None:
         fetch(SystemError("Negative size"))
     with pytest.raises(ConnectionResetError):
         fetch(ConnectionResetError())
+
+
+def test_what_is_said_of_an_assignment_that_nobody_has_settled_is_nothing() -> None:
+    """Between an assignment and the first seek the client looks for a position by itself, and may find none."""
+    for error in (NoOffsetForPartitionError(AT), OffsetOutOfRangeError({AT: 7})):
+        assert fetch(error, is_placed_meanwhile=True) == {}
+        with pytest.raises(type(error)):
+            fetch(error)
+
+
+def test_the_client_moves_no_position_by_itself() -> None:
+    """Out of range is raised, with partition and offset; a seek takes back what was found out before it, and nothing
+    that is found out later undoes it."""
+    source = inspect.getsource(Fetcher._proc_fetch_request)
+    assert "if self._default_reset_strategy != OffsetResetStrategy.NONE:" in source
+    assert "err = Errors.OffsetOutOfRangeError({tp: fetch_offset})" in source
+    assert "tp_state.position != fetch_offset" in source
+    assert "res_or_error.check_raise()" in inspect.getsource(Fetcher.fetched_records)
+    assert "if tp in self._records:\n            del self._records[tp]" in inspect.getsource(Fetcher.seek_to)
+    looked = inspect.getsource(Fetcher._update_fetch_positions)
+    assert looked.index("await tp_state.fetch_committed()") < looked.rindex(
+        "if tp_state.has_valid_position or tp_state.awaiting_reset:\n                continue"
+    ) < looked.index("Errors.NoOffsetForPartitionError(tp)")  # fmt: skip
+    assert OffsetResetStrategy.from_str("none") == OffsetResetStrategy.NONE
+
+    async def run() -> str:
+        reader = Reader(load_settings(), ["payments"])
+        await reader._consumer.stop()
+        return str(reader._consumer._auto_offset_reset)
+
+    assert asyncio.run(run()) == "none"

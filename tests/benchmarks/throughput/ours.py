@@ -94,6 +94,7 @@ async def main(stage: Drain, job: Job) -> None:
     await reader.start()
     while reader.round == NOT_PLACED:
         await asyncio.sleep(JOINED_S)
+    reader.seek(at, 0)
     meter.begin()
     loop, unpacker, seen = asyncio.get_running_loop(), Unpacker(inflate), 0
     with ThreadPoolExecutor(1) as thread:

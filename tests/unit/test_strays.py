@@ -1,0 +1,208 @@
+"""A session whose topics lack offsets that they had: made again, cut off, or deleted from before they were read."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import pytest
+from aiokafka.errors import OffsetOutOfRangeError
+
+from detector.contracts.policy import DEFAULT
+from streams.intake import session, strays
+from streams.intake.reader import TopicPartition
+from streams.intake.recovery import Committed, Note
+from tests.fuzz.events import START_MS as T
+from tests.fuzz.events import TOPICS
+from tests.fuzz.way import Letters, Way, _Reader, at
+from tests.unit.test_session import event, paid, placed
+
+TERM, READ = 7, 3_001
+PAYMENTS = at("payments")
+
+
+class _Logs(_Reader):
+    """A reader of logs: `logs[partition]` are all records that a broker has, from `first[partition]` on."""
+
+    def __init__(self, **logs: Sequence[Any]) -> None:
+        super().__init__()
+        self.logs = {at(topic): list(logs.get(topic, ())) for topic in TOPICS}
+        self.first, self.positions = dict.fromkeys(self.assigned, 0), dict.fromkeys(self.assigned, 0)
+        self.said: dict[TopicPartition, int] = {}
+        """What a fetch says of ends, where that is not so."""
+
+    async def fetch(self, wanted: Iterable[TopicPartition], timeout_ms: int) -> dict[TopicPartition, Sequence[Any]]:
+        found: dict[TopicPartition, Sequence[Any]] = {}
+        for tp in wanted:
+            position, end = self.positions[tp], self._end(tp)
+            if not self.first[tp] <= position <= end:
+                raise OffsetOutOfRangeError({tp: position})
+            if position < end:
+                found[tp] = self.logs[tp][position - self.first[tp] :]
+                self.positions[tp] = end
+        return found
+
+    async def extents(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, tuple[int, int]]:
+        return {tp: (self.first[tp], self._end(tp)) for tp in partitions}
+
+    async def beginnings(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        return {tp: self.first[tp] for tp in partitions}
+
+    async def commit(self, commits: Any, round_: int) -> bool:
+        self.notes = self.notes | {tp: Committed(*commit) for tp, commit in commits.items()}
+        return True
+
+    def seek(self, tp: TopicPartition, offset: int) -> None:
+        self.positions[tp] = offset
+
+    def end(self, tp: TopicPartition) -> int:
+        return self.said.get(tp, self._end(tp))
+
+    def lag(self, tp: TopicPartition) -> int:
+        return self._end(tp) - self.positions[tp]
+
+    def _end(self, tp: TopicPartition) -> int:
+        return self.first[tp] + len(self.logs[tp])
+
+
+def bad(offset: int) -> Any:
+    """A record that is no event."""
+    return event(offset, T, payment_id=f"p{offset}", status="no such status")
+
+
+NEW = [bad(0), *(paid(offset, T + 1_000 + offset) for offset in range(1, 51))]
+"""A payments topic that was made again."""
+
+
+def way(payments: Committed | None, reader: _Logs) -> Way:
+    """A worker that takes over what the group committed."""
+    made = Way(DEFAULT, Letters(DEFAULT))
+    made.reader = reader
+    given: Any = reader
+    made.session._reader = made.session._strays._reader = given
+    if payments is not None:
+        reader.notes = {PAYMENTS: payments, at("orders"): Committed(0, Note(TERM, T, 1))}
+    return made
+
+
+async def cycles(of: Way, count: int) -> None:
+    """Let the session work, and commit."""
+    for _ in range(count):
+        await of.session.cycle()
+
+
+def told(of: Way) -> list[int]:
+    """Offsets of the dead letters since the last call."""
+    return [json.loads(letter)["offset"] for letter in of.letters.take()]
+
+
+def warned(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What the log says to somebody."""
+    return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+def test_a_topic_made_again_before_a_worker_takes_over(caplog: pytest.LogCaptureFixture) -> None:
+    """The committed offset is there, and nobody has read as far as the note says: all of the new topic is news."""
+
+    async def run() -> None:
+        one = way(Committed(0, Note(TERM, T, READ)), _Logs(payments=NEW, orders=[placed(0, T)]))
+        await cycles(one, 4)
+        assert told(one) == [0]
+        assert one.lane.halves["payments"].results["counted"] == 50
+        commits = one.lane.commits()["payments"]
+        assert (commits[0], commits[1].read) == (0, 51)
+
+    asyncio.run(run())
+    assert [said for said in warned(caplog) if "payments partition 0" in said] == [
+        f"intake: payments partition 0 was read up to offset {READ} and no longer had it; now it has 0 to 51: "
+        "the topic was made again, or its end was lost; it is read as on a first start"
+    ]
+
+
+@pytest.mark.parametrize("grown", [51, 5_000], ids=["short", "longer than the old one"])
+def test_a_topic_made_again_while_it_is_read(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, grown: int
+) -> None:
+    """The broker refuses the position, and that is remembered, however fast the new topic grows past it. What was
+    committed is a new term's, and its offsets are the new topic's."""
+
+    async def run() -> None:
+        old = [paid(offset, T) for offset in range(READ)]
+        reader = _Logs(payments=old, orders=[placed(0, T)])
+        one = way(None, reader)
+        await cycles(one, 3)
+        before = one.lane
+        reader.logs[PAYMENTS] = NEW
+        await one.session.cycle()
+        assert one.session.problem == "a topic lacks an offset that it had"
+        reader.logs[PAYMENTS] = NEW + [paid(offset, T + 1_000 + offset) for offset in range(51, grown)]
+        monkeypatch.setattr(session, "COMMIT_S", 0.0)
+        await cycles(one, 6)
+        assert told(one) == [0]
+        assert one.lane.term == before.term + 1
+        assert one.lane.halves["payments"].results["counted"] == grown - 1
+        committed = reader.notes[PAYMENTS]
+        assert committed.note is not None
+        assert (committed.offset, committed.note.term, committed.note.read) == (0, one.lane.term, grown)
+
+    asyncio.run(run())
+    assert sum("was made again" in said for said in warned(caplog)) == 1
+
+
+def test_what_retention_deleted_is_passed_over(caplog: pytest.LogCaptureFixture) -> None:
+    """A committed offset before the log's start is normal, and the log is read from there; nothing is forgotten, and
+    where something was never read, that is said."""
+
+    async def run(read: int) -> None:
+        reader = _Logs(payments=[bad(10), bad(11), bad(12)], orders=[placed(0, T)])
+        reader.first[PAYMENTS] = 10
+        one = way(Committed(2, Note(TERM, T, read)), reader)
+        await cycles(one, 4)
+        assert told(one) == [offset for offset in (10, 11, 12) if offset >= read]
+        assert (one.lane.term, one.lane.halves["payments"].next) == (TERM + 1, 13)
+
+    asyncio.run(run(12))
+    assert [said for said in warned(caplog) if "offset" in said] == []
+    asyncio.run(run(4))
+    assert [said for said in warned(caplog) if "offset" in said] == [
+        "intake: payments partition 0 begins at offset 10: what was to be read from 4 on is deleted"
+    ]
+
+
+def test_an_end_that_a_new_leader_says_too_small_is_asked_again(caplog: pytest.LogCaptureFixture) -> None:
+    """It is no reason to forget what was read."""
+
+    async def run() -> None:
+        reader = _Logs(payments=NEW, orders=[placed(0, T)])
+        reader.said[PAYMENTS] = 20
+        one = way(Committed(0, Note(TERM, T, 51)), reader)
+        await cycles(one, 3)
+        assert told(one) == []
+        assert one.lane.halves["payments"].results["rebuilt"] == 51
+
+    asyncio.run(run())
+    assert not [said for said in warned(caplog) if "offset" in said]
+
+
+def test_who_strays_again_at_once_ends_the_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that it is tried now and then, and not a hundred times a second; after a while it is news again."""
+    now_s = 0.0
+    monkeypatch.setattr(strays, "loop_s", lambda: now_s)
+
+    async def run() -> None:
+        nonlocal now_s
+        reader = _Logs(payments=NEW, orders=[placed(0, T)])
+        one = way(None, reader)
+        await cycles(one, 2)
+        for after_s in (1.0, strays.AGAIN_S + 1.0):
+            now_s += after_s
+            reader.positions[PAYMENTS] = 99
+            await cycles(one, 2)
+        reader.positions[PAYMENTS] = 99
+        with pytest.raises(OffsetOutOfRangeError):
+            await cycles(one, 2)
+
+    asyncio.run(run())
