@@ -261,7 +261,7 @@ def _steady_ms() -> int:
 
 def _ending(done: asyncio.Future[Any]) -> Ending:
     if done.cancelled():
-        return Ending(1, "a part of it was cancelled, which nobody asked for")
+        return Ending(1, "a part of it was cancelled, which nobody asked for; start it again")
     error = done.exception()
     result = error if error is not None else done.result()
     if isinstance(result, Ending):

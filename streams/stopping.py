@@ -2,19 +2,22 @@
 
 aiokafka's own `stop` of a producer waits for ever while no broker takes what is queued: what is given up here was not
 acknowledged, and who writes counts on nothing that was not. Its `stop` of a consumer ends in a cancellation that nobody
-asked for where a broker is away, and leaves the connections to who is not there any more. Does not know what is written
-or read.
+asked for where a broker is away, and leaves the connections to who is not there any more. Nothing is raised, so that
+how a client ends never hides why it was ended; it is said in the log. Does not know what is written or read.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Coroutine
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 __all__ = ["stop_consumer", "stop_producer"]
+
+log = logging.getLogger(__name__)
 
 STOP_S: Final = 3.0
 
@@ -39,5 +42,12 @@ async def _ends(stopping: Coroutine[Any, Any, None]) -> bool:
     await asyncio.wait([task], timeout=STOP_S)
     if not task.done():
         task.cancel()
-        return False
-    return not task.cancelled() and task.exception() is None
+        why = f"not within {STOP_S:.0f} s"
+    elif task.cancelled():
+        why = "cancelled with its connection"
+    elif (error := task.exception()) is not None:
+        why = f"{type(error).__name__}: {error}"
+    else:
+        return True
+    log.warning("a client of Kafka's did not stop cleanly: %s; it is disconnected", why)
+    return False

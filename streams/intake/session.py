@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter as Count
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from aiokafka.errors import KafkaError, OffsetOutOfRangeError
+from aiokafka.errors import OffsetOutOfRangeError
 
 from detector.contracts.policy import Policy
 from detector.counting.counter import Counter
@@ -23,7 +23,6 @@ from detector.counting.decoder import Decoder
 from detector.counting.names import Names
 from detector.counting.tally import Marker, Source, Tally
 from detector.records.unpack import Unpacker
-from streams.cancelled import lost_is_an_error
 from streams.intake.codec import inflate
 from streams.intake.deadletters import DeadLetters
 from streams.intake.lane import Counted, Lane, Totals
@@ -376,19 +375,10 @@ async def open_session(counting: Counting) -> AsyncIterator[Session]:
         yield session
     finally:
         for client in (reader, letters, tally_log):
-            await _quietly(client.stop())
+            await client.stop()
         for lane in session.lanes.values():
             counting.retired.add(lane.totals())
 
 
 def _partition(lane: Lane, topic: str) -> TopicPartition:
     return TopicPartition(topic, lane.source.partition)
-
-
-async def _quietly(stopping: Awaitable[None]) -> None:
-    """Stopping a client must not hide why the session ended."""
-    try:
-        with lost_is_an_error():
-            await stopping
-    except (KafkaError, OSError) as error:
-        log.warning("intake: a client did not stop cleanly: %s", type(error).__name__)

@@ -118,8 +118,9 @@ def test_the_groups_refusal_is_heard_without_a_fetch() -> None:
         asyncio.run(run())
 
 
-def test_a_consumer_that_cannot_stop_is_disconnected() -> None:
-    """Out of its `stop` comes a cancellation that nobody asked for: no task of ours ends, and the client is closed."""
+def test_a_consumer_that_cannot_stop_is_disconnected(caplog: pytest.LogCaptureFixture) -> None:
+    """Out of its `stop` comes a cancellation that nobody asked for: no task of ours ends, the client is closed, and the
+    log says so."""
 
     async def cancelled() -> None:
         raise asyncio.CancelledError
@@ -134,6 +135,7 @@ def test_a_consumer_that_cannot_stop_is_disconnected() -> None:
         consumer.stop, consumer._client.close = cancelled, close
         await stop_consumer(consumer)
         assert closed == [True]
+        assert "cancelled with its connection; it is disconnected" in caplog.text
 
     asyncio.run(run())
 
