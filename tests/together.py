@@ -25,7 +25,14 @@ WAITING = ("tests/integration",)
 COMPUTING = ("tests/simulation",)
 CHECKING = ("tests/tidy", "tests/deploy", "tests/embedded")
 """Needs no compiled loop."""
-PARTS = (WAITING, ("tests/degraded", "tests/recorded"), COMPUTING, ("tests/property", "tests/scenarios"), CHECKING)
+PARTS = (
+    WAITING,
+    ("tests/commands",),
+    ("tests/degraded", "tests/recorded"),
+    COMPUTING,
+    ("tests/property", "tests/scenarios"),
+    CHECKING,
+)
 REST = "everything else"
 WARM = ("tests.warm",)
 """Before the others: two that compile the same loops take twice the time."""

@@ -1,4 +1,4 @@
-"""Real workers in processes of their own, on topics of their own, for the integration tests.
+"""Real workers in processes of their own, on topics of their own, for the tests of them and of commands.
 
 Knows how a worker is started, watched and ended, and how topics are filled and read; asserts nothing.
 """

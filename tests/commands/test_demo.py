@@ -139,7 +139,7 @@ def demo_beside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Heard]:
 
 @pytest.mark.kafka
 @pytest.mark.timeout(450)
-@pytest.mark.runs("before test_security.py")
+@pytest.mark.runs("before test_doctor.py")
 def test_a_demo_begins(demo_beside: Heard) -> None:
     """A first event is told; the demo goes on while other tests run."""
     demo_beside.when("first event")
