@@ -74,7 +74,7 @@ EVENT = _record(
     ("occurred", "i8"), ("started", "i8"), ("log_time", "i8"), ("offset", "i8"),
     ("leaf", "i4"), ("code", "i4"), ("next", "i4"), ("kind", "u1"), ("status", "u1"), ("topic", "u1"),
 )  # fmt: skip
-TOPIC = _record(("newest", "i8"), ("ended", "i8"), ("doubt", "i8"), ("doubt_last", "i8"), ("doubted", "i8"))
+TOPIC = _record(*((name, "i8") for name in ("newest", "log_time_ms", "ended", "doubt", "doubt_last", "doubted")))
 RULE = _record(*((name, "i8") for name in (
     "pane_ms", "horizon_ms", "open_ms", "lateness_ms", "clock_ahead_ms", "block_ms", "voters", "merchants",
     "details_ms",  # 0: none are kept
@@ -205,7 +205,8 @@ def new_book(policy: Policy, names: Names) -> Book:
         detail_code_names=np.zeros(limit, np.int32), detail_merchants=np.zeros((limit, 7), np.int32),
         detail_codes=np.zeros((limit, 3), np.int32),
     )  # fmt: skip
-    book.topics["newest"] = book.topics["doubt"] = book.topics["doubt_last"] = NONE
+    for name in ("newest", "log_time_ms", "doubt", "doubt_last"):
+        book.topics[name] = NONE
     for name in ("next_ms", "watermark_ms", "log_time_ms", "noted_ms", "newest_start_ms", "offset", "releasing"):
         book.state[name] = NONE
     for name in ("row_free", "cell_free", "order_free", "order_event_free", "late_free", "hold_free", "merchant_free"):

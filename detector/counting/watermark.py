@@ -3,12 +3,14 @@
 A boundary B covers `occurred_at` < B. It is cut between two events, as soon as the watermark has reached it, and what
 occurred later is held until then: any split of the events into batches gives the same cuts.
 
-Log time is the running maximum of the records' own. A record more than `clock_ahead_ms` ahead of it is *doubted*, and
-what follows on its topic waits behind it, in order, until of the next 20 records most lie beyond it too (not more than
-`clock_ahead_ms` before it): then time moves as if there had been no doubt. Otherwise it is passed over. So is a
-source's first record, which may be any after a restart: refuted, it is asked about once more with its `occurred_at` for
-a log time. In a pause, or at the end of what there is (`flush`), those that came decide; where none did, and somebody
-says what o'clock it is, whether that is near enough.
+Log time is the running maximum of the records' own, of each topic: the other may be read far ahead, and which first is
+chance, so what it says decides nothing of a record. A record more than `clock_ahead_ms` ahead of its topic's is
+*doubted*, and what follows on the topic waits behind it, in order, until of the next 20 records most lie beyond it too
+(not more than `clock_ahead_ms` before it), or the watermark has come near: then time moves as if there had been no
+doubt. Otherwise it is passed over. So is a topic's first record, which may be any after a restart: refuted, it is asked
+about once more with its `occurred_at` for a log time. In a pause, or at the end of what there is (`flush`), those that
+came decide; where none did, and somebody says what o'clock it is, whether that is near enough. The source's log time,
+by which is forgotten, is that of the topic that is further.
 
 Does not know what merging an event does (`ledger`) nor what is told at a cut (`cut`).
 """
@@ -109,16 +111,21 @@ def _free_held(book: Book, at: int) -> None:
 
 @inlined
 def _jumps(book: Book, event: Any) -> bool:
-    state = book.state[0]
-    if state.log_time_ms == NONE:
-        return True
-    return bool(event.log_time > max(state.log_time_ms, state.watermark_ms) + book.rule[0].clock_ahead_ms)
+    known_ms = _known_ms(book, event)
+    return bool(known_ms == NONE or event.log_time > known_ms + book.rule[0].clock_ahead_ms)
+
+
+@inlined
+def _known_ms(book: Book, event: Any) -> int:
+    """What time it is at least where the event stands in its topic. The watermark is beyond the topic's log time only
+    where nothing is left to read of it, or too much waits for it."""
+    return int(max(book.topics[event.topic].log_time_ms, book.state[0].watermark_ms))
 
 
 @inlined
 def _says_two(book: Book, event: Any) -> bool:
     """Whether there is no log time yet, and this record gives it two to choose from."""
-    return bool(book.state[0].log_time_ms == NONE and event.log_time != event.occurred)
+    return bool(_known_ms(book, event) == NONE and event.log_time != event.occurred)
 
 
 @compiled
@@ -176,8 +183,9 @@ def _verdict(book: Book, topic: Any) -> int:
         return REFUSE
     if state.clock_ms != NONE:  # more will come, and can be asked
         return BELIEVE if doubted.log_time <= state.clock_ms + book.rule[0].clock_ahead_ms else WAIT
-    is_first = state.log_time_ms == NONE
-    since_ms = doubted.occurred if is_first else state.log_time_ms
+    known_ms = _known_ms(book, doubted)
+    is_first = known_ms == NONE
+    since_ms = doubted.occurred if is_first else known_ms
     if doubted.log_time - since_ms <= LONE_JUMP_MS or (is_first and witnesses > 0):
         return BELIEVE
     return WAIT if is_first else REFUSE  # an event of 1970, or a time of 2099
@@ -186,11 +194,12 @@ def _verdict(book: Book, topic: Any) -> int:
 @compiled
 def _pass_over(book: Book, at: int) -> None:
     """Take a record without believing its log time."""
-    state, event = book.state[0], book.hold[at]
-    if state.log_time_ms == NONE or event.occurred > state.log_time_ms + book.rule[0].clock_ahead_ms:
+    event = book.hold[at]
+    known_ms = _known_ms(book, event)
+    if known_ms == NONE or event.occurred > known_ms + book.rule[0].clock_ahead_ms:
         _reject(book, at)
     else:
-        event.log_time = state.log_time_ms
+        event.log_time = known_ms
         _arrive(book, at)
 
 
@@ -213,16 +222,17 @@ def _reject(book: Book, at: int) -> None:
 def _arrive(book: Book, at: int) -> None:
     """Let a record move time; merge it, or hold it until its boundary."""
     state, event = book.state[0], book.hold[at]
+    topic = book.topics[event.topic]
+    topic.log_time_ms = max(topic.log_time_ms, event.log_time)
     if event.log_time > state.log_time_ms:
         state.log_time_ms = event.log_time
         if event.log_time // MINUTE_MS > state.swept:
             sweep(book)
-    if event.occurred > state.log_time_ms + book.rule[0].clock_ahead_ms:
+    if event.occurred > topic.log_time_ms + book.rule[0].clock_ahead_ms:
         _reject(book, at)
         return
     event.log_time = state.log_time_ms
-    topic = book.topics[event.topic]
-    topic.newest = max(topic.newest, min(event.occurred, event.log_time))
+    topic.newest = max(topic.newest, min(event.occurred, topic.log_time_ms))
     if state.next_ms != NONE and event.occurred < state.next_ms:
         merge(book, event)
         _free_held(book, at)
@@ -360,12 +370,7 @@ def _next_boundary(book: Book, last_ms: int) -> int:
 def _go_to(book: Book, next_ms: int) -> None:
     """Make a boundary the next, and let the events go that it covers."""
     begin(book, next_ms)
-    _free_second(book, next_ms // BOUNDARY_MS - 1)
-
-
-@compiled
-def _free_second(book: Book, second: int) -> None:
-    place = second % HOLD_SECONDS
+    place = (next_ms // BOUNDARY_MS - 1) % HOLD_SECONDS
     book.state[0].releasing = book.held_at[0, place]
     book.held_at[0, place] = NONE
 
