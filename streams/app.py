@@ -30,6 +30,7 @@ from streams.intake.ingest import Intake
 from streams.intake.placing import Placing, place
 from streams.logs import Log
 from streams.metrics import WorkerMetrics
+from streams.refused import Refused
 from streams.settings import Settings
 from streams.topics import needed_topics, require_topics
 from streams.unanswered import oldest
@@ -110,6 +111,11 @@ class Worker:
     def waiting_since_s(self) -> float | None:
         """Since when the oldest write waits for the broker's answer, on the loop's clock; None where none does."""
         return oldest(self.intake.waiting_since_s, self.verdict.waiting_since_s)
+
+    @property
+    def letters_refused(self) -> Refused | None:
+        """That no dead letter is taken; None where they are."""
+        return self.intake.letters_refused
 
     @property
     def is_compiled(self) -> bool:

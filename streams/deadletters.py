@@ -101,6 +101,19 @@ def dead_letter(
     return _encoder.encode(wire)
 
 
+def shortened(letter: bytes) -> bytes | None:
+    """A letter that its topic finds too large, without its payload, or next without key and headers; None where nothing
+    is left to leave out."""
+    wire = _decoder.decode(letter)
+    if wire.payload:
+        wire.payload = None
+    elif wire.key or wire.headers:
+        wire.key, wire.headers = None, {}
+    else:
+        return None
+    return _encoder.encode(wire)
+
+
 def read_letter(data: bytes) -> Letter:
     """Read `dead_letter`'s bytes. Raises ValueError on anything else."""
     if len(data) > LETTER_BYTES_MAX:

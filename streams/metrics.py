@@ -131,7 +131,7 @@ METRICS: Final = (
     Metric("pastille_outage_reader_unread_seconds", "gauge", ("group",),
            "Age of the oldest outage event that the group has not read; 0 where it has read all."),
     Metric("pastille_degraded", "gauge", ("reason",),
-           "1 while something around the worker is wrong, else 0: broker, writes, readers, disk, clock."),
+           "1 while something around the worker is wrong, else 0: broker, writes, letters, readers, disk, clock."),
     Metric("pastille_judge_seconds_total", "counter", (),
            "CPU seconds that judging took since this worker's Judge was put together; a boundary is a tick."),
 )  # fmt: skip

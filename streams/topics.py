@@ -12,6 +12,7 @@ from kafka.admin import ConfigResource, KafkaAdminClient
 from kafka.errors import TopicAlreadyExistsError, for_code
 
 from streams.admin import admin_client
+from streams.deadletters import LETTER_BYTES_MAX
 from streams.errors import UserError
 from streams.settings import Feed, Settings
 
@@ -42,7 +43,7 @@ BROKERS_TIME: Final = {"message.timestamp.type": "LogAppendTime"}
 COMPACTED: Final = BROKERS_TIME | {
     "cleanup.policy": "compact", "segment.ms": str(HOUR_MS), "min.cleanable.dirty.ratio": "0.1",
 }  # fmt: skip
-CHECKED_CONFIG: Final = ("cleanup.policy", "retention.ms", "message.timestamp.type")
+CHECKED_CONFIG: Final = ("cleanup.policy", "retention.ms", "message.timestamp.type", "max.message.bytes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,7 @@ class Actual:
     cleanup_policy: str
     retention_ms: int
     timestamp_type: str
+    record_bytes_max: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,8 @@ def _own_topics(settings: Settings) -> tuple[Topic, ...]:
         # Never deleted: the last ordinal of each scope's outages is read from it. It holds few records.
         Topic(names.outages, 1, _kept(FOREVER)),
         Topic(names.health, 1, COMPACTED),
-        Topic(names.dead_letters, 1, _kept(14 * DAY_MS)),
+        # The longest letter that any policy may ask for, whatever the brokers take by default.
+        Topic(names.dead_letters, 1, _kept(14 * DAY_MS) | {"max.message.bytes": str(LETTER_BYTES_MAX)}),
         Topic(names.maintenances, 1, COMPACTED),
         Topic(names.baselines, 1, COMPACTED),
         Topic(changelog_topic(settings), 1, COMPACTED),  # as many partitions as the tallies: the table's source
@@ -201,7 +204,8 @@ def _describe(admin: KafkaAdminClient, names: Sequence[str]) -> dict[str, Actual
 def _actual(partitions: int, config: Mapping[str, Mapping[str, Any]]) -> Actual:
     values = {name: config[name]["value"] for name in CHECKED_CONFIG}
     retention_ms, timestamp_type = int(values["retention.ms"]), str(values["message.timestamp.type"])
-    return Actual(partitions, str(values["cleanup.policy"]), retention_ms, timestamp_type)
+    record_bytes_max = int(values["max.message.bytes"])
+    return Actual(partitions, str(values["cleanup.policy"]), retention_ms, timestamp_type, record_bytes_max)
 
 
 def _check_one(topic: Topic, actual: Actual | None) -> Iterator[Finding]:
@@ -218,6 +222,9 @@ def _check_one(topic: Topic, actual: Actual | None) -> Iterator[Finding]:
     wanted = topic.config.get("message.timestamp.type", actual.timestamp_type)
     if actual.timestamp_type != wanted:
         yield _wrong(topic, "time stamps", f"message.timestamp.type={wanted}", actual.timestamp_type)
+    least = int(topic.config.get("max.message.bytes", 0))
+    if actual.record_bytes_max < least:
+        yield _wrong(topic, "record size", f"max.message.bytes of at least {least}", str(actual.record_bytes_max))
 
 
 def _wrong(topic: Topic, problem: str, wanted: str, got: str) -> Finding:

@@ -22,6 +22,8 @@ class Reason(StrEnum):
     """No broker answers, or a partition that is needed has no leader."""
     WRITES = "writes"
     """Brokers answer, and do not take what is written."""
+    LETTERS = "letters"
+    """The dead-letter topic does not take what is written to it."""
     READERS = "readers"
     """Nobody reads the outages who should."""
     DISK = "disk"

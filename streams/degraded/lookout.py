@@ -17,6 +17,7 @@ from streams.degraded.pulse import Pulse
 from streams.degraded.readers import OutageReaders
 from streams.logs import Log
 from streams.loopclock import loop_s
+from streams.refused import Refused
 from streams.settings import Settings
 
 __all__ = ["Lookout"]
@@ -42,6 +43,10 @@ class Looked(Protocol):
     @property
     def waiting_since_s(self) -> float | None:
         """Since when its oldest write waits for the broker's answer, on the loop's clock; None where none does."""
+
+    @property
+    def letters_refused(self) -> Refused | None:
+        """That no dead letter is taken; None where they are."""
 
     @property
     def clock_problem(self) -> str | None:
@@ -102,6 +107,7 @@ class Lookout:
 
     async def _look(self) -> None:
         self.board.say(Reason.WRITES, self._writes(), loop_s())
+        self.board.say(Reason.LETTERS, self._letters(), loop_s())
         self.board.say(Reason.DISK, self._disk(), loop_s())
         self.board.say(Reason.CLOCK, self._worker.clock_problem, loop_s())
 
@@ -122,6 +128,14 @@ class Lookout:
             f"the log must be written; got {self._log.why} for {self._log.lost} lines; counting and judging go on: "
             "make room on the disk behind the worker's standard error"
         )
+
+    def _letters(self) -> str | None:
+        """At once where somebody must do something about it; a leader that moves is nobody's business."""
+        refused = self._worker.letters_refused
+        if refused is None or self._pulse.is_deaf:
+            return None
+        waits = loop_s() - max(refused.since_s, self._away_s) < WRITES_S
+        return None if waits and not refused.is_lasting else refused.sentence
 
     def _writes(self) -> str | None:
         now_s, since_s = loop_s(), self._worker.waiting_since_s

@@ -7,7 +7,7 @@ read, nor whether a write is taken.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from aiokafka import TopicPartition
@@ -46,7 +46,7 @@ class Pulse:
         if not answers:
             # The next one begins at the addresses of the settings: those that were told may be gone for ever.
             await self.close()
-        self._note(self._away() if not answers else self._leaderless(), is_deaf=not answers)
+        self._note(self._away() if not answers else self._missing() or self._leaderless(), is_deaf=not answers)
 
     async def close(self) -> None:
         """Disconnect."""
@@ -78,14 +78,24 @@ class Pulse:
             "and then it goes on by itself: look at the brokers and at the network between"
         )
 
+    def _missing(self) -> str | None:
+        assert self._client is not None, "asked only where a broker answered"
+        cluster = self._client.cluster
+        unknown = [topic for topic in self._topics if not cluster.partitions_for_topic(topic)]
+        hidden = [topic for topic in unknown if topic in cluster.unauthorized_topics]
+        if hidden:
+            return f"topics must be described; got no right to {_some(hidden)}; give it to this user"
+        if unknown:
+            return f"topics must be there; got none named {_some(unknown)}; run 'pastille topics create'"
+        return None
+
     def _leaderless(self) -> str | None:
         lost = [name for topic in self._topics for name in self._lost(topic)]
         if not lost:
             return None
-        more = f" and {len(lost) - SHOWN_MAX} more" if len(lost) > SHOWN_MAX else ""
         return (
-            f"partitions must have a leader; got none of {', '.join(lost[:SHOWN_MAX])}{more}; bring back the brokers "
-            "that hold them, and look for a full or broken disk there"
+            f"partitions must have a leader; got none of {_some(lost)}; bring back the brokers that hold them, and "
+            "look for a full or broken disk there"
         )
 
     def _is_lost(self, topic: str) -> bool:
@@ -99,3 +109,8 @@ class Pulse:
             return [topic]
         leaders = {at: cluster.leader_for_partition(TopicPartition(topic, at)) for at in sorted(found)}
         return [f"{topic}/{at}" for at, leader in leaders.items() if leader in (None, NO_LEADER)]
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHOWN_MAX} more" if len(names) > SHOWN_MAX else ""
+    return ", ".join(names[:SHOWN_MAX]) + more

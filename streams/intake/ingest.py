@@ -26,6 +26,7 @@ from streams.intake.lane import Lane, Totals
 from streams.intake.placing import Placing
 from streams.intake.session import Counting, Session, open_session
 from streams.loopclock import loop_s
+from streams.refused import Refused
 from streams.settings import Settings
 
 __all__ = ["Intake"]
@@ -110,6 +111,11 @@ class Intake(Service):
     def waiting_since_s(self) -> float | None:
         """Since when the oldest write waits for the broker, on the loop's clock; None where none does."""
         return None if self._session is None else self._session.waiting_since_s
+
+    @property
+    def letters_refused(self) -> Refused | None:
+        """That no dead letter is taken; None where they are."""
+        return None if self._session is None else self._session.letters_refused
 
     @property
     def lanes(self) -> Mapping[Source, Lane]:

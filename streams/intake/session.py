@@ -1,7 +1,8 @@
 """One session with Kafka: fetch the sources that the group places here, count them, write their tallies, commit.
 
 One cycle: settle (after a new assignment), fetch, count, write, note ends, let idle time pass, commit. Whatever Kafka
-refuses ends the session. Does not know what a tally says, nor what comes after a session.
+refuses ends the session, but for dead letters: nothing is committed while they are not written. Does not know what a
+tally says, nor what comes after a session.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from aiokafka.errors import OffsetOutOfRangeError
+from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from detector.contracts.policy import Policy
 from detector.counting.counter import Counter
@@ -32,9 +33,9 @@ from streams.intake.recovery import Begin, Committed, Note, begin_from, of_anoth
 from streams.intake.strays import Strays
 from streams.intake.turn import count_parts, note_ends, parts_of
 from streams.loopclock import loop_s
+from streams.refused import Refused, by_topic
 from streams.settings import Settings
 from streams.tallylog import BEHIND_MS, TallyLog
-from streams.unanswered import oldest
 
 __all__ = ["Counting", "Session", "open_session"]
 
@@ -165,7 +166,10 @@ class Session:
     async def _acknowledged(self) -> None:
         """Wait until the broker has every tally written so far. Raises KafkaError where it refuses one."""
         in_flight, self._in_flight = self._in_flight, []
-        await asyncio.gather(*in_flight)
+        try:
+            await asyncio.gather(*in_flight)
+        except KafkaError as error:
+            raise by_topic(self._settings.topics.tallies, error) from error
 
     async def _in_thread(self, work: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._all.thread, work, *arguments)
@@ -311,22 +315,27 @@ class Session:
         if loop_s() - self._committed_s < COMMIT_S:
             return
         await self._acknowledged()
-        await self._letters.flush()
+        are_written = await self._letters.flush()
         self._committed_s = loop_s()
         lanes = self.lanes.values()
         for lane in lanes:
             for limit in lane.new_limits():
                 log.warning("intake: %s: %s", lane.source, limit)
         commits = {_partition(lane, topic): noted for lane in lanes for topic, noted in lane.commits().items()}
-        if commits:
+        if commits and are_written:
             await self._reader.commit(commits, self._round)
 
     # Questions
 
     @property
     def waiting_since_s(self) -> float | None:
-        """Since when the oldest write waits for the broker, on the loop's clock; None where none does."""
-        return oldest(self._log.unanswered.since_s, self._letters.unanswered.since_s)
+        """Since when the oldest tally waits for the broker, on the loop's clock; None where none does."""
+        return self._log.unanswered.since_s
+
+    @property
+    def letters_refused(self) -> Refused | None:
+        """That no dead letter is taken; None where they are."""
+        return self._letters.refused
 
     @property
     def takes_bytes(self) -> bool:

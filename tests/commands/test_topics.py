@@ -14,7 +14,15 @@ from streams.commands import main
 from streams.embedded import EmbeddedKafka
 from streams.errors import UserError
 from streams.settings import Settings
-from streams.topics import HOUR_MS, changelog_topic, check_topics, create_topics, needed_topics, require_topics
+from streams.topics import (
+    HOUR_MS,
+    TALLIES_BYTES_MAX,
+    changelog_topic,
+    check_topics,
+    create_topics,
+    needed_topics,
+    require_topics,
+)
 
 pytestmark = pytest.mark.kafka
 
@@ -38,7 +46,8 @@ def _replace(settings: Settings, name: str, partitions: int, config: Mapping[str
     with admin_client(settings) as admin:
         if name in admin.list_topics():
             _delete(settings, name)
-        configs = {"message.timestamp.type": "LogAppendTime", **(config or {})}
+        sizes = {"max.message.bytes": str(TALLIES_BYTES_MAX)}
+        configs = {"message.timestamp.type": "LogAppendTime", **sizes, **(config or {})}
         admin.create_topics([NewTopic(name, partitions, 1, topic_configs=configs)])
         admin.wait_for_topics([name])
 
@@ -123,6 +132,8 @@ def test_who_is_hours_ahead_may_write(settings: Settings) -> None:
         ("tallies", 1, {"cleanup.policy": "compact"}, "cleanup policy"),
         ("health", 1, {}, "cleanup policy"),
         ("outages", 1, {"message.timestamp.type": "CreateTime"}, "time stamps"),
+        ("dead_letters", 1, {"max.message.bytes": "20000"}, "record size"),
+        ("tallies", 1, {"max.message.bytes": "1048588"}, "record size"),
     ],
 )
 def test_a_wrong_shape_is_found(

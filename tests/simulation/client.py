@@ -224,14 +224,16 @@ class Consumer:
 class Producer:
     """As `AIOKafkaProducer`: what is sent lands in order, all that waits at once; with a `transactional_id` as a whole.
 
-    After a refusal nothing more lands: the numbers of an idempotent producer have a gap.
+    After a refusal nothing more lands of an idempotent one: its numbers have a gap.
     """
 
-    def __init__(self, *, transactional_id: str | None = None, **_: Any) -> None:
+    def __init__(
+        self, *, transactional_id: str | None = None, enable_idempotence: bool = False, **_: Any
+    ) -> None:
         self._process, self._cluster = CURRENT.get(), CLUSTER.get()
         self._id = transactional_id
         self._epoch = 0
-        self._is_broken = False
+        self._is_broken, self._is_numbered = False, enable_idempotence
         self._waiting: deque[tuple[TopicPartition, bytes | None, bytes, asyncio.Future[Any]]] = deque()
         self._buffer: list[tuple[TopicPartition, bytes | None, bytes]] = []
         self._sender = self.client = SimpleNamespace(close=self._give_up)
@@ -293,7 +295,8 @@ class Producer:
     def _refuse(self) -> None:
         """The answer is an error; whether some of the records landed, nobody here will know. Where they were given up
         before they were ever sent, what comes behind them is taken; else nothing more is."""
-        self._process.refuses, self._is_broken = False, self._process.random.random() < BREAKS
+        self._process.refuses = False
+        self._is_broken = self._process.random.random() < BREAKS and self._is_numbered
         failed, self._waiting = self._waiting, deque()
         for at, key, value, future in failed:
             if self._process.random.random() < LANDS:

@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 
 from streams.degraded.board import Board, Reason
-from streams.degraded.lookout import Lookout
+from streams.degraded.lookout import WRITES_S, Lookout
 from streams.degraded.pulse import Pulse
 from streams.intake import reader
 from streams.logs import REPEAT_S, Log
+from streams.refused import Refused
 from streams.settings import load_settings
 from streams.verdict.setback import PAUSE_S, PAUSE_S_MAX, STEADY_S, Setback
 
@@ -148,6 +149,7 @@ def pulse(leaders: dict[int, int | None]) -> Pulse:
     cluster = SimpleNamespace(
         partitions_for_topic=lambda name: set(leaders) if name == tallies else None,
         leader_for_partition=lambda at: leaders[at.partition],
+        unauthorized_topics=set(),
     )
 
     async def asked() -> bool:
@@ -175,6 +177,34 @@ def test_one_answer_that_fails_says_nothing() -> None:
     leaders[0] = 1
     asyncio.run(kafka.feel())
     assert (kafka.problem, kafka.is_deaf) == (None, False)
+
+
+def test_a_topic_that_is_missing_is_no_broken_disk() -> None:
+    """It is called missing, with what to do, where the others have their leaders; one that may not be seen, hidden."""
+    kafka = pulse({0: 1})
+    cluster = kafka._client.cluster  # type: ignore[union-attr]  # it has one
+    kafka._topics = ["pastille.dead-letters", "pastille.tallies"]
+    for _ in range(2):
+        asyncio.run(kafka.feel())
+    said = "topics must be there; got none named pastille.dead-letters; run 'pastille topics create'"
+    assert (kafka.problem, kafka.is_deaf) == (said, False)
+    cluster.unauthorized_topics = {"pastille.dead-letters"}
+    asyncio.run(kafka.feel())
+    assert "got no right to pastille.dead-letters" in (kafka.problem or "")
+
+
+def test_a_refusal_that_lasts_is_shown_at_once(output: Log, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that may be a leader that moves only after a while; and while nobody answers, none."""
+    monkeypatch.setattr("streams.degraded.lookout.loop_s", clock)
+    worker: Any = SimpleNamespace(wall_ms=lambda: 0, letters_refused=Refused("letters wait", 100.0, is_lasting=True))
+    lookout = Lookout(load_settings(), [], worker, output)
+    assert lookout._letters() == "letters wait"
+    worker.letters_refused = Refused("letters wait", 100.0, is_lasting=False)
+    assert lookout._letters() is None
+    clock.now_s += WRITES_S
+    assert lookout._letters() == "letters wait"
+    lookout._pulse.is_deaf = True
+    assert lookout._letters() is None
 
 
 def test_a_look_that_fails_ends_nothing(caplog: pytest.LogCaptureFixture, output: Log) -> None:
