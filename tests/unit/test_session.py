@@ -8,10 +8,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aiokafka.errors import MessageSizeTooLargeError
 
 from detector.contracts.policy import DEFAULT
 from detector.counting.tally import Tally
-from streams.intake import session
+from streams.intake import deadletters, session
 from streams.intake.recovery import Committed, Note
 from tests.fuzz.events import START_MS as T
 from tests.fuzz.events import TOPICS
@@ -95,5 +96,49 @@ def test_who_rebuilds_knows_what_o_clock_it_is() -> None:
         assert first_told(way, T // DEFAULT.pane_ms) == SECOND_MS
         assert way.lane.counter.log_time_ms == T + 50
         assert way.lane.counter.doubted_from(0) == 1
+
+    asyncio.run(run())
+
+
+def test_nothing_is_committed_before_its_letters_are_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a letter is refused the session counts on and tells what it counted; it commits when the letter is taken,
+    and then all that it has read."""
+    monkeypatch.setattr(session, "COMMIT_S", 0.0)
+    monkeypatch.setattr(deadletters, "AGAIN_S", 0.0, raising=False)
+
+    async def run() -> None:
+        letters = Letters(DEFAULT)
+        way = Way(DEFAULT, letters)
+        read: list[int] = []
+
+        async def commit(wanted: Any, _round: int) -> bool:
+            read.extend(note.read for tp, (_, note) in wanted.items() if tp == at("payments"))
+            return True
+
+        monkeypatch.setattr(way.reader, "commit", commit)
+        await way.take({"payments": [paid(number, T) for number in range(3)], "orders": [placed(0, T)]})
+        await way.take({})
+        before = read[-1]
+        producer: Any = letters.out._producer
+        taken, refused = producer.send, MessageSizeTooLargeError()
+
+        async def send(*_: Any, **__: Any) -> asyncio.Future[None]:
+            answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            answer.set_exception(refused)
+            return answer
+
+        monkeypatch.setattr(producer, "send", send)
+        wrong = SimpleNamespace(offset=3, timestamp=T + 100, value=b"no event", key=b"o", headers=())
+        await way.take({"payments": [wrong]})
+        for number in range(4, 8):
+            await way.take({"payments": [paid(number, T + number * SECOND_MS)]})
+            await asyncio.sleep(0)
+        assert (read[-1], way.lane.halves["payments"].results["counted"]) == (before, 7)
+        monkeypatch.setattr(producer, "send", taken)
+        async with asyncio.timeout(30):
+            while read[-1] == before:
+                await way.take({})
+                await asyncio.sleep(0)
+        assert (read[-1], letters.out.refused) == (8, None)
 
     asyncio.run(run())
