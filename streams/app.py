@@ -25,6 +25,7 @@ from streams.admin import admin_client
 from streams.coldstart import ENDS, Loops, Stage, become, hear
 from streams.degraded.lookout import Lookout
 from streams.degraded.wallclock import WallClock
+from streams.errors import UserError
 from streams.health import HealthServer
 from streams.intake.ingest import Intake
 from streams.intake.placing import Placing, place
@@ -63,8 +64,8 @@ def where_to_read(settings: Settings) -> Placing:
 
 @dataclass(slots=True)
 class Ending:
-    """Why a worker ends: asked to (code 0), or because going on was impossible (code 1). `becomes`: it goes on as the
-    same process begun anew."""
+    """Why a worker ends: asked to (code 0), because going on was impossible (1), or by wrong settings (2). `becomes`:
+    it goes on as the same process begun anew."""
 
     code: int
     why: str
@@ -274,6 +275,8 @@ def _ending(done: asyncio.Future[Any]) -> Ending:
         return result
     if isinstance(result, Fenced):
         return Ending(1, "a newer Judge has fenced this worker's; start it again to count and to stand by")
+    if isinstance(result, UserError):
+        return Ending(2, str(result))
     if isinstance(result, BaseException):
         log.error("worker: %s", type(result).__name__, exc_info=result)
         return Ending(1, f"{type(result).__name__}: {result}")

@@ -17,7 +17,7 @@ from streams.settings import Settings
 from streams.topics import changelog_topic
 from streams.verdict.snapshot import Snapshot, newest
 
-__all__ = ["newest_judge"]
+__all__ = ["newest_judge", "newest_snapshot"]
 
 _TAILS: Final = (64, 2_048, RECORDS_MAX)
 """The newest snapshot is among the last records; only where it is not are more of them read."""
@@ -25,7 +25,7 @@ _TAILS: Final = (64, 2_048, RECORDS_MAX)
 
 def newest_judge(settings: Settings) -> Judge | None:
     """The newest whole snapshot's Judge, without its ring; None where none was written yet. Raises UserError."""
-    snapshot = _newest_snapshot(settings)
+    snapshot = newest_snapshot(settings)
     if snapshot is None:
         return None
     try:
@@ -35,7 +35,8 @@ def newest_judge(settings: Settings) -> Judge | None:
                         "version judge for a minute") from None  # fmt: skip
 
 
-def _newest_snapshot(settings: Settings) -> Snapshot | None:
+def newest_snapshot(settings: Settings) -> Snapshot | None:
+    """The newest whole snapshot; None where none was written yet. Raises UserError."""
     topic = changelog_topic(settings)
     with open_reader(settings) as reader:
         if topic not in reader.partitions():

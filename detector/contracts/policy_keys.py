@@ -18,6 +18,9 @@ FIVE: Final = ("pending", "approved", "declined", "error", "cancelled")
 VOTERS_MAX: Final = 255
 """A tally says in one byte how many hashes a cell carries."""
 
+PANES_S: Final = (1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30, 60)
+"""A minute, and so every window and vote block, must be whole panes; a pane must be whole boundaries of a second."""
+
 
 @dataclass(frozen=True, slots=True)
 class Count:
@@ -145,8 +148,7 @@ TOP: Final[Mapping[str, Kind]] = {
     "wait_s": Seconds(0, 600),
     "horizon_s": Seconds(10, 86_400),
     "grace_s": Seconds(0, 3_600),
-    # A minute, and so every window and vote block, must be whole panes; a pane must be whole boundaries of a second.
-    "pane_s": OneOf((1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30, 60), scale=1000),
+    "pane_s": OneOf(PANES_S, scale=1000),
     "lateness_s": Seconds(0, 60),
     "clock_ahead_s": Seconds(1, 86_400),
     "ring_s": RING_S,

@@ -7,6 +7,7 @@ Knows no clock, no Kafka, no snapshot topic: what a clock decides comes in as a 
 
 from __future__ import annotations
 
+from collections import Counter as Count
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -21,6 +22,7 @@ from detector.judging.learned import Learned, learned_of
 from detector.judging.lessons import Lessons, scope_of
 from detector.judging.lifecycle import Lifecycle
 from detector.judging.maintenance import Maintenances
+from detector.judging.misfit import Misfit, is_ours, obeyable
 from detector.judging.outage import Change, Outage, ordinal_of
 from detector.judging.report import Report
 from detector.judging.sources import NOT_YET, Progress, Sources, State, follows
@@ -29,7 +31,10 @@ from detector.judging.windows import SPANS_MS
 
 
 class Judge:
-    """Judges every boundary once, in order, as soon as every live source has reached it."""
+    """Judges every boundary once, in order, as soon as every live source has reached it.
+
+    `passed_over`: how many records it could not take, by why.
+    """
 
     def __init__(self, policy: Policy) -> None:
         self.board = Board(policy)
@@ -40,6 +45,7 @@ class Judge:
         self.lifecycle = Lifecycle(self.board, self.report)
         self._health = Health(self.board, self.lifecycle, self.report)
         self.newest_start_ms = NOT_YET
+        self.passed_over: Count[Misfit] = Count()
         self._known: dict[str, OutageData] = {}
 
     @property
@@ -58,6 +64,9 @@ class Judge:
         """One record of the log, in its order; what changes by it."""
         if isinstance(record, Marker):
             return self._obey(record) + self._advance()
+        if not is_ours(record, self.policy):
+            self.passed_over[Misfit.TALLY] += 1
+            return []
         if not self.sources.accept(record, self.time_ms):
             return []
         return self._advance()
@@ -68,12 +77,18 @@ class Judge:
         elif marker.kind in ("catching_up", "caught_up"):
             return self.lifecycle.catch_up(marker.kind == "catching_up")
         elif marker.kind == "policy":
-            self.board.obey(Policy.parse(marker.text), self._leaving)
+            self._hold_to(obeyable(marker.text, self.policy))
         elif marker.kind == "maintenance":
             self.maintenances.announce(Maintenance.model_validate_json(marker.text), self.policy.maintenances_max)
         elif marker.kind == "baseline":
             return self._learn(Lesson.model_validate_json(marker.text))
         return []
+
+    def _hold_to(self, policy: Policy | Misfit) -> None:
+        if isinstance(policy, Misfit):
+            self.passed_over[policy] += 1
+        else:
+            self.board.obey(policy, self._leaving)
 
     def _learn(self, lesson: Lesson) -> list[Change]:
         """From here on this is usual. What was found against what was forgotten is not found any more."""
@@ -203,6 +218,8 @@ class Judge:
             return
         if isinstance(record, Marker):
             mine.was_stuck |= record.kind == "stuck"
+            return
+        if not is_ours(record, self.policy):
             return
         at = (record.term, record.boundary_ms)
         if not mine.refilled < at <= (mine.term, mine.boundary_ms):

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from detector.contracts.policy import Policy
+from detector.contracts.policy_fixed import Fixed
 from detector.contracts.scope import OTHER, PLATFORM, Leaf, Scope, leaf_scope, parse_scope
 from detector.counting.columns import Int32s, Int64s
 
@@ -72,17 +73,8 @@ class Nodes:
         self._lay_out()
 
     def obey(self, policy: Policy) -> None:
-        """A new policy holds; its dimensions and panes must be those of before, for the log is written in them."""
-        if policy.dimensions != self.policy.dimensions:
-            raise ValueError(
-                f"dimensions are fixed while the log goes on; got {policy.dimensions} after {self.policy.dimensions}; "
-                "start with new topics to count by other dimensions"
-            )
-        if policy.pane_ms != self.policy.pane_ms:
-            raise ValueError(
-                f"panes are fixed while the log goes on; got {policy.pane_ms} ms after {self.policy.pane_ms} ms; "
-                "start with new topics to count by other panes"
-            )
+        """A new policy holds; the Judge passed over one that has other dimensions or panes than the log."""
+        assert Fixed.of(policy) == Fixed.of(self.policy), "dimensions and panes are fixed while the log goes on"
         self.policy = policy
         self._forget_layout()
         self._lay_out()

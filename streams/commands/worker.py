@@ -56,12 +56,15 @@ def worker(
 
 
 def run_worker(settings: Settings, policy: Policy) -> int:
-    """Run until told to stop; the exit code. Raises UserError where a topic is missing or no broker answers."""
+    """Run until told to stop; the exit code. Raises UserError where a topic is missing, no broker answers, or the
+    policy is not one that may hold while the tallies log goes on."""
     # Late: Faust and the compiled loops take a second to import, and a mistake in the settings is told before.
     from streams.app import Worker, where_to_read
+    from streams.fixed import require_as_judged
     from streams.logs import set_up_logging
 
     placing = where_to_read(settings)
+    require_as_judged(settings, policy)
     log = set_up_logging()
 
     async def work() -> int:

@@ -19,9 +19,12 @@ from aiokafka.errors import KafkaError
 from faust.types import TP
 
 from detector.contracts.policy import Policy
+from detector.contracts.policy_fixed import Fixed
 from detector.counting.tally import Marker
 from detector.judging.judge import Judge
 from streams.cancelled import lost_is_an_error
+from streams.errors import UserError
+from streams.fixed import require_fixed
 from streams.loopclock import loop_s
 from streams.patience import HEARTBEAT_S, SESSION_S
 from streams.settings import Settings
@@ -32,6 +35,7 @@ from streams.verdict.announcements import Announcements
 from streams.verdict.clock import SILENT_S, Watch
 from streams.verdict.membership import read_along, snapshot_table, tallies_topic
 from streams.verdict.outbox import Fenced, TransactionLost
+from streams.verdict.passedover import PassedOver
 from streams.verdict.setback import Setback
 from streams.verdict.snapshot import pack, slot_after
 from streams.verdict.standby import Roles, Standby
@@ -79,6 +83,7 @@ class Verdict:
         self._log = TallyLog(settings)
         self._log_is_open = False
         self._left_out = 0
+        self._passed_over = PassedOver()
         self._setback = Setback()
         self._lock = asyncio.Lock()
         self._seat = Seat.LOST
@@ -334,6 +339,7 @@ class Verdict:
         moved = [source for logged in batch for source in tenure.judge.sources.moved_by(logged.records)]
         self._watch.taken(moved, loop_s())
         self._note_gaps(tenure.judge.sources.left_out)
+        self._passed_over.note(tenure.judge)
 
     def _note_gaps(self, left_out: int) -> None:
         self.left_out += left_out - self._left_out
@@ -346,6 +352,7 @@ class Verdict:
         await self._vacate()
         self._may_be_fenced = False
         self._left_out = 0
+        self._passed_over = PassedOver()
         self._watch = Watch(loop_s())
         await self._open_log()
         self._announcements = Announcements(self._settings)
@@ -357,6 +364,7 @@ class Verdict:
         # judged again than the one before. And who stands by begins with it.
         self._snapshot_s = loop_s() - SNAPSHOT_S
         if tenure.judge.policy.version != self._policy.version:
+            require_fixed(self._policy, Fixed.of(tenure.judge.policy))
             await self._log.send([Marker("policy", text=self._policy.canonical())])
         return tenure
 
@@ -387,5 +395,6 @@ class Verdict:
         if isinstance(error, Fenced):
             log.warning("verdict: a newer Judge has taken over; this worker stops")
         else:
-            log.error("verdict: %s: %s", type(error).__name__, error, exc_info=error)
+            log.error("verdict: %s: %s", type(error).__name__, error,
+                      exc_info=None if isinstance(error, UserError) else error)  # fmt: skip
         self.failed.set_result(error)

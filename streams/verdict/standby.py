@@ -108,6 +108,7 @@ class Standby:
         if kept.time_ms - replica.time_ms > BEHIND_MS:
             return None
         replica.judge.sources.left_out = 0  # what its taker counts begins now
+        replica.judge.passed_over.clear()
         return Ready(replica, [change for offset, change in found if offset >= kept.offset])
 
     def _let_go(self) -> None:

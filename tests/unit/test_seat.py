@@ -13,8 +13,12 @@ import pytest
 from faust.types import TP
 
 from detector.contracts.policy import Policy
+from detector.counting.tally import Marker
+from detector.judging.misfit import Misfit
+from streams.app import _ending
+from streams.errors import UserError
 from streams.settings import Settings
-from streams.verdict import agent
+from streams.verdict import agent, passedover
 from streams.verdict.agent import Verdict
 from streams.verdict.membership import build_app
 from streams.verdict.tallyreader import Logged
@@ -32,7 +36,7 @@ class FakeTenure:
         self.taken: list[int] = []
         self.answer: Callable[[], Awaitable[bool]] = self._yes
         sources = SimpleNamespace(moved_by=lambda _records: [], left_out=0)
-        self.judge = SimpleNamespace(policy=Policy(), sources=sources)
+        self.judge = SimpleNamespace(policy=Policy(), sources=sources, passed_over={})
 
     async def _yes(self) -> bool:
         return True
@@ -55,14 +59,19 @@ class Stage:
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.begun: list[FakeTenure] = []
+        self.written: list[Marker] = []
         self.end = 0
         stub = SimpleNamespace(start=_nothing, stop=_nothing)
         monkeypatch.setattr(agent, "begin_tenure", self._begin)
         monkeypatch.setattr(agent, "Announcements", lambda _settings: stub)
-        monkeypatch.setattr(agent, "TallyLog", lambda _settings: stub)
+        tally_log = SimpleNamespace(start=_nothing, stop=_nothing, send=self._send)
+        monkeypatch.setattr(agent, "TallyLog", lambda _settings: tally_log)
         monkeypatch.setattr(agent, "open_tally_reader", self._open)
         self.verdict = Verdict(build_app(SETTINGS, str(folder)), SETTINGS, Policy(), lambda: 0)
         monkeypatch.setattr(self.verdict, "_write_snapshot", lambda _tenure: None)
+
+    async def _send(self, markers: list[Marker]) -> None:
+        self.written += markers
 
     async def _begin(self, *_: Any) -> FakeTenure:
         self.begun.append(FakeTenure(self.end))
@@ -260,3 +269,50 @@ def test_the_end_of_faust_is_the_end_of_the_worker(tmp_path: Path, monkeypatch: 
         assert stage.verdict.failed.result() is why
 
     played(play, tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize("other", [{"pane_ms": 60_000}, {"dimensions": ("bank", "method", "psp")}])
+def test_a_policy_that_cannot_be_obeyed_is_not_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other: dict[str, Any]
+) -> None:
+    """The log goes on in other panes or dimensions: the worker ends with code 2, and nobody reads of its policy."""
+
+    async def play(stage: Stage) -> None:
+        stage.verdict._policy = Policy(**other)
+        await stage.deal(ours=True)
+        with pytest.raises(UserError, match=r"fixed while .* set them back, or begin anew") as refused:
+            await stage.take(0)
+        assert not stage.written
+        stage.verdict._fail(refused.value)
+        assert _ending(stage.verdict.failed).code == 2
+
+    played(play, tmp_path, monkeypatch)
+
+
+def test_a_policy_that_can_be_obeyed_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever else it changes."""
+
+    async def play(stage: Stage) -> None:
+        stage.verdict._policy = Policy(min_merchants=3)
+        await stage.deal(ours=True)
+        assert await stage.take(0)
+        assert [Policy.parse(marker.text).min_merchants for marker in stage.written] == [3]
+
+    played(play, tmp_path, monkeypatch)
+
+
+def test_what_is_passed_over_is_said_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A line of each kind, with what is judged and what to do."""
+
+    async def play(stage: Stage) -> None:
+        await stage.deal(ours=True)
+        assert await stage.take(0)
+        for offset in (1, 2):
+            stage.begun[0].judge.passed_over = {Misfit.TALLY: offset}
+            assert await stage.take(offset)
+
+    played(play, tmp_path, monkeypatch)
+    [line] = [record.getMessage() for record in caplog.records if record.name == passedover.__name__]
+    assert "judged are pane_s = 5 and dimensions bank, method: stop the workers" in line

@@ -15,6 +15,7 @@ from aiokafka.errors import KafkaConnectionError
 
 from detector.counting.tally import Marker, Tally
 from detector.judging.judge import Judge
+from detector.judging.misfit import Misfit
 from detector.judging.outage import Change
 from streams.settings import Settings
 from streams.verdict import standby, tenure
@@ -268,7 +269,7 @@ def test_what_it_does_not_understand_ends_no_worker(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A newer version's word in the log, say: it lets go, says so, and begins with the next snapshot."""
-    unknown = Marker("policy", text='{"a key of another version": 1}')
+    unknown = Marker("maintenance", text='{"a key of another version": 1}')
 
     async def play(stage: Stage) -> None:
         stage.keep(kept(len(CALM)))
@@ -310,9 +311,11 @@ def test_a_gap_is_told_of_by_one_worker(monkeypatch: pytest.MonkeyPatch) -> None
         await stage.grow(CALM)
         assert stage.standby._replica is not None
         stage.standby._replica.judge.sources.left_out = 3
+        stage.standby._replica.judge.passed_over[Misfit.TALLY] = 3
         ready = await stage.standby.hand_over(kept(len(CALM)))
         assert ready is not None
         assert ready.replica.judge.sources.left_out == 0
+        assert not ready.replica.judge.passed_over
 
     played(play, monkeypatch)
 

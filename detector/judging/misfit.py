@@ -1,0 +1,53 @@
+"""What a Judge cannot take: policies and tallies of other panes or dimensions than its own.
+
+The log is written in one length of panes and in one list of dimensions. A word of others is passed over by every Judge
+that reads it, and all come to the same: raised, it would end each of them at the same offset for ever. Does not know
+who wrote it.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from detector.contracts.policy import Policy
+from detector.contracts.policy_fixed import Fixed
+from detector.contracts.policy_keys import PANES_S
+from detector.counting.tally import Tally
+
+__all__ = ["Misfit", "is_ours", "obeyable"]
+
+YEAR_MS = 365 * 86_400_000
+"""Panes of another length are years away: of five seconds and of six, by a sixth of the time since 1970."""
+
+
+class Misfit(Enum):
+    """What was passed over, for people."""
+
+    POLICY = "a policy with another pane_s or other dimensions"
+    UNKNOWN_POLICY = "a policy of another version of Pastille"
+    TALLY = "a tally with another pane_s or other dimensions"
+
+
+def obeyable(canonical: str, now: Policy) -> Policy | Misfit:
+    """The policy of a marker, or why it cannot be obeyed by who judges by `now`."""
+    try:
+        policy = Policy.parse(canonical)
+    except (TypeError, ValueError):
+        return Misfit.UNKNOWN_POLICY
+    return policy if Fixed.of(policy) == Fixed.of(now) else Misfit.POLICY
+
+
+def is_ours(tally: Tally, policy: Policy) -> bool:
+    """Whether a tally is of the policy's dimensions and panes, as far as it says.
+
+    It names neither. Its leaves have a value for each dimension; and where a pane is years away from the boundary, but
+    would be near it in panes of another length, it was counted in those.
+    """
+    cells, details = tally.cells, tally.details
+    leaves = cells.leaves or (() if details is None else details.leaves)
+    if leaves and len(leaves[0]) != len(policy.dimensions):
+        return False
+    pane = int(cells.pane[0]) if len(cells) else tally.first_pane
+    if pane < 0 or abs(pane * policy.pane_ms - tally.boundary_ms) < YEAR_MS:
+        return True
+    return all(abs(pane * pane_s * 1000 - tally.boundary_ms) >= YEAR_MS for pane_s in PANES_S)
