@@ -12,6 +12,7 @@ from detector.contracts.policy import DEFAULT
 from detector.counting.tally import Marker, Tally, encode
 from streams.embedded import EmbeddedKafka
 from streams.tallylog import unpack
+from streams.topics import create_topics
 from tests.integration.test_worker import is_ready, minutes_ago
 from tests.integration.workers import Stage, judged_ms, wait_for
 
@@ -34,6 +35,16 @@ def retired(stage: Stage) -> None:
     stage.workers.clear()
 
 
+def begin_anew(stage: Stage) -> None:
+    """Other names for what stands on the tallies log and for who reads it; all other topics stay."""
+    topics = stage.settings.topics.model_copy(update={"tallies": f"{stage.settings.topics.tallies}-2"})
+    stage.settings = stage.settings.model_copy(update={"app_id": f"{stage.settings.app_id}-2", "topics": topics})
+    stage.settings_environment |= {
+        "PASTILLE_APP_ID": stage.settings.app_id, "PASTILLE_TOPICS": topics.model_dump_json(),
+    }  # fmt: skip
+    create_topics(stage.settings, stage.count)
+
+
 def refused(stage: Stage, policy: Path, key: str) -> None:
     """A worker with the policy ends with code 2, and says why."""
     worker = stage.worker("--policy", str(policy))
@@ -44,8 +55,8 @@ def refused(stage: Stage, policy: Path, key: str) -> None:
 
 
 def test_a_policy_that_cannot_hold_is_refused_before_it_is_written(kafka: EmbeddedKafka, tmp_path: Path) -> None:
-    """Exit code 2, and not a word on the tallies log: with the old policy the next worker judges on. With names of its
-    own for the log it may begin."""
+    """Exit code 2, and not a word on the tallies log: with the old policy the next worker judges on. With another
+    PASTILLE_APP_ID and topic of tallies the new one may hold, as it says."""
     with Stage(kafka, 1) as stage:
         stage.worker()
         judge_on(stage)
@@ -57,6 +68,10 @@ def test_a_policy_that_cannot_hold_is_refused_before_it_is_written(kafka: Embedd
             refused(stage, policy, key)
         assert stage.read(stage.settings.topics.tallies) == told
         stage.worker()
+        judge_on(stage)
+        retired(stage)
+        begin_anew(stage)
+        stage.worker("--policy", str(policy))
         judge_on(stage)
 
 
