@@ -75,7 +75,11 @@ def _separated(value: object) -> object:
 
 
 def _existing(path: Path) -> Path:
-    if not path.is_file():
+    try:
+        is_file = path.is_file()
+    except OSError:  # a folder that this user may not enter, a name that is too long
+        is_file = False
+    if not is_file:
         raise ValueError("must be the path of a readable file")
     return path
 

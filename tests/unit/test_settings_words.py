@@ -1,8 +1,10 @@
 """What a person reads who sets a variable wrongly, or one that does not exist: what; got; do."""
 
+import errno
 import logging
 import os
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -78,6 +80,21 @@ def test_a_password_in_place_of_its_file_is_not_shown(monkeypatch: pytest.Monkey
     (line,) = told(monkeypatch, **{name: SECRET})
     assert line.startswith(f"{name}: must be the path of a readable file; set it like {name}=/run/secrets/")
     assert SECRET not in line
+
+
+@pytest.mark.parametrize("name", ["PASTILLE_PASSWORD_FILE", "PASTILLE_POLICY"])
+@pytest.mark.parametrize("reason", [errno.EACCES, errno.ENAMETOOLONG])
+def test_a_file_that_cannot_be_asked_about_is_a_mistake_like_others(
+    monkeypatch: pytest.MonkeyPatch, name: str, reason: int
+) -> None:
+    """In a folder that this user may not enter, or called by a name too long: a sentence, no error of the system's."""
+
+    def refuses(*_: object, **__: object) -> NoReturn:
+        raise OSError(reason, os.strerror(reason))
+
+    monkeypatch.setattr(Path, "stat", refuses)
+    (line,) = told(monkeypatch, **{name: "/run/secrets/its/file"})
+    assert line.startswith(f"{name}: must be the path of a readable file; ")
 
 
 def test_every_example_would_do(monkeypatch: pytest.MonkeyPatch) -> None:
