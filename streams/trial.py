@@ -20,7 +20,7 @@ from streams.errors import UserError
 from streams.settings import Feed, Settings, TopicNames, load_settings
 from streams.topics import needed_topics
 
-__all__ = ["delete_trial", "may_be_left", "trial_settings", "trial_variables"]
+__all__ = ["delete_trial", "may_be_left", "require_broker", "trial_settings", "trial_variables"]
 
 MEMBERS_S: Final = 20.0
 """A member that was killed is missed after a session of six seconds; where others wait for it, after two."""
@@ -46,6 +46,12 @@ def trial_variables(settings: Settings) -> dict[str, str]:
     feeds = ",".join(feed.model_dump_json() for feed in settings.feeds)
     whose = {"PASTILLE_BROKER": settings.broker, "PASTILLE_APP_ID": settings.app_id}
     return {**whose, "PASTILLE_FEEDS": f"[{feeds}]", **topics}
+
+
+def require_broker(settings: Settings) -> None:
+    """UserError where Kafka cannot be used; asked before anything is made, since what never was is not left either."""
+    with admin_client(settings):
+        pass
 
 
 def delete_trial(settings: Settings) -> None:

@@ -27,7 +27,7 @@ from streams.ending import Ending
 from streams.errors import UserError
 from streams.settings import Settings
 from streams.topics import create_topics
-from streams.trial import delete_trial, may_be_left, trial_settings, trial_variables
+from streams.trial import delete_trial, may_be_left, require_broker, trial_settings, trial_variables
 
 __all__ = ["Stage"]
 
@@ -146,6 +146,7 @@ class Stage:
         return kafka.environment()
 
     def _your_kafka(self, guard: Guard, stack: ExitStack) -> dict[str, str]:
+        require_broker(self.settings)
         stack.callback(delete_trial, self.settings)
         stack.callback(self._end, guard)  # first: a group that has members is not deleted
         return trial_variables(self.settings)

@@ -28,7 +28,7 @@ from streams.embedded.process import Guard
 from streams.ending import Ending
 from streams.errors import UserError
 from streams.topics import create_topics
-from streams.trial import delete_trial, may_be_left, trial_settings, trial_variables
+from streams.trial import delete_trial, may_be_left, require_broker, trial_settings, trial_variables
 
 __all__ = ["Ground", "Seen", "WorkerProcess"]
 
@@ -79,6 +79,7 @@ class Ground:
         self._leave()
 
     def _set_up(self) -> None:
+        require_broker(self.settings)
         self._stack.callback(delete_trial, self.settings)
         create_topics(self.settings, self._partitions)
         # However this process ends, the guard ends the workers.

@@ -20,6 +20,10 @@ LAG_S_MAX = 5.0
 """So many seconds' worth of events are not counted yet."""
 AGE_S_MAX = 30.0
 """The newest boundary judged is so old. A few seconds are usual: late events are waited for."""
+SENT_SHARE_MIN = 0.95
+"""Of what was due when the load ended. Less is not the load that was asked for, however short it was."""
+FEW_EVENTS = 20
+"""Of a slow load so many may just be under way."""
 LOOKS = 3
 """Looks in a row: one bad second is a hiccup."""
 
@@ -35,7 +39,8 @@ class Part(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """A moment, `at_s` after the load began. Events `due`, `sent` (the broker has them), `counted` since then.
+    """A moment, `at_s` after the load began. Events since then: `due` by the clock, `sent` (the broker says that it has
+    them), `lost` (given up, since it did not say so in time), `counted`.
 
     `ack_ms`: the slowest batch since the last look. `lag`: events not counted yet, None while not known; `age_s`: of
     the newest boundary judged, None before the first. `memory_mb` and `cpu_s` of all workers, None where not known.
@@ -44,6 +49,7 @@ class Look:
     at_s: float
     due: int
     sent: int
+    lost: int
     ack_ms: float
     counted: int
     lag: int | None
@@ -63,10 +69,14 @@ class Saturated:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """The whole run. `age_s` is the middle one; `drained_s` is how long after the load the lag was gone, if it was."""
+    """The whole run. `age_s` is the middle one; `drained_s` is how long after the load the lag was gone, if it was.
+
+    Everything held where `first` is none.
+    """
 
     rate: float
     sent_per_s: float
+    lost: int
     counted_per_s: float
     lag_max: int
     age_s: float | None
@@ -78,21 +88,27 @@ class Held:
 
 
 def held(looks: Sequence[Look], rate: float, loaded_s: float) -> Held:
-    """The verdict on a load of `rate` events a second that went on for `loaded_s`; looks may go on after it."""
+    """The verdict on a load of `rate` events a second that went on for `loaded_s`; looks go on after it.
+
+    A load that was not sent, or that nobody saw counted to its end, never held.
+    """
+    assert looks, "a load is looked at"
     during = [look for look in looks if look.at_s <= loaded_s]
     ages = [look.age_s for look in during if look.age_s is not None]
     memory = [look.memory_mb for look in looks if look.memory_mb is not None]
+    drained_s = next((look.at_s - loaded_s for look in looks if look.at_s > loaded_s and _is_drained(look)), None)
     return Held(
         rate,
         _speed(during, "sent"),
+        looks[-1].lost,
         _speed(during, "counted"),
         max((look.lag for look in looks if look.lag is not None), default=0),
         statistics.median(ages) if ages else None,
         max(ages, default=None),
         max(memory, default=None),
         _cores(during),
-        next((look.at_s - loaded_s for look in looks if look.at_s > loaded_s and _is_drained(look)), None),
-        _first(during, rate),
+        drained_s,
+        _first(during, rate) or _not_sent(looks, during) or (_not_counted(looks[-1]) if drained_s is None else None),
     )
 
 
@@ -112,7 +128,7 @@ def _cores(looks: Sequence[Look]) -> float | None:
 
 
 def _is_drained(look: Look) -> bool:
-    return look.lag == 0 and look.sent == look.due
+    return look.lag == 0 and look.sent + look.lost == look.due
 
 
 def _first(looks: Sequence[Look], rate: float) -> Saturated | None:
@@ -128,13 +144,36 @@ def _first(looks: Sequence[Look], rate: float) -> Saturated | None:
 
 def _complaint(look: Look, rate: float) -> Saturated | None:
     """What is too much at a moment. What stands earlier on an event's way is blamed for what comes after it."""
-    unsent = look.due - look.sent
-    if unsent > UNSENT_S_MAX * rate:
-        if look.ack_ms > ACK_MS_MAX:
-            return Saturated(Part.BROKER, look.at_s, f"it took {look.ack_ms:,.0f} ms to take a batch")
-        return Saturated(Part.SENDER, look.at_s, f"{unsent:,} events were due and not sent")
+    if look.due - look.sent > UNSENT_S_MAX * rate:
+        return _unsent(look)
     if look.lag is not None and look.lag > LAG_S_MAX * rate:
         return Saturated(Part.COUNTING, look.at_s, f"{look.lag:,} events were not counted yet")
     if look.age_s is not None and look.age_s > AGE_S_MAX:
         return Saturated(Part.JUDGING, look.at_s, f"the newest boundary judged was {look.age_s:,.0f} s old")
     return None
+
+
+def _unsent(look: Look) -> Saturated:
+    """Who is to blame that not all was sent."""
+    if look.ack_ms > ACK_MS_MAX:
+        return Saturated(Part.BROKER, look.at_s, f"a batch waited {look.ack_ms:,.0f} ms for it")
+    return Saturated(Part.SENDER, look.at_s, f"{look.due - look.sent:,} events were due and not sent")
+
+
+def _not_sent(looks: Sequence[Look], during: Sequence[Look]) -> Saturated | None:
+    """Of a load too short for looks in a row, or whose looks were few: what was given up, or not sent in its time."""
+    lossy = next((look for look in looks if look.lost), None)
+    if lossy is not None:
+        return Saturated(Part.BROKER, lossy.at_s, f"it did not say in time that it had {looks[-1].lost:,} events")
+    for look in during[-1:]:
+        if look.due - look.sent > max((1 - SENT_SHARE_MIN) * look.due, FEW_EVENTS):
+            return _unsent(look)
+    return None
+
+
+def _not_counted(last: Look) -> Saturated:
+    """Why nobody saw that all was counted, when it was waited for no longer."""
+    if last.sent + last.lost < last.due:
+        return _unsent(last)
+    lag = "nobody knows how many" if last.lag is None else f"{last.lag:,}"
+    return Saturated(Part.COUNTING, last.at_s, f"{lag} events were not counted when it was waited for no longer")

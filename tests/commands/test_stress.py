@@ -8,11 +8,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import psutil
 import pytest
 
 from streams.admin import admin_client
+from streams.commands.stress import RATE_MAX
 from streams.embedded import EmbeddedKafka
 
 pytestmark = pytest.mark.kafka
@@ -41,6 +43,39 @@ def test_all_that_is_sent_is_counted_and_nothing_is_left(kafka: EmbeddedKafka) -
     assert left(kafka) == []
 
 
+def test_a_rate_that_nobody_sends_did_not_hold(kafka: EmbeddedKafka) -> None:
+    """The load goes out slower than it is asked for: that is found, and who was too slow is on its way to the broker.
+
+    Of several events a microsecond no Python makes any; whether it or the broker beside it gives way is the machine's.
+    """
+    done = stress("--rate", str(RATE_MAX), "--for", "5", "--partitions", "2", "--json", **kafka.environment())
+    assert done.returncode == 1, done.stderr
+    held = json.loads(done.stdout)["held"]
+    assert held["first"]["part"] in ("sender", "broker"), done.stderr
+    assert left(kafka) == []
+
+
+def test_a_broker_that_stands_still_is_what_gave_way() -> None:
+    """Batches are given up meanwhile; the trial goes on, has its verdict, and leaves nothing."""
+    with EmbeddedKafka() as frozen, begun(frozen) as trials:
+        trial = trials.begin("stress", "--rate", "500", "--for", "30", "--partitions", "1", "--json",
+                             stdout=subprocess.PIPE)  # fmt: skip
+        until(trial, "sent")
+        for pid in frozen.pids:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            until(trial, "given up")
+        finally:
+            for pid in frozen.pids:
+                os.kill(pid, signal.SIGCONT)
+        out, said = trial.communicate(timeout=240)
+        assert trial.returncode == 1, said
+        held = json.loads(out)["held"]
+        assert held["first"]["part"] == "broker", said
+        assert held["lost"] > 0
+        assert left(frozen) == []
+
+
 def left(kafka: EmbeddedKafka) -> list[str]:
     """Topics and groups of trials that are there."""
     with admin_client(kafka.settings()) as admin:
@@ -55,22 +90,31 @@ class Trials:
         self._environment = {**os.environ, **kafka.environment(), "PYTHONFAULTHANDLER": "1"}
         self.begun: list[subprocess.Popen[str]] = []
 
-    def begin(self, *arguments: str) -> subprocess.Popen[str]:
+    def begin(self, *arguments: str, stdout: int = subprocess.DEVNULL) -> subprocess.Popen[str]:
         """Start one."""
-        process = subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        process = subprocess.Popen([*COMMAND, *arguments], stdout=stdout, stderr=subprocess.PIPE, text=True,
                                    env=self._environment, start_new_session=True)  # fmt: skip
         self.begun.append(process)
         return process
 
 
-@pytest.fixture
-def trials(kafka: EmbeddedKafka) -> Iterator[Trials]:
+@contextmanager
+def begun(kafka: EmbeddedKafka) -> Iterator[Trials]:
     """What a failed test left is ended by its own id."""
     trials = Trials(kafka)
-    yield trials
-    for process in trials.begun:
-        process.kill()
-        process.wait()
+    try:
+        yield trials
+    finally:
+        for process in trials.begun:
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture
+def trials(kafka: EmbeddedKafka) -> Iterator[Trials]:
+    """On the broker that all share."""
+    with begun(kafka) as trials:
+        yield trials
 
 
 def until(process: subprocess.Popen[str], word: str) -> None:
@@ -111,10 +155,23 @@ def test_however_it_ends_nothing_is_left(kafka: EmbeddedKafka, trials: Trials) -
 
 
 @pytest.mark.parametrize(
-    "wrong", [(), ("--rate", "0"), ("--rate", "10", "--for", "1"), ("--rate", "10", "--broker", "x")]
+    "wrong",
+    [(), ("--rate", "0"), ("--rate", "370001"), ("--rate", "10", "--for", "1"), ("--rate", "10", "--broker", "x")],
 )
 def test_mistakes_are_sentences(wrong: tuple[str, ...]) -> None:
     """Wrong options end with exit code 2 and no traceback."""
     done = stress(*wrong)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
+    assert "making topics" not in done.stderr or "--broker" in wrong
+
+
+def test_nothing_is_left_on_a_broker_that_is_not_there(trials: Trials) -> None:
+    """It is told that it cannot be used, and not that something is to be deleted there."""
+    commands = [("stress", "--rate", "10"), ("demo", "--json", "--http-port", "18083")]
+    begun = [trials.begin(*command, "--broker", "127.0.0.1:1") for command in commands]
+    for process in begun:
+        _, said = process.communicate(timeout=120)
+        assert process.returncode == 2
+        assert "Kafka at 127.0.0.1:1 (PLAINTEXT) cannot be used" in said
+        assert "delete it" not in said
