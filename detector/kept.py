@@ -3,8 +3,9 @@
 A folder that cannot be written is read all the same: an image is compiled once, where it is built, and runs as
 somebody who may write nowhere. What is kept fits as long as the text of every file is the same whose loops a loop can
 call, and the constants these see: times of files change on their way into an image. Nothing is looked for before a
-loop is called, for of all loops few are called from Python. Knows numba's cache by private names, which tests hold on
-to; a folder that is gone or full only costs compiling again.
+loop is called, for of all loops few are called from Python. Whatever is wrong with what is kept costs compiling again,
+and no more: each file ends with its digest, for machine code that a disk spoilt ends the process, or counts wrongly.
+Knows numba's cache by private names, which tests hold on to.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ import contextlib
 import fcntl
 import functools
 import hashlib
-import pickle
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
+from io import BytesIO
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -32,8 +33,10 @@ _caching: Any = caching
 _runtime: Any = runtime
 _NO_PLACE = (RuntimeError, OSError)
 """numba's word for a place without a folder, and the system's."""
-_UNREADABLE = (EOFError, AttributeError, ImportError, pickle.UnpicklingError)
-"""What stands there was written by another version, or not to its end."""
+FORM = "sealed"
+"""Of the files: a version of Pastille that writes another one takes ours for outdated."""
+DIGEST = hashlib.sha256
+DIGEST_BYTES = DIGEST().digest_size
 
 Stamp: TypeAlias = tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...]
 """Of each file: its name, its text, hashed, and the constants that its loops see. Plain values, since they are kept:
@@ -69,9 +72,9 @@ class Kept:
         return None if self._own is None else str(self._own.cache_path)
 
     def load_overload(self, signature: Any, target: Any) -> Any:
-        """What is kept for these types, or None."""
+        """What is kept for these types, or None. What cannot be read, for any reason, is not kept."""
         for cache in self._caches():
-            with contextlib.suppress(OSError, *_UNREADABLE):
+            with contextlib.suppress(Exception):
                 found = cache.load_overload(signature, _Loading(target))
                 if found is not None:
                     return found
@@ -87,7 +90,9 @@ class Kept:
         with contextlib.suppress(OSError), _alone(Path(self._own.cache_path)):
             try:
                 self._own.save_overload(signature, result)
-            except _UNREADABLE:
+            except OSError:
+                raise
+            except Exception:  # of the index that is there, which another version wrote, or the disk spoilt
                 self._own.flush()
                 self._own.save_overload(signature, result)
 
@@ -110,8 +115,47 @@ class Kept:
         except _NO_PLACE:
             return None
         if hasattr(cache, "_cache_file"):
-            cache._cache_file._source_stamp = stamp(self._loop)
+            cache._cache_file = _Sealed(cache.cache_path, cache._impl.filename_base, stamp(self._loop))
         return cache
+
+
+class _Sealed(_caching.IndexDataCacheFile):  # type: ignore[misc]  # numba has no types
+    """numba's files of a loop, an index and one for each of its types, none of which is read where it is not as it was
+    written. What a type's file is of stands in it: where a disk is full the index is written, and it may not be."""
+
+    def save(self, key: Any, data: Any) -> None:
+        """Keep what was compiled for a key."""
+        super().save(key, (self._source_stamp, key, data))
+
+    def load(self, key: Any) -> Any:
+        """What is kept for a key, or None."""
+        stamp_there, key_there, data = super().load(key) or (None, None, None)
+        return data if (stamp_there, key_there) == (self._source_stamp, key) else None
+
+    def _load_index(self) -> Any:
+        with contextlib.suppress(FileNotFoundError):
+            _check(self._index_path)
+        return super()._load_index()
+
+    def _load_data(self, name: str) -> Any:
+        _check(self._data_path(name))
+        return super()._load_data(name)
+
+    @contextlib.contextmanager
+    def _open_for_write(self, path: str) -> Iterator[BytesIO]:
+        """What is written, and its digest behind it, where numba does not look."""
+        with super()._open_for_write(path) as file:
+            written = BytesIO()
+            yield written
+            file.write(written.getbuffer())
+            file.write(DIGEST(written.getbuffer()).digest())
+
+
+def _check(path: str) -> None:
+    """Raises ValueError where a file is not as it was written."""
+    content = memoryview(Path(path).read_bytes())
+    if DIGEST(content[:-DIGEST_BYTES]).digest() != content[-DIGEST_BYTES:]:
+        raise ValueError(f"{path} is spoilt")
 
 
 class _Loading:
@@ -147,7 +191,7 @@ def stamp(loop: Callable[..., Any]) -> Stamp:
 @functools.cache
 def _compilers() -> Stamp:
     files = [(name, _hashed(Path(__file__).parent / name), ()) for name in COMPILERS]
-    return (*files, ("bounds", str(_config.BOUNDSCHECK), ()))
+    return (*files, ("bounds", str(_config.BOUNDSCHECK), ()), ("form", FORM, ()))
 
 
 def _hashed(file: Path) -> str:

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,43 @@ def test_what_cannot_be_read_is_compiled_again(tmp_path: Path) -> None:
         for index in cache.rglob("*.nbi"):
             index.write_bytes(torn)
         assert [run(tmp_path, NUMBA_CACHE_DIR=str(cache)) for _ in range(2)] == [(111, 0), (111, 1)]
+
+
+def byte_wrong(content: bytes) -> bytes:
+    """One byte of a text is none of UTF-8."""
+    at = content.index(b"caller.py")
+    return content[:at] + b"\xff" + content[at + 1 :]
+
+
+def block_zeroed(content: bytes) -> bytes:
+    """What a disk lost in the middle of a file."""
+    third = len(content) // 3
+    return content[:third] + bytes(third) + content[2 * third :]
+
+
+@pytest.mark.parametrize("spoil", [byte_wrong, block_zeroed])
+@pytest.mark.parametrize("kind", ["nbi", "nbc"])
+def test_what_the_disk_spoilt_is_compiled_again(tmp_path: Path, spoil: Callable[[bytes], bytes], kind: str) -> None:
+    """A byte or a block of an index, or of machine code: it neither ends the process nor counts wrongly."""
+    cache = tmp_path / "cache"
+    written(tmp_path)
+    assert run(tmp_path, NUMBA_CACHE_DIR=str(cache)) == (111, 0)
+    (file,) = cache.rglob(f"*.{kind}")
+    file.write_bytes(spoil(file.read_bytes()))
+    assert [run(tmp_path, NUMBA_CACHE_DIR=str(cache)) for _ in range(2)] == [(111, 0), (111, 1)]
+
+
+def test_machine_code_of_an_older_text_is_not_used(tmp_path: Path) -> None:
+    """Where a disk was full, or the process ended, the new index is there, and behind it what was compiled before."""
+    cache = tmp_path / "cache"
+    written(tmp_path)
+    assert run(tmp_path, NUMBA_CACHE_DIR=str(cache)) == (111, 0)
+    (file,) = cache.rglob("*.nbc")
+    before = file.read_bytes()
+    (tmp_path / "callee.py").write_text(CALLEE.format(2000))
+    assert run(tmp_path, NUMBA_CACHE_DIR=str(cache)) == (2101, 0)
+    file.write_bytes(before)
+    assert [run(tmp_path, NUMBA_CACHE_DIR=str(cache)) for _ in range(2)] == [(2101, 0), (2101, 1)]
 
 
 INNER = """
