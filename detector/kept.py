@@ -43,16 +43,28 @@ Stamp: TypeAlias = tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...]
 another version of Pastille may read them from the same folder."""
 
 
+NO_FOLDER = "no folder to keep what is compiled: set NUMBA_CACHE_DIR"
 _no_compiling: ContextVar[bool] = ContextVar("no_compiling", default=False)
+_lost: list[str] = []
+"""The first reason why something was not kept."""
 
 
 class NotKept(Exception):
-    """A loop would have to be compiled where that is forbidden."""
+    """A loop would have to be compiled where that is forbidden. `has_folder`: it can be kept then."""
+
+    def __init__(self, loop: str, has_folder: bool) -> None:
+        super().__init__(loop)
+        self.has_folder = has_folder
+
+
+def lost() -> str | None:
+    """Why not all that this process compiled is kept; None where it is."""
+    return _lost[0] if _lost else None
 
 
 @contextlib.contextmanager
 def only_kept() -> Iterator[None]:
-    """Forbid compiling what could be kept: such a loop raises NotKept when it is called and nothing is kept of it."""
+    """Forbid compiling: a loop raises NotKept when it is called and nothing is kept of it."""
     before = _no_compiling.set(True)
     try:
         yield
@@ -78,23 +90,32 @@ class Kept:
                 found = cache.load_overload(signature, _Loading(target))
                 if found is not None:
                     return found
-        if _no_compiling.get() and self._own is not None:
-            raise NotKept(f"{self._loop.__module__}.{self._loop.__qualname__}")
+        if _no_compiling.get():
+            raise NotKept(f"{self._loop.__module__}.{self._loop.__qualname__}", self._own is not None)
         return None
 
     def save_overload(self, signature: Any, result: Any) -> None:
-        """Keep what was compiled, if there is a place, and room. numba looks for a free name and then takes it: of two
-        processes at once, one could later be given what the other had compiled for other types."""
+        """Keep what was compiled, if there is a place, and room; else it is `lost`. numba looks for a free name and
+        then takes it: of two processes at once, one could later be given what the other had compiled for other types.
+        """
         if self._own is None:
+            _lost[:] = _lost or [NO_FOLDER]
             return
-        with contextlib.suppress(OSError), _alone(Path(self._own.cache_path)):
-            try:
-                self._own.save_overload(signature, result)
-            except OSError:
-                raise
-            except Exception:  # of the index that is there, which another version wrote, or the disk spoilt
-                self._own.flush()
-                self._own.save_overload(signature, result)
+        try:
+            with _alone(Path(self._own.cache_path)):
+                self._save(signature, result)
+        except OSError as error:
+            what = f"{self.cache_path}: {error.strerror or type(error).__name__}"
+            _lost[:] = _lost or [f"cannot keep what is compiled in {what}; make room, or set NUMBA_CACHE_DIR"]
+
+    def _save(self, signature: Any, result: Any) -> None:
+        try:
+            self._own.save_overload(signature, result)
+        except OSError:
+            raise
+        except Exception:  # of the index that is there, which another version wrote, or the disk spoilt
+            self._own.flush()
+            self._own.save_overload(signature, result)
 
     def _caches(self) -> Iterator[Any]:
         if self._own is not None:

@@ -1,4 +1,5 @@
-"""`python -m detector.warm`: compile every loop once, so that no batch of events waits for the compiler.
+"""`python -m detector.warm`: compile every loop once, so that no batch of events waits for the compiler. It
+ends with a sentence, and exit code 1, where what it compiled is not kept.
 
 Plays a few events through all there is, which calls every loop with the types it is always called with. Knows few
 loops by name.
@@ -19,6 +20,7 @@ from detector.counting.decoder import Decoder
 from detector.counting.names import Names
 from detector.counting.tally import Marker, Tally, decode, encode
 from detector.judging.judge import Judge
+from detector.kept import lost
 from detector.records.checksum import crc32c
 from detector.records.unpack import Unpacker, span
 from detector.rehearsal.replay import Replay
@@ -122,3 +124,5 @@ def warm() -> None:
 
 if __name__ == "__main__":
     warm()
+    if lost():
+        raise SystemExit(lost())

@@ -9,6 +9,7 @@ slow: it compiles first, and then joins. Knows processes, and of the worker noth
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -20,7 +21,7 @@ from typing import Any, Final
 
 import numba
 
-from detector.kept import NotKept, only_kept
+from detector.kept import NO_FOLDER, NotKept, lost, only_kept
 from detector.warm import warm, warm_counting, warm_judging
 from streams.admin import admin_client, group_has_member
 from streams.errors import UserError
@@ -74,23 +75,28 @@ class Loops:
     async def load_counting(self) -> bool:
         """Make ready what counts, by calling it; False where the process should become one of plain Python instead. It
         is called before a group is joined, whose sources would wait."""
-        if self.are_compiled and not await asyncio.to_thread(_load, warm_counting):
-            if self.stage is Stage.STARTED and await asyncio.to_thread(_is_alone, self._settings):
+        if self.are_compiled and (missing := await asyncio.to_thread(_load, warm_counting)):
+            is_first = missing.has_folder and self.stage is Stage.STARTED
+            if is_first and await asyncio.to_thread(_is_alone, self._settings):
                 return False
-            await self._compile(warm)
+            await self._compile(warm, missing)
         return True
 
     async def load_judging(self) -> None:
         """Make ready what judges. Where that must be compiled, sources are counted meanwhile."""
-        if self.are_compiled and not await asyncio.to_thread(_load, warm_judging):
-            await self._compile(warm_judging)
+        if self.are_compiled and (missing := await asyncio.to_thread(_load, warm_judging)):
+            await self._compile(warm_judging, missing)
         if self.stage is not Stage.PLAIN:
             self.problem = None
 
-    async def _compile(self, part: Callable[[], None]) -> None:
+    async def _compile(self, part: Callable[[], None], missing: NotKept) -> None:
         self.problem = "compiling"
+        if not missing.has_folder:
+            log.warning("worker: %s", NO_FOLDER)
         log.info("worker: compiling the loops, which takes a minute or more")
         await asyncio.to_thread(part)
+        if missing.has_folder and lost():
+            log.warning("worker: %s", lost())
 
     async def compiled(self) -> None:
         """Compile the loops in another process, which ends with this call; returns when they are. Where that fails it
@@ -98,8 +104,8 @@ class Loops:
         got = await _compiling()
         if got is not None:
             self.problem = (
-                f"the loops must be compiled; got {got} of python -m {warm.__module__}; events go on being {SLOW}: run "
-                "that by hand, with 1 GB of memory, and start the worker again"
+                f"the loops must be compiled, and kept; got {got} of python -m {warm.__module__}; events go on being "
+                f"{SLOW}: run that by hand, with 1 GB of memory, and start the worker again"
             )
             log.error("worker: %s", self.problem)
             await asyncio.Event().wait()
@@ -123,31 +129,35 @@ def hear() -> None:
 
 
 async def _compiling() -> str | None:
-    """Compile in another process, which ends with this call; what is wrong, or None where nothing is."""
+    """Compile in another process, which ends with this call; what is wrong, with its last word, or None where nothing
+    is. What it says goes on to where we speak."""
     environment = {name: value for name, value in os.environ.items() if name not in (VARIABLE, PLAIN_SWITCH)}
     try:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-c", _WARM.format(path=sys.path), env=environment, start_new_session=True,
-            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL,
+            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
     except OSError as error:
         return error.strerror or type(error).__name__
     try:
-        code = await process.wait()
+        said = (await process.communicate())[1].decode(errors="replace")
     finally:
         if process.returncode is None:
             process.kill()
-    return f"exit code {code}" if code else None
+    with contextlib.suppress(OSError):
+        sys.stderr.write(said)
+    last = "".join(f" ({line})" for line in said.splitlines()[-1:])
+    return f"exit code {process.returncode}{last}" if process.returncode else None
 
 
-def _load(part: Callable[[], None]) -> bool:
-    """Whether the loops were there to load, or there is no place to keep them."""
+def _load(part: Callable[[], None]) -> NotKept | None:
+    """Load the loops; the first that is not there to load, if any is."""
     try:
         with only_kept():
             part()
-    except NotKept:
-        return False
-    return True
+    except NotKept as error:
+        return error
+    return None
 
 
 def _is_alone(settings: Settings) -> bool:

@@ -128,6 +128,36 @@ def test_what_cannot_be_compiled_is_counted_all_the_same(kafka: EmbeddedKafka, c
         assert worker.end() == 0
 
 
+def test_what_cannot_be_kept_is_counted_all_the_same(kafka: EmbeddedKafka, cold: Path) -> None:
+    """Where what the other process compiled cannot be kept, the worker says where and why, and goes on, as slow as it
+    is: it does not begin anew to find nothing there, and to compile while nobody counts."""
+    (index,) = (file for file in (cold / "detector").rglob("*.nbi") if file.name.startswith(f"{COUNTS}-"))
+    forget(cold, COUNTS)
+    index.mkdir()
+    (index / "file").touch()  # no file can take the folder's name
+    with Stage(kafka, 2) as stage:
+        worker = started(stage, cold)
+        wait_for(lambda: f"{index.parent}: Is a directory" in str(loops(worker)), stage, "told")
+        assert worker.metric("pastille_loops_compiled") == 0
+        stage.send(payments(10, "declined"))
+        wait_for(lambda: ratio(worker) == 0.0, stage, "counted and judged")
+        assert "begins anew" not in worker.logged()
+        assert worker.end() == 0
+
+
+def test_who_has_no_folder_says_so_and_compiles(kafka: EmbeddedKafka, cold: Path) -> None:
+    """Where nothing can be kept each start compiles: the worker says what it does, and, once, what would help."""
+    shutil.rmtree(cold / "detector" / "records" / "__pycache__")
+    (cold / "detector" / "records" / "__pycache__").touch()
+    with Stage(kafka, 2) as stage:
+        stage.settings_environment |= {"NUMBA_CACHE_DIR": "", "HOME": "/proc/none", "XDG_CACHE_HOME": "/proc/none"}
+        worker = started(stage, cold)
+        wait_for(lambda: loops(worker) == "compiling", stage, "said that it compiles", every_s=0.05)
+        wait_for(lambda: loops(worker) is None, stage, "compiled")
+        assert worker.logged().count("no folder to keep what is compiled: set NUMBA_CACHE_DIR") == 1
+        assert "plain Python" not in worker.logged()
+
+
 def test_it_can_be_told_to_end_while_it_begins_anew(kafka: EmbeddedKafka, cold: Path) -> None:
     """Whether it is still the old one, is being replaced, or is new."""
     forget(cold, COUNTS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -114,12 +115,11 @@ def block_zeroed(content: bytes) -> bytes:
 @pytest.mark.parametrize("kind", ["nbi", "nbc"])
 def test_what_the_disk_spoilt_is_compiled_again(tmp_path: Path, spoil: Callable[[bytes], bytes], kind: str) -> None:
     """A byte or a block of an index, or of machine code: it neither ends the process nor counts wrongly."""
-    cache = tmp_path / "cache"
-    written(tmp_path)
-    assert run(tmp_path, NUMBA_CACHE_DIR=str(cache)) == (111, 0)
-    (file,) = cache.rglob(f"*.{kind}")
+    cache = {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    assert run(written(tmp_path), **cache) == (111, 0)
+    (file,) = (tmp_path / "cache").rglob(f"*.{kind}")
     file.write_bytes(spoil(file.read_bytes()))
-    assert [run(tmp_path, NUMBA_CACHE_DIR=str(cache)) for _ in range(2)] == [(111, 0), (111, 1)]
+    assert [run(tmp_path, **cache), run(tmp_path, **cache)] == [(111, 0), (111, 1)]
 
 
 def test_machine_code_of_an_older_text_is_not_used(tmp_path: Path) -> None:
@@ -285,7 +285,7 @@ def tried(n):
     try:
         return loop(n)
     except NotKept as error:
-        return error
+        return f"{error}:{error.has_folder}"
 
 with only_kept():
     print(tried(1), "numba.np.linalg" in sys.modules)
@@ -296,7 +296,7 @@ if "compile" in sys.argv:
 
 def test_what_is_kept_is_asked_for_without_compiling(tmp_path: Path) -> None:
     """A loop of which nothing is kept says so; one that is kept is called, and what only compiling needs to know is
-    not loaded for it, but is when something is compiled after all. Without a place to keep it is compiled."""
+    not loaded for it, but is when something is compiled after all. It also says whether there is a place to keep."""
     (tmp_path / "only.py").write_text(ONLY_KEPT)
 
     def said(*arguments: str, **variables: str) -> list[str]:
@@ -307,11 +307,42 @@ def test_what_is_kept_is_asked_for_without_compiling(tmp_path: Path) -> None:
         )  # fmt: skip
         return done.stdout.split()
 
-    assert said("compile") == ["__main__.loop", "False", "2", "2.5"]
+    assert said("compile") == ["__main__.loop:True", "False", "2", "2.5"]
     assert said() == ["2", "False"]
     assert said("compile") == ["2", "False", "2", "2.5"]
     forbid_writing(tmp_path)
-    assert said(**NOWHERE)[:1] == ["2"]
+    assert said("compile", **NOWHERE) == ["__main__.loop:False", "False", "2", "2.5"]
+
+
+LOST = """
+from detector.compiled import compiled
+from detector.kept import lost
+
+@compiled
+def loop(n):
+    return n + 1
+
+print(loop(1), lost())
+"""
+
+
+def test_what_is_not_kept_is_known(tmp_path: Path) -> None:
+    """Where the disk takes no more, or there is no folder, the loop is called all the same, and who compiled it can
+    say why each start will compile it again."""
+    (tmp_path / "lost.py").write_text(LOST)
+    cache = tmp_path / "cache"
+
+    def said(bytes_max: int, **variables: str) -> str:
+        return subprocess.run(
+            [sys.executable, "-B", "lost.py"], cwd=tmp_path, capture_output=True, text=True, check=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "NUMBA_CACHE_DIR": str(cache), **variables},
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (bytes_max, bytes_max)),
+        ).stdout.strip()  # fmt: skip
+
+    assert re.match(f"2 cannot keep what is compiled in {cache}/.*: File too large; make room", said(100))
+    assert [said(10**7), said(10**7)] == ["2 None", "2 None"]
+    (tmp_path / "__pycache__").write_text("a file where a folder should be")
+    assert said(10**7, **NOWHERE) == "2 no folder to keep what is compiled: set NUMBA_CACHE_DIR"
 
 
 WARMED = """
