@@ -27,7 +27,7 @@ DEMO = ("demo", "--json", "--http-port", "18083", "--broker")
 def stress(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run the command."""
     variables = {**os.environ, **environment}
-    return subprocess.run([*PASTILLE, *arguments], capture_output=True, text=True, timeout=240, env=variables)
+    return subprocess.run([*PASTILLE, *arguments], capture_output=True, text=True, timeout=480, env=variables)
 
 
 def test_all_that_is_sent_is_counted_and_nothing_is_left(kafka: EmbeddedKafka) -> None:
