@@ -200,6 +200,11 @@ class Policy:
         return self.horizon_ms + self.grace_ms
 
     @property
+    def reach_ms(self) -> int:
+        """How far before log time a source is read again at most, should all be lost; see `Counter.commit_from`."""
+        return self.open_ms + 2 * self.horizon_ms + self.clock_ahead_ms + self.vote_block_ms + 2 * self.pane_ms
+
+    @property
     def counts_votes(self) -> bool:
         """Whether anybody asks for votes. Where nobody does, every payment is told as one."""
         return self.evidence.mode != "off"

@@ -157,7 +157,7 @@ class Counter:
         payment took its place that began up to H before; when that began may be said by an event up to H before
         another of the payment. And an event's own time may lie `clock_ahead_ms` ahead of its log time.
         """
-        policy = self.policy
+        policy = self.policy  # whose `reach_ms` is at least as far
         oldest_pane_ms = (time_ms - policy.open_ms) // policy.pane_ms * policy.pane_ms
         its_block_ms = oldest_pane_ms // policy.vote_block_ms * policy.vote_block_ms
         return (its_block_ms - 2 * policy.horizon_ms - policy.clock_ahead_ms) // policy.pane_ms * policy.pane_ms

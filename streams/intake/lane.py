@@ -255,8 +255,9 @@ class Lane:
             return {}
         # Panes close by the boundary, which a topic whose events come late holds back behind log time.
         needed_ms = self.counter.commit_from(min(self.counter.log_time_ms, self.counter.boundary_ms or 0))
+        reach_ms = self.counter.policy.reach_ms
         return {
-            topic: (half.needed_from(needed_ms), Note(self.term, self.boundary_ms, max(half.read, self._settled(half))))
+            topic: (half.needed_from(needed_ms), Note(self.term, self.boundary_ms, self._read(half), reach_ms))
             for topic, half in self.halves.items()
         }
 
@@ -281,10 +282,10 @@ class Lane:
 
     # Inside
 
-    def _settled(self, half: Half) -> int:
+    def _read(self, half: Half) -> int:
         """The offset up to which it is known of every record what became of it, and told where it was refused."""
         doubted = self.counter.doubted_from(half.kind)
-        return half.next if doubted is None else doubted
+        return max(half.read, half.next if doubted is None else doubted)
 
     def _published(self, tallies: list[Tally]) -> list[Tally]:
         if tallies:

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import msgspec
 
-__all__ = ["NO_BOUNDARY", "Begin", "Committed", "Note", "begin_from", "of_another_log", "parse_note"]
+__all__ = ["NO_BOUNDARY", "Begin", "Committed", "Note", "begin_from", "of_another_log", "parse_note", "short_of"]
+
+T = TypeVar("T")
 
 NO_BOUNDARY = -1
 """The boundary of a note that was written before the first tally was acknowledged."""
@@ -22,12 +25,14 @@ class Note:
     """What stands beside a committed offset.
 
     `boundary_ms`: every tally up to it is acknowledged. `read`: the topic was read up to this offset, so that what
-    lies before it and is read again was already counted, and its dead letters are already delivered.
+    lies before it and is read again was already counted, and its dead letters are already delivered. `reach_ms`: how
+    far before the boundary the policy of who wrote it reads again; 0: an older note does not say.
     """
 
     term: int
     boundary_ms: int
     read: int
+    reach_ms: int = 0
 
     def text(self) -> str:
         """The note as a commit's metadata."""
@@ -54,9 +59,10 @@ class Begin:
     offsets: Mapping[str, int]
     read: Mapping[str, int]
 
-    def note(self, topic: str) -> Note:
+    def note(self, topic: str, reach_ms: int) -> Note:
         """What the owner commits at once, so that everybody sees the new term."""
-        return Note(self.term, NO_BOUNDARY if self.noted_ms is None else self.noted_ms, self.read[topic])
+        noted_ms = NO_BOUNDARY if self.noted_ms is None else self.noted_ms
+        return Note(self.term, noted_ms, self.read[topic], reach_ms)
 
 
 def parse_note(text: str) -> Note | None:
@@ -76,6 +82,15 @@ def of_another_log(at: Committed, first: int) -> Committed:
     """
     offset = min(first, at.offset)
     return Committed(offset, None if at.note is None else replace(at.note, read=offset))
+
+
+def short_of(committed: Mapping[T, Committed], reach_ms: int) -> dict[T, int]:
+    """The log time from which each is to be read whose note is of a policy that reached less far, as where the horizon
+    was raised: panes that are open by ours lie before its offset, and would be told as empty."""
+    return {
+        at: found.note.boundary_ms - reach_ms for at, found in committed.items()
+        if found.note is not None and 0 < found.note.reach_ms < reach_ms and found.note.boundary_ms != NO_BOUNDARY
+    }  # fmt: skip
 
 
 def begin_from(committed: Mapping[str, Committed], first: Mapping[str, int], first_term: int) -> Begin:

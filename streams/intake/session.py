@@ -13,7 +13,7 @@ from collections import Counter as Count
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
@@ -29,7 +29,7 @@ from streams.intake.deadletters import DeadLetters
 from streams.intake.lane import Counted, Lane, Totals
 from streams.intake.placing import Placing
 from streams.intake.reader import NOT_PLACED, Reader, TopicPartition
-from streams.intake.recovery import Begin, Committed, Note, begin_from, of_another_log
+from streams.intake.recovery import Begin, Committed, Note, begin_from, of_another_log, short_of
 from streams.intake.strays import Strays
 from streams.intake.turn import count_parts, note_ends, parts_of
 from streams.loopclock import loop_s
@@ -238,6 +238,7 @@ class Session:
         begun, lost = await self._strays.look(assigned)
         first = await self._first_offsets(assigned - committed.keys() | lost)
         committed |= {tp: of_another_log(committed[tp], first[tp]) for tp in lost & committed.keys()}
+        committed |= await self._further_back(committed)
         lanes: dict[Source, Lane] = {}
         begins: dict[TopicPartition, tuple[int, Note]] = {}
         for source, tps in self._placed(assigned).items():
@@ -245,7 +246,7 @@ class Session:
             kept = None if lost.intersection(tps) else self._kept(source, found)
             if kept is None:
                 begin = begin_from(found, {tp.topic: first.get(tp, 0) for tp in tps}, self._all.wall_ms())
-                begins |= {tp: (begin.offsets[tp.topic], begin.note(tp.topic)) for tp in tps}
+                begins |= {tp: (begin.offsets[tp.topic], begin.note(tp.topic, self._all.policy.reach_ms)) for tp in tps}
             lanes[source] = kept or self._new_lane(source, begin)
         if self._reader.round != round_ or (begins and not await self._reader.commit(begins, round_)):
             return False
@@ -305,6 +306,12 @@ class Session:
         if self._settings.from_ == "earliest":
             return await self._reader.beginnings(tps)
         return await self._reader.since(tps, self._all.wall_ms() - HORIZONS_KEPT * self._all.policy.horizon_ms)
+
+    async def _further_back(self, committed: Mapping[TopicPartition, Committed]) -> dict[TopicPartition, Committed]:
+        """The commits of a policy that needed less than ours, as far back as ours does."""
+        since = short_of(committed, self._all.policy.reach_ms)
+        found = await self._reader.since(since, min(since.values())) if since else {}
+        return {tp: replace(committed[tp], offset=min(committed[tp].offset, at)) for tp, at in found.items()}
 
     def _new_lane(self, source: Source, begin: Begin) -> Lane:
         layout = self._placing.layout

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import struct
 from collections import Counter as Count
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 from aiokafka.errors import CorruptRecordException
 from aiokafka.structs import TopicPartition
 
-from detector.contracts.policy import DEFAULT
+from detector.contracts.policy import DEFAULT, Policy
 from detector.counting.counter import Counter
 from detector.counting.decoder import Decoder
 from detector.counting.names import Names
@@ -26,7 +27,16 @@ from streams.intake.deadletters import RateLimit
 from streams.intake.lane import Lane
 from streams.intake.placing import ORDERS, PAYMENTS, KeyCheck, place
 from streams.intake.raw import Raw
-from streams.intake.recovery import Begin, Committed, Note, begin_from, of_another_log, parse_note
+from streams.intake.recovery import (
+    NO_BOUNDARY,
+    Begin,
+    Committed,
+    Note,
+    begin_from,
+    of_another_log,
+    parse_note,
+    short_of,
+)
 from streams.intake.session import Session
 from streams.intake.turn import count_parts, parts_of
 from streams.settings import Feed
@@ -35,6 +45,7 @@ from tests.property.batches import Batch
 from tests.unit.bad_records import GOOD
 
 FEED = Feed()
+DAY_MS = 86_400_000
 
 
 def test_a_first_start_begins_where_it_is_told() -> None:
@@ -71,10 +82,26 @@ def test_a_commit_of_another_log_says_nothing_of_offsets(first: int, begins: int
     assert of_another_log(Committed(5, None), first) == Committed(begins, None)
 
 
+def test_a_policy_that_needs_more_reads_from_further_back() -> None:
+    """By the boundary that was noted; not where the note is of a policy that reached as far, or does not say."""
+    at = {reach_ms: Committed(5, Note(8, 61_000, 50, reach_ms)) for reach_ms in (0, 9_999, 10_000, 10_001)}
+    never = {NO_BOUNDARY: Committed(5, Note(8, NO_BOUNDARY, 5, 9_999)), 1: Committed(5, None)}
+    assert short_of({**at, **never}, 10_000) == {9_999: 51_000}
+
+
+@pytest.mark.parametrize("policy", [DEFAULT, replace(DEFAULT, horizon_ms=60_000), replace(DEFAULT, pane_ms=60_000)])
+def test_no_policy_reads_from_before_its_reach(policy: Policy) -> None:
+    """`reach_ms` is the most, and no more than two panes too much."""
+    counter = Counter(policy, Names(policy), Source("default", 0), {"default": 1})
+    depths = [time_ms - counter.commit_from(time_ms) for time_ms in range(DAY_MS, DAY_MS + policy.vote_block_ms, 1_000)]
+    assert policy.reach_ms - 2 * policy.pane_ms - 1_000 <= max(depths) <= policy.reach_ms
+
+
 def test_a_note_reads_what_it_wrote() -> None:
-    """Metadata there and back."""
-    note = Note(3, -1, 12)
+    """Metadata there and back; of an older one that says no reach, too."""
+    note = Note(3, -1, 12, 2_760_000)
     assert parse_note(note.text()) == note
+    assert parse_note('{"term":3,"boundary_ms":-1,"read":12}') == Note(3, -1, 12, 0)
 
 
 def test_both_topics_of_a_feed_are_read() -> None:

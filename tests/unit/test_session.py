@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from aiokafka.errors import MessageSizeTooLargeError
+from aiokafka.structs import TopicPartition
 
 from detector.contracts.policy import DEFAULT
 from detector.counting.tally import Tally
@@ -96,6 +98,28 @@ def test_who_rebuilds_knows_what_o_clock_it_is() -> None:
         assert first_told(way, T // DEFAULT.pane_ms) == SECOND_MS
         assert way.lane.counter.log_time_ms == T + 50
         assert way.lane.counter.doubted_from(0) == 1
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(("reach_ms", "begins"), [(DEFAULT.reach_ms - 1, 7), (DEFAULT.reach_ms, 40), (0, 40)])
+def test_a_raised_horizon_is_read_from_further_back(
+    monkeypatch: pytest.MonkeyPatch, reach_ms: int, begins: int
+) -> None:
+    """Where the note is of a policy that needed less; what was read is no news all the same."""
+    asked: list[int] = []
+
+    async def since(partitions: Iterable[TopicPartition], time_ms: int) -> dict[TopicPartition, int]:
+        asked.append(time_ms)
+        return dict.fromkeys(partitions, 7)
+
+    async def run() -> None:
+        way = Way(DEFAULT, Letters(DEFAULT))
+        monkeypatch.setattr(way.reader, "since", since, raising=False)
+        way.reader.notes = {at(topic): Committed(40, Note(1, T, 50, reach_ms)) for topic in TOPICS}
+        await way.take({})
+        assert {(half.next, half.read) for half in way.lane.halves.values()} == {(begins, 50)}
+        assert asked == [T - DEFAULT.reach_ms] * (begins == 7)
 
     asyncio.run(run())
 
