@@ -87,7 +87,7 @@ def test_a_log_that_holds_such_a_policy_is_judged_on(kafka: EmbeddedKafka) -> No
         tallies = stage.settings.topics.tallies
         stage.send_raw(tallies, [(b"policy", value) for value in poison])
         judge_on(stage)
-        wait_for(lambda: worker.logged().count("is passed over") == 2, stage, "said once of each kind")
+        wait_for(lambda: worker.logged().count("log and passed over") == 2, stage, "said once of each kind")
         retired(stage)
         stage.send_raw(tallies, [(b"policy", value) for value in poison])
         stage.worker()
