@@ -43,6 +43,7 @@ def test_all_that_is_sent_is_counted_and_nothing_is_left(kafka: EmbeddedKafka) -
     assert left(kafka) == []
 
 
+@pytest.mark.timeout(500)
 def test_a_rate_that_nobody_sends_did_not_hold(kafka: EmbeddedKafka) -> None:
     """The load goes out slower than it is asked for: that is found, and who was too slow is on its way to the broker.
 

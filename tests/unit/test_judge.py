@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -51,6 +52,17 @@ def die(judge: Judge, until_s: int = 60) -> list[Change]:
     for at_s in range(65, 65 + until_s, 5):
         changes += judge.take(tally(at_s, declined=3))
     return changes
+
+
+def refilled(log: Iterable[Tally | Marker]) -> tuple[Judge, Judge]:
+    """A Judge that took the log, and another that is restored from its snapshot and reads the log again."""
+    judge, log = Judge(POLICY), list(log)
+    for record in log:
+        judge.take(record)
+    restored = Judge.restore(judge.export())
+    for record in log:
+        restored.refill(record)
+    return judge, restored
 
 
 def chained(*tallies: Tally) -> list[Tally]:

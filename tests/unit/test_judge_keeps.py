@@ -9,7 +9,7 @@ from detector.contracts.policy import Policy, Rule
 from detector.counting.tally import Cells, Marker, Tally
 from detector.judging.judge import Judge
 from tests.alone import alone
-from tests.unit.test_judge import LEAF, ONE, POLICY, T0, TWO, cells, die, tally
+from tests.unit.test_judge import LEAF, ONE, POLICY, T0, TWO, cells, die, refilled, tally
 
 
 def wide(n: int) -> Policy:
@@ -130,12 +130,7 @@ def test_a_refill_passes_over_what_was_passed_over() -> None:
     """A zombie's records that the Judge did not take are not taken when the log is read again."""
     log = [tally(10, term=1, approved=3), tally(15, term=2, first=(T0 + 5_000) // 5_000, approved=4),
            tally(10, term=1, approved=9), tally(20, term=1, approved=9)]  # fmt: skip
-    judge = Judge(POLICY)
-    for record in log:
-        judge.take(record)
-    restored = Judge.restore(judge.export())
-    for record in log:
-        restored.refill(record)
+    judge, restored = refilled(log)
     assert restored.rates() == judge.rates()
 
 
@@ -144,12 +139,7 @@ def test_a_refill_holds_back_what_a_source_behind_said() -> None:
     log: list[Tally | Marker] = [tally(10, ONE, sources=2, approved=3), tally(10, TWO, sources=2, approved=3),
                                  Marker("stuck", TWO), tally(60, ONE, sources=2),
                                  tally(40, TWO, sources=2, approved=5)]  # fmt: skip
-    judge = Judge(POLICY)
-    for record in log:
-        judge.take(record)
-    restored = Judge.restore(judge.export())
-    for record in log:
-        restored.refill(record)
+    judge, restored = refilled(log)
     assert restored.rates() == judge.rates()
     for one in (judge, restored):
         one.take(tally(61, TWO, sources=2))

@@ -13,7 +13,7 @@ from detector.counting.tally import Marker, decode, encode
 from detector.judging.judge import Judge
 from detector.judging.maintenance import FORGET_MS, Maintenances
 from detector.judging.outage import Change
-from tests.unit.test_judge import POLICY, T0, die, tally
+from tests.unit.test_judge import POLICY, T0, die, refilled, tally
 
 BASE = {"maintenance_id": "m1", "scope": "bank:bnp", "starts_at": T0, "ends_at": T0 + 600_000}
 
@@ -217,14 +217,9 @@ def test_health_says_maintenance_and_offers_nothing_announced() -> None:
 
 def test_a_restored_judge_knows_what_was_announced() -> None:
     """Obeyed or not yet: the same events at the same boundaries as from the Judge that wrote the snapshot."""
-    judge = Judge(POLICY)
     log = [marker(said(end_s=150)), *(tally(at_s, approved=3) for at_s in range(5, 65, 5)),
            *(tally(at_s, declined=3) for at_s in range(65, 125, 5)), marker(said(end_s=200, at_s=140))]  # fmt: skip
-    for record in log:
-        judge.take(record)
-    restored = Judge.restore(judge.export())
-    for record in log:
-        restored.refill(record)
+    judge, restored = refilled(log)
     assert restored.health() == judge.health()
     expected = judge.take(tally(300, declined=3))
     assert [entry[:3] for entry in seen(expected)] == [

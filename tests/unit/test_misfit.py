@@ -14,7 +14,7 @@ from detector.contracts.policy_keys import PANES_S
 from detector.counting.tally import Details, Marker, Tally
 from detector.judging.judge import Judge
 from detector.judging.misfit import Misfit, is_ours
-from tests.unit.test_judge import POLICY, T0, die, tally
+from tests.unit.test_judge import POLICY, T0, die, refilled, tally
 
 WITH_PSP = ("bank", "method", "psp")
 
@@ -90,12 +90,7 @@ def test_what_was_passed_over_fills_no_ring() -> None:
     log = [tally(at_s, approved=3) for at_s in range(5, 65, 5)]
     log += [in_panes(newer(65), 60), with_psp(tally(66, term=2, declined=3))]
     log += [replace(newer(70), term=3), tally(75, term=3, declined=3)]
-    judge = Judge(POLICY)
-    for one in log:
-        judge.take(one)
-    restored = Judge.restore(judge.export())
-    for one in log:
-        restored.refill(one)
+    judge, restored = refilled(log)
     assert restored.rates() == judge.rates()
     ahead = tally(110, term=3, declined=3)
     found = judge.take(ahead)

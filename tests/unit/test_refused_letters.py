@@ -55,7 +55,7 @@ class Producer:
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A producer of ours, and no pauses between tries."""
     monkeypatch.setattr(deadletters, "AIOKafkaProducer", Producer)
-    monkeypatch.setattr(deadletters, "AGAIN_S", 0.0, raising=False)
+    monkeypatch.setattr(deadletters, "AGAIN_S", 0.0)
 
 
 def bad(offset: int, size: int = 10) -> Bad:
@@ -135,7 +135,7 @@ def test_as_many_are_held_as_there_is_room_for(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Past the bound records are told in one sum, which is said once, and each is told of in the end."""
-    monkeypatch.setattr(deadletters, "HELD_MAX", 20, raising=False)
+    monkeypatch.setattr(deadletters, "HELD_MAX", 20)
 
     async def run() -> None:
         letters, producer = made()
@@ -161,7 +161,7 @@ def test_as_many_are_held_as_there_is_room_for(
 
 def test_a_broker_that_does_not_answer_holds_nobody_up_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first look waits a moment for the answers, the next ones do not, and all is written when they come."""
-    monkeypatch.setattr(deadletters, "PATIENCE_S", 0.0, raising=False)
+    monkeypatch.setattr(deadletters, "PATIENCE_S", 0.0)
 
     async def run() -> None:
         letters, producer = made()

@@ -128,7 +128,7 @@ def test_nothing_is_committed_before_its_letters_are_written(monkeypatch: pytest
     """While a letter is refused the session counts on and tells what it counted; it commits when the letter is taken,
     and then all that it has read."""
     monkeypatch.setattr(session, "COMMIT_S", 0.0)
-    monkeypatch.setattr(deadletters, "AGAIN_S", 0.0, raising=False)
+    monkeypatch.setattr(deadletters, "AGAIN_S", 0.0)
 
     async def run() -> None:
         letters = Letters(DEFAULT)
