@@ -1,8 +1,9 @@
 """`python -m tests.together`: the whole suite in pytest processes side by side, as most tests on Kafka only wait.
 
-Each of `PARTS` is the folders of one process, and a last one takes everything else, whichever folders there are. The
-first is seen live, the others are shown when it is done. What needs no compiled loop begins while they are compiled.
-Options of pytest (`-k worker`) go to all. A plain `pytest` runs the same tests in one.
+Each of `PARTS` is the folders of one process, and a last one takes everything else, whichever folders there are. Those
+that compute have about as much to do each, so that at the end no core waits for one. The first is seen live, the others
+are shown when it is done. What needs no compiled loop begins while they are compiled. Options of pytest (`-k worker`)
+go to all. A plain `pytest` runs the same tests in one.
 
 Knows folders and exit codes, and nothing of what is tested.
 """
@@ -30,7 +31,9 @@ PARTS = (
     ("tests/commands",),
     ("tests/degraded", "tests/recorded"),
     COMPUTING,
-    ("tests/property", "tests/scenarios"),
+    ("tests/scenarios",),
+    ("tests/property",),
+    ("tests/judging",),
     CHECKING,
 )
 REST = "everything else"

@@ -13,8 +13,8 @@ from detector.judging.judge import Judge
 from detector.judging.maintenance import FORGET_MS
 from streams.maintenances import fold
 from streams.verdict.announcements import REPEAT_S, Notices, news
-from tests.unit.test_judge import T0, tally
-from tests.unit.test_maintenance import marker, said
+from tests.judging.test_judge import T0, tally
+from tests.judging.test_maintenance import marker, said
 
 WALL_MS = T0 + 100_000
 

@@ -12,7 +12,7 @@ from detector.contracts.policy import Policy
 from detector.judging.judge import Judge
 from detector.judging.lessons import forgetting, lessons_of
 from streams.verdict.lessons import AT_ONCE_MAX, REPEAT_S, Schoolbook
-from tests.unit.test_evidence_outages import LIVE, usual
+from tests.judging.test_evidence_outages import LIVE, usual
 
 SAID_MS = 1_700_000_000_000
 

@@ -22,7 +22,7 @@ from streams.verdict import standby, tenure
 from streams.verdict.outbox import Written
 from streams.verdict.snapshot import Snapshot, pack, slot_after
 from streams.verdict.standby import Ready, Roles, Standby
-from tests.unit.test_judge import POLICY, tally
+from tests.judging.test_judge import POLICY, tally
 from tests.unit.test_tenure import FakeReader
 
 CALM = [tally(at_s, approved=3) for at_s in range(5, 65, 5)]

@@ -21,7 +21,7 @@ from streams.verdict.outbox import Outbox, Written
 from streams.verdict.replica import Replica
 from streams.verdict.snapshot import Snapshot
 from streams.verdict.tallyreader import Logged
-from tests.unit.test_judge import tally
+from tests.judging.test_judge import tally
 
 SETTINGS = Settings(broker="localhost:9092")
 LIVE = Policy(evidence=EvidenceRules("live"))

@@ -14,7 +14,7 @@ from detector.judging.outage import Change
 from detector.judging.signals import YEAR_S
 from detector.rehearsal.replay import Replay
 from detector.rehearsal.shops import Shops
-from tests.unit.test_evidence_outages import LIVE, START_MS, lines
+from tests.judging.test_evidence_outages import LIVE, START_MS, lines
 
 BAR_S = 1_000 * YEAR_S
 MINUTES = 11

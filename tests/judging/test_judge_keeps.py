@@ -9,7 +9,7 @@ from detector.contracts.policy import Policy, Rule
 from detector.counting.tally import Cells, Marker, Tally
 from detector.judging.judge import Judge
 from tests.alone import alone
-from tests.unit.test_judge import LEAF, ONE, POLICY, T0, TWO, cells, die, refilled, tally
+from tests.judging.test_judge import LEAF, ONE, POLICY, T0, TWO, cells, die, refilled, tally
 
 
 def wide(n: int) -> Policy:

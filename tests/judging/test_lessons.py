@@ -21,8 +21,8 @@ from detector.judging.lessons import forgetting, learned_by, lessons_of
 from detector.judging.outage import Change
 from detector.judging.state import VERSION, OtherVersion
 from detector.rehearsal.replay import Replay
-from tests.unit.test_evidence_outages import FAULT_MS, LIVE, START_MS, lines, shops, usual
-from tests.unit.test_judge import T0, tally
+from tests.judging.test_evidence_outages import FAULT_MS, LIVE, START_MS, lines, shops, usual
+from tests.judging.test_judge import T0, tally
 
 SAID_MS = START_MS
 BNP = parse_scope("bank:bnp")

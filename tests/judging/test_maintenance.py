@@ -13,7 +13,7 @@ from detector.counting.tally import Marker, decode, encode
 from detector.judging.judge import Judge
 from detector.judging.maintenance import FORGET_MS, Maintenances
 from detector.judging.outage import Change
-from tests.unit.test_judge import POLICY, T0, die, refilled, tally
+from tests.judging.test_judge import POLICY, T0, die, refilled, tally
 
 BASE = {"maintenance_id": "m1", "scope": "bank:bnp", "starts_at": T0, "ends_at": T0 + 600_000}
 

@@ -12,7 +12,7 @@ from detector.contracts.policy import EvidenceRules, Policy
 from detector.judging.outage import Change
 from detector.rehearsal.replay import Replay
 from detector.rehearsal.shops import Shops
-from tests.unit.test_evidence_outages import FAULT_MS, HOUR_MS, START_MS, lines, pages
+from tests.judging.test_evidence_outages import FAULT_MS, HOUR_MS, START_MS, lines, pages
 
 POLICY = Policy(dimensions=("bank", "method", "channel"), evidence=EvidenceRules("live"))
 MINUTES = 12

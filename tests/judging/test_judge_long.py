@@ -13,7 +13,7 @@ from detector.judging.judge import Judge
 from detector.judging.outage import Change
 from streams.verdict.replica import LAG_MS
 from tests.alone import alone
-from tests.unit.test_judge import ONE, POLICY, T0, TWO, cells, tally
+from tests.judging.test_judge import ONE, POLICY, T0, TWO, cells, tally
 
 
 def of(leaf: Leaf, at_s: int, **counts: int) -> Tally:

@@ -12,7 +12,7 @@ from detector.counting.tally import Tally
 from detector.judging.judge import Judge
 from detector.judging.outage import Change
 from detector.rehearsal.replay import Replay
-from tests.unit.test_evidence_outages import LIVE, START_MS, found, handed_over, lines, pages, shops, usual
+from tests.judging.test_evidence_outages import LIVE, START_MS, found, handed_over, lines, pages, shops, usual
 
 
 def told(changes: list[Change]) -> list[tuple[str, str, str, str, str | None]]:

@@ -14,7 +14,7 @@ from detector.contracts.policy_keys import PANES_S
 from detector.counting.tally import Details, Marker, Tally
 from detector.judging.judge import Judge
 from detector.judging.misfit import Misfit, is_ours
-from tests.unit.test_judge import POLICY, T0, die, refilled, tally
+from tests.judging.test_judge import POLICY, T0, die, refilled, tally
 
 WITH_PSP = ("bank", "method", "psp")
 
