@@ -22,7 +22,7 @@ from detector.judging.learned import Learned, learned_of
 from detector.judging.lessons import Lessons, scope_of
 from detector.judging.lifecycle import Lifecycle
 from detector.judging.maintenance import Maintenances
-from detector.judging.misfit import Misfit, is_ours, obeyable
+from detector.judging.misfit import Misfit, is_ours, obeyable, read_lesson, read_maintenance
 from detector.judging.outage import Change, Outage, ordinal_of
 from detector.judging.report import Report
 from detector.judging.sources import NOT_YET, Progress, Sources, State, follows
@@ -77,18 +77,23 @@ class Judge:
         elif marker.kind in ("catching_up", "caught_up"):
             return self.lifecycle.catch_up(marker.kind == "catching_up")
         elif marker.kind == "policy":
-            self._hold_to(obeyable(marker.text, self.policy))
+            return self._hear(obeyable(marker.text, self.policy))
         elif marker.kind == "maintenance":
-            self.maintenances.announce(Maintenance.model_validate_json(marker.text), self.policy.maintenances_max)
+            return self._hear(read_maintenance(marker.text))
         elif marker.kind == "baseline":
-            return self._learn(Lesson.model_validate_json(marker.text))
+            return self._hear(read_lesson(marker.text))
         return []
 
-    def _hold_to(self, policy: Policy | Misfit) -> None:
-        if isinstance(policy, Misfit):
-            self.passed_over[policy] += 1
+    def _hear(self, said: Policy | Maintenance | Lesson | Misfit) -> list[Change]:
+        if isinstance(said, Misfit):
+            self.passed_over[said] += 1
+        elif isinstance(said, Policy):
+            self.board.obey(said, self._leaving)
+        elif isinstance(said, Maintenance):
+            self.maintenances.announce(said, self.policy.maintenances_max)
         else:
-            self.board.obey(policy, self._leaving)
+            return self._learn(said)
+        return []
 
     def _learn(self, lesson: Lesson) -> list[Change]:
         """From here on this is usual. What was found against what was forgotten is not found any more."""

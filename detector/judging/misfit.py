@@ -1,4 +1,4 @@
-"""What a Judge cannot take: policies and tallies of other panes or dimensions than its own.
+"""What a Judge cannot take: policies and tallies of other panes or dimensions than its own, and words it cannot read.
 
 The log is written in one length of panes and in one list of dimensions. A word of others is passed over by every Judge
 that reads it, and all come to the same: raised, it would end each of them at the same offset for ever. Does not know
@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from enum import Enum
 
+from detector.contracts.models import Lesson, Maintenance
 from detector.contracts.policy import Policy
 from detector.contracts.policy_fixed import Fixed
 from detector.contracts.policy_keys import PANES_S
 from detector.counting.tally import Tally
+from detector.judging.lessons import learned_by
 
-__all__ = ["Misfit", "is_ours", "obeyable"]
+__all__ = ["Misfit", "is_ours", "obeyable", "read_lesson", "read_maintenance"]
 
 YEAR_MS = 365 * 86_400_000
 """Panes of another length are years away: of five seconds and of six, by a sixth of the time since 1970."""
@@ -26,6 +28,8 @@ class Misfit(Enum):
     POLICY = "a policy with another pane_s or other dimensions"
     UNKNOWN_POLICY = "a policy of another version of Pastille"
     TALLY = "a tally with another pane_s or other dimensions"
+    MAINTENANCE = "a maintenance that cannot be read"
+    LESSON = "a baseline that cannot be read"
 
 
 def obeyable(canonical: str, now: Policy) -> Policy | Misfit:
@@ -35,6 +39,24 @@ def obeyable(canonical: str, now: Policy) -> Policy | Misfit:
     except (TypeError, ValueError):
         return Misfit.UNKNOWN_POLICY
     return policy if Fixed.of(policy) == Fixed.of(now) else Misfit.POLICY
+
+
+def read_maintenance(text: str) -> Maintenance | Misfit:
+    """The maintenance of a marker, or that it is none."""
+    try:
+        return Maintenance.model_validate_json(text)
+    except ValueError:
+        return Misfit.MAINTENANCE
+
+
+def read_lesson(text: str) -> Lesson | Misfit:
+    """The lesson of a marker, whose values can be learned, or that it is none."""
+    try:
+        lesson = Lesson.model_validate_json(text)
+        learned_by(lesson)
+    except ValueError:
+        return Misfit.LESSON
+    return lesson
 
 
 def is_ours(tally: Tally, policy: Policy) -> bool:

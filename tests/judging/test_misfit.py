@@ -9,6 +9,7 @@ from itertools import product
 import numpy as np
 import pytest
 
+from detector.contracts.models import Lesson
 from detector.contracts.policy import Policy
 from detector.contracts.policy_keys import PANES_S
 from detector.counting.tally import Details, Marker, Tally
@@ -17,6 +18,7 @@ from detector.judging.misfit import Misfit, is_ours
 from tests.judging.test_judge import POLICY, T0, die, refilled, tally
 
 WITH_PSP = ("bank", "method", "psp")
+LESSON = Lesson(scope="bank:bnp", said_at=1_000, dimensions=["bank", "method"])
 
 
 def in_panes(one: Tally, pane_s: int) -> Tally:
@@ -57,6 +59,25 @@ def test_a_policy_that_cannot_be_obeyed_is_passed_over(text: str, why: Misfit) -
     found = die(judge)
     assert found
     assert found == die(straight)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "why"),
+    [
+        ("maintenance", "no JSON", Misfit.MAINTENANCE),
+        ("maintenance", '{"maintenance_id": "m", "scope": "bank", "starts_at": 1, "ends_at": 2}', Misfit.MAINTENANCE),
+        ("baseline", "", Misfit.LESSON),
+        ("baseline", LESSON.model_dump_json().replace('"version":1', '"version":2'), Misfit.LESSON),
+        ("baseline", LESSON.model_copy(update={"scope": "psp:adyen"}).model_dump_json(), Misfit.LESSON),
+        ("baseline", LESSON.model_copy(update={"baseline": {"sums": "AAAA"}}).model_dump_json(), Misfit.LESSON),
+    ],
+)
+def test_an_announcement_that_cannot_be_read_is_passed_over(kind: str, text: str, why: Misfit) -> None:
+    """As one of another version of Pastille: raised, it would end every worker at this offset of the log."""
+    straight, judge = Judge(POLICY), Judge(POLICY)
+    assert judge.take(Marker(kind, None, text)) == []
+    assert judge.passed_over == {why: 1}
+    assert die(judge) == die(straight) != []
 
 
 @pytest.mark.parametrize("pane_s", [1, 4, 6, 60])
