@@ -102,13 +102,15 @@ def dead_letter(
 
 
 def shortened(letter: bytes) -> bytes | None:
-    """A letter that its topic finds too large, without its payload, or next without key and headers; None where nothing
-    is left to leave out."""
+    """A letter that its topic finds too large, without its payload, next without key and headers, next without what it
+    says of the field, which may be the sender's word; None where nothing is left to leave out."""
     wire = _decoder.decode(letter)
     if wire.payload:
         wire.payload = None
     elif wire.key or wire.headers:
         wire.key, wire.headers = None, {}
+    elif wire.field and wire.reason != FLOOD:
+        wire.field = None
     else:
         return None
     return _encoder.encode(wire)

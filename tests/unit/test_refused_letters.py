@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter as Count
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -195,17 +195,33 @@ def test_who_ends_waits_for_no_letter() -> None:
 
 
 def test_a_letter_is_shortened_step_by_step() -> None:
-    """Payload, then key and headers, then nothing more."""
+    """Payload, then key and headers, then the field, then nothing more."""
     letter = dead_letter("payments", 3, 7, b"k", [("h", b"x")], "not_json", "f", 1_000, b"payload", 1_000)
-    first = shortened(letter)
-    assert first is not None
-    second = shortened(first)
-    assert second is not None
-    assert shortened(second) is None
-    found = [read_letter(data) for data in (letter, first, second)]
-    assert [(one.value, one.key, one.headers) for one in found] == [
-        (b"payload", b"k", (("h", b"x"),)), (None, b"k", (("h", b"x"),)), (None, None, ()),
+    found = [read_letter(one) for one in steps(letter)]
+    assert [(one.value, one.key, one.headers, one.field) for one in found] == [
+        (b"payload", b"k", (("h", b"x"),), "f"), (None, b"k", (("h", b"x"),), "f"), (None, None, (), "f"),
+        (None, None, (), None),
     ]  # fmt: skip
-    assert {(one.topic, one.partition, one.offset, one.reason, one.field) for one in found} == {
-        ("payments", 3, 7, "not_json", "f")
-    }
+    assert {(one.topic, one.partition, one.offset, one.reason) for one in found} == {("payments", 3, 7, "not_json")}
+
+
+def test_a_flood_keeps_its_number() -> None:
+    """How many records it stands for is its own word, and short."""
+    letter = dead_letter("payments", 3, 7, None, (), "flood", "85 records from this offset on", 1_000, b"", 0)
+    assert [read_letter(one).field for one in steps(letter)] == ["85 records from this offset on"]
+
+
+def steps(letter: bytes | None) -> Iterator[bytes]:
+    """A letter, and what is left of it after each time that it is shortened."""
+    while letter is not None:
+        yield letter
+        letter = shortened(letter)
+
+
+def test_no_letter_is_longer_than_a_few_numbers_for_what_its_sender_says() -> None:
+    """A field's name is the sender's, and each of its characters may take six bytes: the letter of it would be refused
+    where all others fit, and hold back those behind it and every commit."""
+    letter = dead_letter("payments", 3, 7, None, (), "unknown", "\x01" * 128, 1_000, b"", 0)
+    assert len(letter) > 768
+    *_, last = steps(letter)
+    assert len(last) < 200
