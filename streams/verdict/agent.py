@@ -245,7 +245,8 @@ class Verdict:
         return self._seat is Seat.LOST and self._tenure is None
 
     async def _seated(self) -> Tenure | None:
-        """The tenure that was, where nobody else has begun one since; else a new one, if the seat still is ours."""
+        """The tenure that was, where nobody else has begun one since; else a new one. None where the group dealt while
+        Kafka was asked: another may have fenced it by now, and who finds that out by writing ends."""
         tenure = self._tenure
         if tenure is not None and self._may_be_fenced:
             self._may_be_fenced = False
@@ -253,12 +254,14 @@ class Verdict:
                 return await self._anew()
             self._watch = Watch(loop_s())  # who was not heard while the group dealt was not silent
             log.info("verdict: the seat is ours again, judging goes on at offset %d", tenure.next)
-        return tenure or await self._begin()
+        if tenure is None and self.holds_seat:
+            await self._begin()
+        return self.tenure if self.holds_seat else None
 
     async def _anew(self) -> Tenure | None:
-        """A new tenure; None where the seat was lost while Kafka was asked: to begin would fence who judges."""
+        """A new tenure; None where the seat was lost meanwhile: to begin would fence who judges."""
         await self._vacate()
-        return await self._begin() if self.holds_seat else None
+        return await self._seated()
 
     async def _vacate(self) -> None:
         tenure, self._tenure = self._tenure, None
@@ -348,17 +351,15 @@ class Verdict:
                         "says everything anew, or for %.0f s", left_out, SILENT_S)  # fmt: skip
         self._left_out = left_out
 
-    async def _begin(self) -> Tenure:
+    async def _begin(self) -> None:
         await self._vacate()
-        self._may_be_fenced = False
-        self._left_out = 0
-        self._passed_over = PassedOver()
+        settings, self._may_be_fenced = self._settings, False
+        self._left_out, self._passed_over = 0, PassedOver()
         self._watch = Watch(loop_s())
         await self._open_log()
-        self._announcements = Announcements(self._settings)
+        self._announcements = Announcements(settings)
         await self._announcements.start()
-        tenure = await begin_tenure(self._settings, self._policy, self._table, self._wall_ms, self._standby)
-        self._tenure = tenure
+        self._tenure = tenure = await begin_tenure(settings, self._policy, self._table, self._wall_ms, self._standby)
         self._setback.is_over()
         # Due at once, and then every minute: short tenures would keep none else, and each leave more of the log to be
         # judged again than the one before. And who stands by begins with it.
@@ -366,7 +367,6 @@ class Verdict:
         if tenure.judge.policy.version != self._policy.version:
             require_fixed(self._policy, Fixed.of(tenure.judge.policy))
             await self._log.send([Marker("policy", text=self._policy.canonical())])
-        return tenure
 
     def _write_snapshot(self, tenure: Tenure) -> None:
         self._snapshot_s = loop_s()

@@ -61,6 +61,7 @@ class Stage:
         self.begun: list[FakeTenure] = []
         self.written: list[Marker] = []
         self.end = 0
+        self.meanwhile: Callable[[], Awaitable[None]] = _nothing
         stub = SimpleNamespace(start=_nothing, stop=_nothing)
         monkeypatch.setattr(agent, "begin_tenure", self._begin)
         monkeypatch.setattr(agent, "Announcements", lambda _settings: stub)
@@ -75,6 +76,7 @@ class Stage:
 
     async def _begin(self, *_: Any) -> FakeTenure:
         self.begun.append(FakeTenure(self.end))
+        await self.meanwhile()
         return self.begun[-1]
 
     @asynccontextmanager
@@ -172,7 +174,7 @@ def test_nobody_begins_while_the_seat_is_in_doubt(
     played(play, tmp_path, monkeypatch)
 
 
-@pytest.mark.parametrize(("is_ours", "offset"), [(False, 1), (True, 5)])
+@pytest.mark.parametrize(("is_ours", "offset"), [(False, 1), (True, 1), (True, 5)])
 def test_a_seat_lost_while_kafka_was_asked_is_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_ours: bool, offset: int
 ) -> None:
@@ -193,6 +195,28 @@ def test_a_seat_lost_while_kafka_was_asked_is_left(
         await stage.verdict._keep_seat()
         assert [tenure.taken for tenure in stage.begun] == [[0]]
         assert stage.verdict._tenure is None
+
+    played(play, tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize("comes_back", [False, True])
+def test_a_seat_lost_while_its_tenure_began_judges_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, comes_back: bool
+) -> None:
+    """To begin may take a minute, in which another may have begun: its tenure is asked first, or left."""
+
+    async def play(stage: Stage) -> None:
+        async def dealt() -> None:
+            await stage.doubt()
+            await stage.deal(ours=comes_back)
+
+        await stage.deal(ours=True)
+        stage.meanwhile = dealt
+        assert not await stage.take(0)
+        assert await stage.take(0) is comes_back
+        await stage.verdict._keep_seat()
+        assert [(tenure.taken, tenure.asked) for tenure in stage.begun] == [([0], 1) if comes_back else ([], 0)]
+        assert (stage.verdict._tenure is not None) is comes_back
 
     played(play, tmp_path, monkeypatch)
 
