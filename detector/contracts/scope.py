@@ -17,6 +17,7 @@ Leaf: TypeAlias = tuple[str, ...]
 OTHER = "other"
 """The value every dimension of the one leaf has that takes what is past the cap on leaves; it is never judged."""
 
+MASKED_AFTER = 2
 _ESCAPED = {"%": "%25", ",": "%2C", ":": "%3A"}
 
 
@@ -39,6 +40,11 @@ class Scope:
         return _key(self.values)
 
     @property
+    def masked(self) -> str:
+        """The key as a screen or a log may show it: without its merchant's name."""
+        return _key(tuple((name, mask(value) if name == "merchant" else value) for name, value in self.values))
+
+    @property
     def above(self) -> tuple[frozenset[tuple[str, str]], ...]:
         """What each scope fixes that is above it by name, the platform first; last what it fixes itself."""
         return _above(self.values)
@@ -49,6 +55,11 @@ class Scope:
 
 
 PLATFORM = Scope()
+
+
+def mask(merchant: str) -> str:
+    """A merchant's name as a screen or a log may show it."""
+    return f"{merchant[:MASKED_AFTER]}…"
 
 
 def leaf_scope(dimensions: tuple[str, ...], leaf: Leaf) -> Scope:

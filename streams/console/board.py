@@ -12,12 +12,12 @@ from enum import Enum
 from typing import Any, Final
 
 from detector.contracts.models import SCOPE_DIMENSIONS
+from detector.contracts.scope import mask
 
 SHOWN_EVENTS_MAX: Final = 50
 OPEN_MAX: Final = 1_000
 ROWS_MAX: Final = 500
 WEAK_BELOW: Final = 0.6
-_MASKED_AFTER: Final = 2
 
 Key = tuple[str, str]
 """Bank and method; "" is all of them."""
@@ -161,11 +161,6 @@ def _line(event: Mapping[str, Any]) -> Line:
         int(data["updated_at"]), str(event["type"]).split(".")[2], str(data["outage_id"]), masked[0], str(data["kind"]),
         int(data["began_at"]), str(data["severity"]), masked[1],
     )  # fmt: skip
-
-
-def mask(merchant: str) -> str:
-    """A merchant's name as a screen may show it."""
-    return f"{merchant[:_MASKED_AFTER]}…"
 
 
 def _plain_row(row: Row) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from typing import Final
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from detector.contracts.models import Maintenance
+from detector.contracts.scope import parse_scope
 from detector.counting.tally import Marker
 from detector.judging.judge import Judge
 from detector.judging.maintenance import is_forgotten
@@ -80,7 +81,8 @@ class Notices:
         if _meaning(said) in self._said_s:
             return False
         self._said_s[_meaning(said)] = now_s
-        log.info("verdict: maintenance %s of %s%s", said.maintenance_id, said.scope, ", off" * said.cancelled)
+        scope = parse_scope(said.scope).masked
+        log.info("verdict: maintenance %s of %s%s", said.maintenance_id, scope, ", off" * said.cancelled)
         return True
 
 

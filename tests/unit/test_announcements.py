@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from typing import Any
 
 import pytest
@@ -66,6 +67,16 @@ def test_a_marker_is_not_written_again_soon() -> None:
     notices, judge = follower(said()), judge_of()
     counts = [len(notices.markers(judge, WALL_MS, now_s)) for now_s in (0.0, 1.0, REPEAT_S - 1, REPEAT_S + 1)]
     assert counts == [1, 0, 0, 1]
+
+
+def test_the_log_masks_a_merchant(caplog: pytest.LogCaptureFixture) -> None:
+    """Where a maintenance is of one shop; the marker has its name."""
+    caplog.set_level(logging.INFO)
+    shop = said().model_copy(update={"scope": "merchant:blumen-meier,method:card"})
+    [found] = follower(shop).markers(judge_of(), WALL_MS, 0.0)
+    assert "blumen-meier" in found.text
+    assert "of method:card,merchant:bl…" in caplog.text
+    assert "umen" not in caplog.text
 
 
 @pytest.mark.parametrize(
