@@ -20,7 +20,7 @@ from aiokafka.consumer import fetcher as client
 from detector.records.header import FORMAT, LENGTH_AT, LENGTH_END, MAGIC_AT
 from detector.records.unpack import span
 
-__all__ = ["Broken", "Raw", "take_bytes", "unexpected"]
+__all__ = ["Broken", "Raw", "take_bytes", "tell_broken", "unexpected"]
 
 METHOD: Final = "_proc_fetch_request"
 REPLACED: Final = ("MemoryRecords", "PartitionRecords")
@@ -121,8 +121,11 @@ class _Theirs:
             raise
         except Exception as error:  # of bytes that are no such batch it takes one part for another
             self._is_over = True
-            why = f"its format is old or wrong, and the Kafka client's word is {type(error).__name__}: {error}"
-            return Broken(self.next_fetch_offset, why)
+            return Broken(self.next_fetch_offset, f"the Kafka client's word is {type(error).__name__}: {error}")
+
+
+def _client_records(*arguments: Any) -> _Theirs:
+    return _Theirs(client.PartitionRecords(*arguments))
 
 
 def _partition_records(
@@ -150,13 +153,22 @@ def unexpected() -> str | None:
 
 def take_bytes(consumer: AIOKafkaConsumer) -> str | None:
     """Let a started consumer, before it subscribes, give a Raw a fetch in place of records; why not where it cannot."""
+    return _replace(consumer, MemoryRecords=_Bytes, PartitionRecords=_partition_records)
+
+
+def tell_broken(consumer: AIOKafkaConsumer) -> str | None:
+    """Let one that makes records give a Broken behind them where it cannot go on; why not where it cannot."""
+    return _replace(consumer, PartitionRecords=_client_records)
+
+
+def _replace(consumer: AIOKafkaConsumer, **names: Any) -> str | None:
     fetcher = getattr(consumer, "_fetcher", None)
     if not isinstance(fetcher, client.Fetcher):
         return "the consumer has no Fetcher"
     problem = unexpected()
     if problem is None:
         theirs = getattr(client.Fetcher, METHOD)
-        names = {**theirs.__globals__, **dict(zip(REPLACED, (_Bytes, _partition_records), strict=True))}
-        ours = FunctionType(theirs.__code__, names, METHOD, theirs.__defaults__, theirs.__closure__)
+        ours = FunctionType(theirs.__code__, theirs.__globals__ | names, METHOD, theirs.__defaults__,
+                            theirs.__closure__)  # fmt: skip
         setattr(fetcher, METHOD, MethodType(ours, fetcher))
     return problem

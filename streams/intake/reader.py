@@ -32,7 +32,7 @@ from aiokafka.errors import (
 from aiokafka.structs import OffsetAndMetadata
 
 from streams.intake.assignor import SourceAssignor
-from streams.intake.raw import take_bytes, unexpected
+from streams.intake.raw import take_bytes, tell_broken, unexpected
 from streams.intake.recovery import Committed, Note, parse_note
 from streams.intake.wire import receive_in_place
 from streams.loopclock import loop_s
@@ -104,6 +104,7 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships
         problem = problem or take_bytes(self._consumer)
         self.takes_bytes = problem is None
         if problem is not None:
+            tell_broken(self._consumer)
             log.warning("intake: the Kafka client makes a record at a time, which is slow: %s", problem)
         elif copied is not None:
             log.warning("intake: the Kafka client copies what it receives, which takes time: %s", copied)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import struct
 from collections import Counter as Count
+from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
@@ -24,7 +26,9 @@ from streams.intake.codec import inflate
 from streams.intake.fetch import Listed, fetched
 from streams.intake.lane import Lane
 from streams.intake.raw import Raw, take_bytes, unexpected
+from streams.intake.reader import Reader
 from streams.intake.turn import parts_of
+from streams.settings import Settings
 from tests.property.batches import Batch, mended
 
 AT = TopicPartition("t", 0)
@@ -122,14 +126,19 @@ def changed(batch: bytes, place: int, value: bytes) -> bytes:
     return batch[:place] + value + batch[place + len(value) :]
 
 
+def open_all(records: list[Any], found: list[bytes], corrupt: Count[str]) -> None:
+    """Read what the client gave of a partition."""
+    for _, _, part in parts_of({AT: records}, lambda _: cast(Lane, None), Unpacker(inflate), corrupt):
+        found += list(part.values)
+
+
 def take(fetches: list[tuple[int, bytes]], found: list[bytes], corrupt: Count[str]) -> None:
     """Read fetches one after another, each from the position where the one before ended."""
-    unpacker, lane, following = Unpacker(inflate), cast(Lane, None), fetches[0][0]
+    following = fetches[0][0]
     for position, data in fetches:
         assert position == following
         records = partition_records(data, position)
-        for _, _, part in parts_of({AT: list(records)}, lambda _: lane, unpacker, corrupt):
-            found += list(part.values)
+        open_all(list(records), found, corrupt)
         following = records.next_fetch_offset
 
 
@@ -173,3 +182,29 @@ def test_a_broken_batch_does_not_move_the_client() -> None:
     broken = bytearray(mended(ONE))
     broken[-1] ^= 1
     assert [found.data for found in partition_records(bytes(broken), 7)] == [bytes(broken)]
+
+
+def test_broken_records_of_the_client_are_counted_too() -> None:
+    """PASTILLE_FETCH_AS=records: what lies before the batch is read, and then it is told with its offset, and counted,
+    as where our loops read the bytes."""
+
+    async def nothing() -> None:
+        pass
+
+    async def started() -> Any:
+        reader: Any = Reader(Settings(fetch_as="records"), ["t"])
+        await reader._consumer.stop()
+        fetcher = client.Fetcher.__new__(client.Fetcher)
+        reader._consumer = SimpleNamespace(_fetcher=fetcher, start=nothing, subscribe=lambda *_, **__: None)
+        await reader.start()
+        assert not reader.takes_bytes
+        return getattr(fetcher, raw.METHOD).__globals__["PartitionRecords"]
+
+    broken = bytearray(mended(TWO))
+    broken[-1] ^= 1
+    records = asyncio.run(started())(AT, MemoryRecords(ONE + bytes(broken)), [], 7, None, None, True, 1)
+    found: list[bytes] = []
+    corrupt = Count[str]()
+    with pytest.raises(CorruptRecordException, match=r"t partition 0: the record batch at offset 9 cannot be read: "):
+        open_all(list(records), found, corrupt)
+    assert (found, corrupt) == ([b"v", b""], {"t": 1})
