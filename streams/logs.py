@@ -2,12 +2,14 @@
 
 Kafka's clients try again ten times a second and say so each time: of each place in their code one line a minute is
 kept, and none while the worker itself has said that Kafka is away. Where nothing can be written (the disk behind
-standard error is full), lines are lost and counted, and the work goes on. Does not know what is said.
+standard error is full, or it is a pipe that nobody reads), lines are lost and counted, and the work goes on. Does not
+know what is said.
 """
 
 from __future__ import annotations
 
 import logging
+import select
 import sys
 import time
 from collections.abc import Callable
@@ -20,6 +22,8 @@ LIBRARIES: Final = ("aiokafka", "faust", "kafka", "mode", "numba", "asyncio")
 REPEAT_S: Final = 60.0
 PLACES_MAX: Final = 1_000
 SENDER: Final = "aiokafka.producer.sender"
+PATIENCE_S: Final = 0.1
+"""So long a full pipe is waited for, once: who reads it may be slow."""
 
 
 class _OneLine(logging.Formatter):
@@ -91,10 +95,21 @@ class Log(logging.StreamHandler[IO[str]]):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a line."""
+        if not self._has_room():
+            self.lost += 1
+            self.why = "a full pipe that nobody reads"
+            return
         before = self.lost
         super().emit(record)
         if self.lost == before:
             self.lost = 0
+
+    def _has_room(self) -> bool:
+        """Whether a line can be written without waiting for whoever reads it: the event loop would wait, too."""
+        try:
+            return bool(select.select([], [self.stream], [], 0.0 if self.lost else PATIENCE_S)[1])
+        except (OSError, ValueError):
+            return True  # no file of the system's, or one that cannot be asked
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # the name of the standard library
         """A line is lost; a mistake in the call itself is shown as ever."""

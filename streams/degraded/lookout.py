@@ -126,7 +126,7 @@ class Lookout:
             return None
         return (
             f"the log must be written; got {self._log.why} for {self._log.lost} lines; counting and judging go on: "
-            "make room on the disk behind the worker's standard error"
+            "make room on the disk behind the worker's standard error, or start who reads it"
         )
 
     def _letters(self) -> str | None:

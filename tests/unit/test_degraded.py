@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
+import threading
 from collections.abc import Iterator
 from io import StringIO
 from types import SimpleNamespace
@@ -123,6 +125,32 @@ def test_a_full_disk_costs_lines_and_nothing_else() -> None:
     assert output.lost == 0
     with contextlib.suppress(OSError):
         full.close()
+
+
+def test_a_pipe_that_nobody_reads_costs_lines_and_nothing_else() -> None:
+    """It is full before long, and a write to it waits for ever: the line is lost, and the next ones, until somebody
+    reads."""
+    reads, writes = os.pipe()
+    output = Log(os.fdopen(writes, "w", buffering=1))
+    line = logging.makeLogRecord({"msg": "x" * 1_000})
+
+    def fill() -> None:
+        while not output.lost:
+            output.emit(line)
+        output.emit(line)
+
+    filling = threading.Thread(target=fill, daemon=True)
+    filling.start()
+    filling.join(30)
+    hangs = filling.is_alive()
+    said = os.read(reads, 1 << 20)
+    assert not hangs
+    assert (output.lost, output.why) == (2, "a full pipe that nobody reads")
+    assert said.endswith(b"x\n")
+    output.emit(line)
+    assert output.lost == 0
+    output.stream.close()
+    os.close(reads)
 
 
 def test_pauses_double_up_to_a_bound_and_begin_anew() -> None:
