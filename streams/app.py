@@ -30,6 +30,7 @@ from streams.health import HealthServer
 from streams.intake.ingest import Intake
 from streams.intake.placing import Placing, place
 from streams.logs import Log
+from streams.loopclock import loop_s
 from streams.metrics import WorkerMetrics
 from streams.refused import Refused
 from streams.settings import Settings
@@ -48,6 +49,9 @@ STOP_S: Final = 6.0
 SWITCH_S: Final = 0.0005
 """Threads that judge, count and write pages share the interpreter's lock with the event loop, which hands work to and
 fro many times before a tally is out: at Python's 5 ms each time it would wait for a tenth of a second."""
+LOOK_S: Final = 1.0
+SETTLED_S: Final = 5.0
+"""So long partitions that were added wait for those of the feed's other topic."""
 KILL_S: Final = 9.0
 """After this long the process ends whatever it waits for: Faust can hang in a send."""
 
@@ -205,7 +209,7 @@ class Worker:
         await self._http.start(self._settings.http_host, self._settings.http_port, self._loops.sockets)
         self._ends.append(self._http.stop)
         self._say_where()
-        works = [self._begin(), self.verdict.watch(), self.lookout.run()]
+        works = [self._begin(), self.verdict.watch(), self.lookout.run(), self._placed_anew()]
         if self._loops.stage is Stage.PLAIN:
             works.append(self._compile())
         self._tasks = [asyncio.create_task(work) for work in works]
@@ -226,6 +230,19 @@ class Worker:
     async def _compile(self) -> Ending:
         await self._loops.compiled()
         return Ending(0, "the loops are compiled; it begins anew with them", Stage.COMPILED)
+
+    async def _placed_anew(self) -> Ending:
+        """Returns when the feeds' topics have got other partitions, and then none for a while: whoever adds some to
+        both topics of a feed does so one after the other."""
+        said: str | None = None
+        since_s = 0.0
+        while said is None or loop_s() - since_s < SETTLED_S:
+            await asyncio.sleep(LOOK_S)
+            found = self._placing.changed(self._settings.feeds, self.lookout.partitions)
+            if found != said:
+                said, since_s = found, loop_s()
+        stage = self._loops.stage
+        return Ending(0, f"{said}; it begins anew with them", Stage.COMPILED if stage is Stage.STARTED else stage)
 
     def _say_where(self) -> None:
         if self._loops.stage is not Stage.STARTED:

@@ -97,7 +97,7 @@ METRICS: Final = (
     Metric("pastille_card_like_total", "counter", ("field",),
            "Values that look like a card number; counted like any other, kept nowhere."),
     Metric("pastille_misplaced_ratio", "gauge", (),
-           "Share of sampled payments not keyed by order_id with the murmur2 partitioner; above 0.01: not ready."),
+           "Share of payments sampled lately not keyed by order_id with murmur2; above 0.01: not ready."),
     Metric("pastille_policy_blocked_total", "counter", ("reason",),
            "Times a scope came to lack only this to be in breach, like min_merchants."),
     Metric("pastille_maintenance_active", "gauge", SCOPE, "1 for each scope that is in an announced maintenance now."),
@@ -186,7 +186,6 @@ class WorkerMetrics:
             "pastille_too_late_total": [((), totals.too_late)],
             "pastille_crowded_total": [((), totals.crowded)],
             "pastille_held_over_total": [((), totals.held_over)],
-            "pastille_misplaced_ratio": [((), totals.misplaced / totals.sampled)] if totals.sampled else [],
             "pastille_ingest_corrupt_total": _words(self._worker.intake.corrupt),
         }
 
@@ -195,8 +194,10 @@ class WorkerMetrics:
         lanes = list(intake.lanes.items())
         lags = {str(source): lag for source, _ in lanes if (lag := intake.lag(source)) is not None}
         ages = {str(source): (now_ms - lane.boundary_ms) / 1000 for source, lane in lanes if lane.boundary_ms >= 0}
+        sampled, misplaced = sum(lane.keys.sampled for _, lane in lanes), sum(lane.keys.mismatched for _, lane in lanes)
         takes_bytes: Samples = [] if intake.takes_bytes is None else [((), intake.takes_bytes)]
         return {
+            "pastille_misplaced_ratio": [((), misplaced / sampled)] if sampled else [],
             "pastille_ingest_lag_events": _words(lags),
             "pastille_ingest_takes_bytes": takes_bytes,
             "pastille_loops_compiled": [((), self._worker.is_compiled)],

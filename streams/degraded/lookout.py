@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Final, Protocol
 
 from streams.cancelled import lost_is_an_error
@@ -87,6 +87,11 @@ class Lookout:
     def is_deaf(self) -> bool:
         """Whether Kafka is away, so that a source's silence says nothing of the source."""
         return self._pulse.is_deaf
+
+    @property
+    def partitions(self) -> Mapping[str, int]:
+        """How many each topic has that is there."""
+        return self._pulse.partitions
 
     async def _again(self, look: Callable[[], Awaitable[None]], every_s: float) -> None:
         """Look, again and again. What is wrong with looking is told once, and is no reason to end the work."""

@@ -7,7 +7,7 @@ read, nor whether a write is taken.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from aiokafka import TopicPartition
@@ -26,13 +26,15 @@ NO_LEADER: Final = -1
 
 
 class Pulse:
-    """`problem` is what is wrong with Kafka, None where it is well; `is_deaf` where nothing can be heard of others."""
+    """`problem` is what is wrong with Kafka, None where it is well; `is_deaf` where nothing can be heard of others;
+    `partitions` how many each topic has that was there at the newest answer."""
 
     def __init__(self, settings: Settings, topics: Iterable[str]) -> None:
         self._settings = settings
         self._topics = sorted(topics)
         self._client: AIOKafkaClient | None = None
         self._missed = 0
+        self.partitions: Mapping[str, int] = {}
         self.problem: str | None = None
         self.is_deaf = False
 
@@ -46,6 +48,9 @@ class Pulse:
         if not answers:
             # The next one begins at the addresses of the settings: those that were told may be gone for ever.
             await self.close()
+        elif self._client is not None:
+            counts = {topic: len(self._client.cluster.partitions_for_topic(topic) or ()) for topic in self._topics}
+            self.partitions = {topic: count for topic, count in counts.items() if count}
         self._note(self._away() if not answers else self._missing() or self._leaderless(), is_deaf=not answers)
 
     async def close(self) -> None:

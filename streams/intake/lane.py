@@ -70,8 +70,6 @@ class Totals:
     too_late: int = 0
     crowded: int = 0
     held_over: int = 0
-    sampled: int = 0
-    misplaced: int = 0
 
     def add(self, other: Totals) -> None:
         """Add another's."""
@@ -83,8 +81,6 @@ class Totals:
         self.too_late += other.too_late
         self.crowded += other.crowded
         self.held_over += other.held_over
-        self.sampled += other.sampled
-        self.misplaced += other.misplaced
 
 
 class Half:
@@ -270,7 +266,7 @@ class Lane:
         }  # fmt: skip
         return Totals(
             self.counter.payments_total.copy(), Count(events), self._card_like.copy(), stats.late_answers,
-            stats.too_late, stats.crowded, stats.held_over, self.keys.sampled, self.keys.mismatched,
+            stats.too_late, stats.crowded, stats.held_over,
         )  # fmt: skip
 
     def new_limits(self) -> list[str]:

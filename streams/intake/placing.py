@@ -25,6 +25,8 @@ SAMPLE_RECORDS = 4
 MISMATCH_SHARE_MAX = 0.01
 JUDGED_FROM = 100
 """Sampled records before a share of mismatches means anything."""
+SAMPLED_MAX = 2_000
+"""So many count whole, and half after as many again: what was mended, or lay rightly before partitions came, fades."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,20 @@ class Placing:
     def kinds(self, feed: str) -> dict[str, int]:
         """The feed's topics that are read, and what each is."""
         return {topic: at.kind for topic, at in self.topics.items() if at.feed == feed}
+
+    def is_whole(self, source: Source, topics: int) -> bool:
+        """Whether so many of its topics are all that it has, and it was there when this was found out."""
+        return topics == len(self.kinds(source.feed)) and source.partition < self.layout[source.feed]
+
+    def changed(self, feeds: Sequence[Feed], partitions: Mapping[str, int]) -> str | None:
+        """What is to be said where the feeds' topics are other ones now, or have other partitions; None where they are
+        the same, or one of them is not known just now."""
+        if any(topic not in partitions for feed in feeds for topic in feed.topics):
+            return None
+        now = place(feeds, partitions)
+        if (now.topics, now.layout) == (self.topics, self.layout):
+            return None
+        return ", ".join(f"{topic} has {partitions[topic]} partitions" for feed in feeds for topic in feed.topics)
 
 
 def place(feeds: Sequence[Feed], partitions: Mapping[str, int]) -> Placing:
@@ -122,6 +138,8 @@ class KeyCheck:
                 continue
             self.sampled += 1
             self.mismatched += key_of(at) != order_id or partition_of(order_id, partitions) != partition
+        if self.sampled >= SAMPLED_MAX:
+            self.sampled, self.mismatched = self.sampled // 2, self.mismatched // 2
 
 
 def partition_of(key: bytes, partitions: int) -> int:

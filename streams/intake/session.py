@@ -286,17 +286,16 @@ class Session:
         """The sources of the assignment and their partitions.
 
         The assignor keeps both topics of a source together, and recovery rests upon that. Where whoever placed them
-        knew nothing of one of the topics for a moment, the source waits until the group places it again.
+        knew nothing of one of the topics for a moment, the source waits until the group places it again. So does one
+        of partitions that were added since this worker began: it is about to begin anew.
         """
         placed: dict[Source, list[TopicPartition]] = {}
         for tp in sorted(assigned):
             placed.setdefault(self._placing.source(*tp), []).append(tp)
-        self._torn = [source for source, tps in placed.items() if len(tps) != len(self._placing.kinds(source.feed))]
+        self._torn = [source for source, tps in placed.items() if not self._placing.is_whole(source, len(tps))]
         for source in self._torn:
-            log.warning("intake: the group placed one topic of %s and not the other; it is not read meanwhile", source)
+            log.warning("intake: %s is not read: one of its topics is placed alone, or newer than this worker", source)
             del placed[source]
-        for source in placed:
-            assert source.partition < self._placing.layout[source.feed], f"{source} is newer than this worker"
         return placed
 
     async def _first_offsets(self, at: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
@@ -367,7 +366,7 @@ class Session:
 
     def _say(self) -> str | None:
         if self._torn:
-            return f"the group placed one topic and not the other of {', '.join(map(str, self._torn[:8]))}"
+            return f"placed with one topic alone, or newer than this worker: {', '.join(map(str, self._torn[:8]))}"
         if any(self.lag(source) is None for source in self.lanes):
             return "the lag of a source is not known yet"
         rebuilding = [str(source) for source, lane in self.lanes.items() if lane.counter.rebuilding]

@@ -136,6 +136,18 @@ def test_wrong_keys_are_noticed_above_one_percent() -> None:
     assert check.is_wrong
 
 
+def test_what_was_keyed_wrongly_long_ago_is_forgotten() -> None:
+    """Half of a day's records lie where they belonged before partitions were added: after some thousand that lie where
+    they belong now nothing is wrong any more."""
+    check, value = KeyCheck(), b'{"order_id": "o-1"}'
+    for _ in range(20_000):
+        check.look([value] * 2, lambda at: b"o-1" if at else b"p-1", 0, 1)
+    assert check.is_wrong
+    for _ in range(5_000):
+        check.look([value] * 2, lambda _: b"o-1", 0, 1)
+    assert not check.is_wrong
+
+
 @pytest.mark.parametrize("value", [b'{"order_id":' + b"[" * 5_000, b'{"order_id": "\xff"}', b"", b"7"])
 def test_the_sample_of_keys_is_no_decoder(value: bytes) -> None:
     """What is no event, be it nested past all readers, is passed over."""
@@ -311,5 +323,26 @@ def test_half_a_source_is_not_read(caplog: pytest.LogCaptureFixture) -> None:
     both = [TopicPartition(topic, 0) for topic in (FEED.payments, str(FEED.orders))]
     placed = Session._placed(session, [*both, TopicPartition(FEED.payments, 1)])
     assert placed == {Source(FEED.name, 0): sorted(both)}
-    assert "one topic of default/1 and not the other" in caplog.text
-    assert Session._say(session) == "the group placed one topic and not the other of default/1"
+    assert "default/1 is not read: one of its topics is placed alone" in caplog.text
+    assert Session._say(session) == "placed with one topic alone, or newer than this worker: default/1"
+
+
+def test_a_source_newer_than_the_worker_is_not_read() -> None:
+    """Both topics got partitions while it ran, and the group places them before the worker has begun anew."""
+    session: Any = SimpleNamespace(_placing=place([FEED], {FEED.payments: 1, str(FEED.orders): 1}), lanes={})
+    both = [TopicPartition(topic, at) for topic in (FEED.payments, str(FEED.orders)) for at in (0, 1)]
+    assert set(Session._placed(session, both)) == {Source(FEED.name, 0)}
+
+
+@pytest.mark.parametrize(
+    ("payments", "orders", "said"),
+    [
+        (2, 2, None), (0, 2, None), (2, 0, None), (4, 2, "payments has 4 partitions, orders has 2 partitions"),
+        (4, 4, "payments has 4 partitions, orders has 4 partitions"),
+    ],
+)  # fmt: skip
+def test_other_partitions_are_noticed(payments: int, orders: int, said: str | None) -> None:
+    """None where a topic is not known just now: it is on its way, or nobody answers."""
+    counts = {FEED.payments: payments, str(FEED.orders): orders}
+    known = {topic: count for topic, count in counts.items() if count}
+    assert place([FEED], {FEED.payments: 2, str(FEED.orders): 2}).changed([FEED], known) == said

@@ -71,7 +71,8 @@ class FakeIntake:
     lanes: dict[Source, Any] = field(
         default_factory=lambda: {
             Source("default", 0): SimpleNamespace(
-                boundary_ms=NOW_MS - 4_000, counter=SimpleNamespace(stats=SimpleNamespace(payments=12))
+                boundary_ms=NOW_MS - 4_000, counter=SimpleNamespace(stats=SimpleNamespace(payments=12)),
+                keys=SimpleNamespace(sampled=200, mismatched=1),
             )
         }
     )
@@ -292,6 +293,7 @@ def test_counting_is_told_by_every_worker() -> None:
     assert found["pastille_dead_letters_total", labels(reason="not_json")] == 2
     assert found["pastille_ingest_lag_events", labels(source="default/0")] == 11
     assert found["pastille_watermark_age_seconds", labels(source="default/0")] == 4.0
+    assert found["pastille_misplaced_ratio", frozenset()] == 1 / 200
 
 
 def test_what_is_wrong_around_a_worker_is_told_by_reason() -> None:
