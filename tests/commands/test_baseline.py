@@ -24,7 +24,7 @@ from tests.integration.workers import Stage, wait_for
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(400)]
 
 HOUR_MS = 3_600_000
-SHOPS = Shops(rate=2.0, banks=3, merchants=40, swing=0.0)
+SHOPS = Shops(rate=0.7, banks=3, merchants=40, swing=0.0)
 LIVE = '[evidence]\nmode = "live"\n'
 
 
@@ -81,7 +81,7 @@ def _lessons(stage: Stage) -> list[Lesson]:
 
 def _minutes() -> Iterator[list[bytes]]:
     """The same shops a day later, minute by minute: enough to be judged by what was learned, not to learn it."""
-    shops = Shops(rate=2.0, banks=3, merchants=40, swing=0.0, seed=9, start_ms=SHOPS.start_ms + 24 * HOUR_MS)
+    shops = Shops(rate=0.7, banks=3, merchants=40, swing=0.0, seed=9, start_ms=SHOPS.start_ms + 24 * HOUR_MS)
     lines = Lines(shops)
     found = [line.encode() for made in simulate(shops, HOUR_MS) for line in lines.values(made)]
     size = len(found) // 60

@@ -25,7 +25,7 @@ from streams.errors import UserError
 from tests.alone import alone
 
 HOUR_MS = 3_600_000
-SHOPS = Shops(rate=1.0, banks=3, merchants=20, swing=0.0)
+SHOPS = Shops(rate=0.5, banks=3, merchants=20, swing=0.0)
 LIVE = '[evidence]\nmode = "live"\n'
 
 

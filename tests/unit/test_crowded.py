@@ -17,6 +17,9 @@ from detector.counting.names import Names
 from detector.counting.tally import Source, Tally
 
 PAYMENTS = 400
+"""More than an index has places past the last home."""
+SHARING = 160
+"""More than twice as many as any order, or shopper, may have."""
 START_MS = 1_772_000_000_000
 LAST = np.uint64(0x7FFFFFFF)
 
@@ -61,11 +64,11 @@ def made() -> Counter:
 
 def payments(counter: Counter, **differ: int) -> Columns:
     """Payments of ids, orders and shoppers of their own, a second apart; but for what `differ` says of all."""
-    plain, each = events(counter.names, PAYMENT, 0), np.arange(1, PAYMENTS + 1, dtype=np.uint64)
-    at = START_MS + 1_000 * np.arange(PAYMENTS)
+    plain, each = events(counter.names, PAYMENT, 0).rows(0, SHARING), np.arange(1, SHARING + 1, dtype=np.uint64)
+    at = START_MS + 1_000 * np.arange(SHARING)
     own = replace(plain, payment=each, order=each, shopper=each, occurred_at=at, log_time=at + 1)
     return replace(own, **{
-        name: np.full(PAYMENTS, value).astype(getattr(own, name).dtype) for name, value in differ.items()
+        name: np.full(SHARING, value).astype(getattr(own, name).dtype) for name, value in differ.items()
     })  # fmt: skip
 
 
@@ -85,16 +88,17 @@ def test_one_order_for_all(orders: bool) -> None:
     counter, sound = made(), made()
     told = counter.take(payments(counter, order=7, status=DECLINED))
     if orders:
-        counter.take(replace(events(counter.names, CONFIRMED, 0), order=np.full(PAYMENTS, 7, np.uint64)), 1)
+        placed = events(counter.names, CONFIRMED, 0).rows(0, SHARING)
+        counter.take(replace(placed, order=np.full(SHARING, 7, np.uint64)), 1)
     told += counter.idle(10_000)
     expected = sound.take(payments(sound, status=DECLINED)) + sound.idle(10_000)
     for what in ("counts", "votes"):
         assert newest(told, what) == newest(expected, what)
-    assert counter.stats.crowded >= PAYMENTS - RING_MAX
+    assert counter.stats.crowded >= SHARING - RING_MAX
     later = payments(counter)
     at = later.occurred_at + 3 * DEFAULT.horizon_ms
-    counter.take(replace(later, payment=later.payment + np.uint64(PAYMENTS), occurred_at=at, log_time=at + 1))
-    assert counter.stats.payments == PAYMENTS - 1  # the last is held
+    counter.take(replace(later, payment=later.payment + np.uint64(SHARING), occurred_at=at, log_time=at + 1))
+    assert counter.stats.payments == SHARING - 1  # the last is held
 
 
 def test_one_shopper_for_all() -> None:
@@ -105,14 +109,14 @@ def test_one_shopper_for_all() -> None:
     told = counter.take(sent)
     other = counter.names.leaf(tuple(f"another {dimension}" for dimension in DEFAULT.dimensions))
     answered = replace(
-        sent, leaf=np.full(PAYMENTS, other, np.int32), status=np.full(PAYMENTS, APPROVED, np.uint8),
-        log_time=sent.log_time + 2_000, occurred_at=np.full(PAYMENTS, START_MS + 2_000), started_at=sent.occurred_at,
+        sent, leaf=np.full(SHARING, other, np.int32), status=np.full(SHARING, APPROVED, np.uint8),
+        log_time=sent.log_time + 2_000, occurred_at=np.full(SHARING, START_MS + 2_000), started_at=sent.occurred_at,
     )  # fmt: skip
-    half = PAYMENTS // 2
+    half = SHARING // 2
     told += counter.take(answered.rows(0, half)) + counter.idle(10_000)
     assert [sum(counts) for counts in newest(told, "counts").values()] == [half, half]
     assert [sum(votes) for votes in newest(told, "votes").values()] == [1, 1]
-    told += counter.take(answered.rows(half, PAYMENTS)) + counter.idle(10_000)
-    assert [sum(counts) for counts in newest(told, "counts").values()] == [0, PAYMENTS]
+    told += counter.take(answered.rows(half, SHARING)) + counter.idle(10_000)
+    assert [sum(counts) for counts in newest(told, "counts").values()] == [0, SHARING]
     assert [sum(votes) for votes in newest(told, "votes").values()] == [0, 1]
     assert counter.stats.crowded == 1
