@@ -60,7 +60,7 @@ def test_from_a_file_to_the_judge_and_back(
         below = said("reset", "bank:bnp", "--yes")["scopes"]
         assert below[0] == "bank:bnp"
         assert all(key.startswith("bank:bnp") for key in below)
-        wait_for(lambda: _begun_anew(stage, below), stage, "the bank is forgotten", within_s=30)
+        wait_for(lambda: _begun_anew(stage, below), stage, "the bank is forgotten")
         assert worker.metric("pastille_baselines_refused") == 0
         # Who takes over without a snapshot reads the same from the log.
         again = Judge(judge.policy)

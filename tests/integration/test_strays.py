@@ -42,7 +42,7 @@ async def commit(stage: Stage, offset: int, read: int) -> None:
 
 
 @pytest.mark.kafka
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize(
     ("offset", "read", "first", "said"),
     [(0, 3_001, 0, "was made again"), (3_001, 3_001, 0, "was made again"), (2, 3, 10, "from 3 on is deleted")],
@@ -62,11 +62,11 @@ def test_the_topic_is_read_from_where_it_has_something(
                 admin.delete_records({AdminPartition(stage.feed.payments, 0): first})
         asyncio.run(commit(stage, offset, read))
         worker = stage.worker()
-        wait_for(lambda: worker.counted() == RECORDS - first - 1, stage, "counted", 20, 0.2)
-        wait_for(lambda: stage.read(stage.settings.topics.dead_letters), stage, "the bad record is told", 20, 0.2)
-        wait_for(lambda: {note.read for note in stage.notes() if note} == {RECORDS, 0}, stage, "committed", 20, 0.2)
+        wait_for(lambda: worker.counted() == RECORDS - first - 1, stage, "counted", every_s=0.2)
+        wait_for(lambda: stage.read(stage.settings.topics.dead_letters), stage, "the bad record is told", every_s=0.2)
+        wait_for(lambda: {note.read for note in stage.notes() if note} == {RECORDS, 0}, stage, "committed", every_s=0.2)
         (letter,) = stage.read(stage.settings.topics.dead_letters)
         assert json.loads(letter)["offset"] == first
         assert min(note.term for note in stage.notes() if note) > TERM
         assert said in worker.logged()
-        wait_for(lambda: worker.get("/health/ready")[0] == 200, stage, "ready", 30, 0.2)
+        wait_for(lambda: worker.get("/health/ready")[0] == 200, stage, "ready", every_s=0.2)
