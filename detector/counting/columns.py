@@ -11,6 +11,8 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from detector.contracts.moments import EPOCH_MS_MAX
+
 Int64s: TypeAlias = npt.NDArray[np.int64]
 Int32s: TypeAlias = npt.NDArray[np.int32]
 UInt64s: TypeAlias = npt.NDArray[np.uint64]
@@ -67,11 +69,12 @@ class Columns:
 
 
 def log_times_of(given: Int64s | None, occurred_at: Int64s) -> Int64s:
-    """Kafka's times of events; the event's own in a file, which gives none, and where one is negative: Kafka keeps
-    records to which nobody gave a time."""
+    """Kafka's times of events; the event's own in a file, which gives none, and where one is no time: Kafka keeps
+    records to which nobody gave one (-1), and older brokers what lies beyond all years."""
     if given is None:
         return occurred_at.copy()
-    return np.where(given < 0, occurred_at, given) if (given < 0).any() else given
+    is_none = given.view(np.uint64) > EPOCH_MS_MAX  # below 0 is far beyond it then
+    return np.where(is_none, occurred_at, given) if is_none.any() else given
 
 
 def concatenate(batches: list[Columns]) -> Columns:

@@ -48,7 +48,10 @@ class Intake(Service):
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="counting")
         self._names = Names(policy)
         decoder = Decoder(policy, self._names)
-        self._counting = Counting(settings, policy, placing, wall_ms, self._thread, self._names, decoder)
+        corrupt = Count(dict.fromkeys(placing.topics, 0))  # all of them from the beginning, as `lane.RESULTS`
+        self._counting = Counting(
+            settings, policy, placing, wall_ms, self._thread, self._names, decoder, corrupt=corrupt
+        )
         self._session: Session | None = None
         self._problem = "waiting for the loops"
         self._done = asyncio.Event()

@@ -13,6 +13,7 @@ from typing import Literal
 
 import numpy as np
 
+from detector.contracts.moments import EPOCH_MS_MAX
 from detector.counting.columns import NONE, Int64s
 from detector.counting.counter import Counter
 from detector.counting.decoder import Decoder
@@ -33,6 +34,9 @@ LIMITS = {
     "crowded": "an order or a shopper has more payments than are looked at together; is one id given to all?",
     "held_over": "so much waits for the other topic that it is waited for no longer; does one come late?",
 }
+RESULTS = ("rebuilt", "ignored", "rejected", "counted")
+"""What can become of a record. All are told of from the beginning, 0 as they are: what comes new while the page of
+metrics reads them would end that, and Prometheus sees no increase in a counter that begins at 1."""
 _AHEAD = fault_number(Reason.CLOCK_AHEAD, "occurred_at")
 _KINDS: dict[int, Literal["payments", "orders"]] = {PAYMENTS: "payments", ORDERS: "orders"}
 _NO_OFFSETS = np.zeros(0, np.int64)
@@ -101,7 +105,7 @@ class Half:
         self.log_ms = NONE
         self.at_end = False
         self.doubted: dict[int, tuple[Fetched, int]] = {}
-        self.results: Count[str] = Count()
+        self.results = Count(dict.fromkeys(RESULTS, 0))
 
     def needed_from(self, log_time_ms: int) -> int:
         """The offset from which every record of a log time and later is read."""
@@ -113,7 +117,7 @@ class Half:
         at = refused.index
         return Bad(
             self.topic, partition, int(batch.offsets[at]), batch.key(at), batch.headers(at),
-            refused.reason, refused.field or None, max(0, int(batch.times[at])), batch.values[at],
+            refused.reason, refused.field or None, _moment(batch, at), batch.values[at],
         )  # fmt: skip
 
     def told(self, batch: Fetched, partition: int, rejects: Rejects, room: int) -> Counted:
@@ -123,8 +127,9 @@ class Half:
         rest, floods = unheard[room:], []
         if len(rest):
             first = int(rest.places[0])
-            at_ms = max(0, int(batch.times[first]))
-            floods.append(Flood(self.topic, partition, int(batch.offsets[first]), at_ms, rest.reasons()))
+            floods.append(
+                Flood(self.topic, partition, int(batch.offsets[first]), _moment(batch, first), rest.reasons())
+            )
         return Counted([], bad, floods)
 
     def see(self, batch: Fetched, decoded: Decoded, log_time_ms: int | None) -> None:
@@ -215,7 +220,7 @@ class Lane:
                 self.counter.at_end(half.kind, at_end)
         if self.is_at_end and self.counter.rebuilding:
             return self._without_news(self.counter.caught_up(clock_ms))
-        return Counted(self._published(self.counter.go_on()) if reached else [], [], [])
+        return self._without_news(self.counter.go_on()) if reached else Counted([], [], [])
 
     def unread(self, topic: str) -> None:
         """There may be something to read of a topic: from now on it holds time back."""
@@ -322,6 +327,11 @@ class Lane:
     def _told_ahead(self, half: Half, batch: Fetched, places: Int64s, room: int) -> Counted:
         rejects = Rejects(places, np.full(len(places), _AHEAD, np.int32))
         return half.told(batch, self.source.partition, rejects, room)
+
+
+def _moment(batch: Fetched, at: int) -> int:
+    """Kafka's time of a record, as near as a contract has it."""
+    return min(max(0, int(batch.times[at])), EPOCH_MS_MAX)
 
 
 def _lengthened(counts: Int64s, size: int) -> Int64s:

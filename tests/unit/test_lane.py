@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
 
+from detector.contracts.moments import EPOCH_MS_MAX
 from detector.contracts.policy import DEFAULT
 from detector.counting.counter import Counter
 from detector.counting.decoder import Decoder
@@ -13,12 +15,14 @@ from detector.counting.names import Names
 from detector.counting.tally import Source
 from streams.intake.fetch import Fetched, Listed
 from streams.intake.lane import Counted, Lane
-from streams.intake.placing import PAYMENTS
+from streams.intake.placing import ORDERS, PAYMENTS
 from streams.intake.recovery import Begin
 
 T = 1_700_000_000_000
 MINUTE_MS = 60_000
 AHEAD_MS = 86_400_000
+ONE = {"payments": PAYMENTS}
+BOTH = {"payments": PAYMENTS, "orders": ORDERS}
 
 
 def batch(first: int, *records: tuple[int, int]) -> Fetched:
@@ -36,11 +40,17 @@ def record(offset: int, written_ms: int, value: bytes) -> Any:
     return SimpleNamespace(offset=offset, timestamp=written_ms, value=value, key=b"o", headers=())
 
 
-def lane(read: int = 0, noted_ms: int | None = None) -> Lane:
+def orders(offset: int, at_ms: int) -> Fetched:
+    """An order placed at a moment."""
+    said = {"order_id": f"o{offset}", "status": "placed", "occurred_at": at_ms}
+    return Listed.of([record(offset, at_ms, json.dumps(said).encode())])
+
+
+def lane(read: int = 0, noted_ms: int | None = None, topics: Mapping[str, int] = ONE) -> Lane:
     names = Names(DEFAULT)
-    begin = Begin(7, noted_ms, {"payments": 0}, {"payments": read})
+    begin = Begin(7, noted_ms, dict.fromkeys(topics, 0), dict.fromkeys(topics, read))
     counter = Counter(DEFAULT, names, Source("default", 0), {"default": 1}, term=7, noted_ms=noted_ms)
-    return Lane(counter, Decoder(DEFAULT, names), begin, {"payments": PAYMENTS})
+    return Lane(counter, Decoder(DEFAULT, names), begin, dict(topics))
 
 
 def letters(counted: Counted) -> list[int]:
@@ -78,3 +88,37 @@ def test_what_is_in_doubt_is_told_of_however_late() -> None:
     ]  # fmt: skip
     assert len(found) == 601
     assert one.halves["payments"].doubted == {}
+
+
+def test_what_the_end_of_the_other_topic_decides_is_told_at_once() -> None:
+    """A record from the future waits in a quiet topic, until that is at its end and the other one is further: a commit
+    says that it was read, so it must have been told of."""
+    one = lane(topics=BOTH)
+    one.count("payments", batch(0, (T, T + 50), (T + AHEAD_MS, T + 60 * MINUTE_MS)))
+    for minute in range(0, 61, 4):
+        one.count("orders", orders(minute, T + minute * MINUTE_MS))
+    assert one.counter.doubted_from(PAYMENTS) == 0
+    assert letters(one.end({"payments": True, "orders": False})) == [1]
+    assert one.commits()["payments"][1].read == 2
+
+
+def test_a_time_beyond_all_years_is_none() -> None:
+    """Older brokers keep records of any time: those that no calendar has refuse nobody else's payments, and a letter
+    says the last moment that can be written."""
+    one = lane()
+    one.count("payments", batch(0, *((T + second, T + second) for second in range(0, 30_000, 1_000))))
+    one.count("payments", batch(30, *((T + 30_000 + n, 2**63 - 1) for n in range(25))))
+    assert letters(one.count("payments", batch(55, *((T + 31_000 + n, T + 31_000 + n) for n in range(50))))) == []
+    assert one.counter.log_time_ms == T + 31_049
+    (bad,) = one.count("payments", Listed.of([record(105, 2**63 - 1, b"no event")])).bad
+    assert bad.received_at_ms == EPOCH_MS_MAX
+
+
+def test_no_result_comes_new_while_metrics_are_read() -> None:
+    """They are read beside the thread that counts: of a table that another one makes longer nobody can tell all."""
+    one = lane()
+    totals = one.totals().events
+    assert set(totals.values()) == {0}
+    one.count("payments", batch(0, (T, T + 50)))
+    one.count("payments", Listed.of([record(1, T + 60, b"no event")]))
+    assert one.totals().events.keys() == totals.keys()
