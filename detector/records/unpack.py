@@ -102,14 +102,14 @@ class Records:
         """The record's key."""
         return self._parts(index)[0]
 
-    def headers(self, index: int) -> Sequence[Header]:
-        """The record's headers; a name that is no UTF-8 has marks in place of what is not."""
+    def headers(self, index: int, most: int = 1 << 31) -> Sequence[Header]:
+        """The record's headers, or so many of them; a name that is no UTF-8 has marks in place of what is not."""
         at = int(self.values.stops[index])
         if self.values.starts[index] == at:  # an empty value and none look the same, so go there from the key
             at = self._parts(index)[1]
         buffer, found = self.values.buffer, []
         count, at = varint(_bytes(buffer), at, len(buffer))
-        for _ in range(count):
+        for _ in range(min(count, most)):
             name, at = _text(buffer, at)
             value, at = _text(buffer, at)
             found.append(((name or b"").decode("utf-8", "replace"), value))

@@ -6,6 +6,7 @@ a client gives to the decoder. Knows nothing of groups, of events or of counting
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
@@ -43,8 +44,8 @@ class Fetched(Protocol):
     def key(self, index: int) -> bytes | None:
         """The record's key."""
 
-    def headers(self, index: int) -> Sequence[Header]:
-        """The record's headers."""
+    def headers(self, index: int, most: int = sys.maxsize) -> Sequence[Header]:
+        """The record's headers, or so many of them: in a megabyte there is room for hundreds of thousands."""
 
     def pick(self, places: Int64s) -> Self:
         """The records at these places, to keep."""
@@ -78,9 +79,9 @@ class Listed:
         key: bytes | None = self.records[index].key
         return key
 
-    def headers(self, index: int) -> Sequence[Header]:
-        """The record's headers."""
-        headers: Sequence[Header] = self.records[index].headers
+    def headers(self, index: int, most: int = sys.maxsize) -> Sequence[Header]:
+        """The record's headers, or so many of them."""
+        headers: Sequence[Header] = self.records[index].headers[:most]
         return headers
 
     def pick(self, places: Int64s) -> Self:

@@ -21,6 +21,7 @@ from detector.counting.offsets import OffsetIndex
 from detector.counting.reference import Decoded
 from detector.counting.rejects import Reason, Reject, Rejects, fault_number
 from detector.counting.tally import Source, Tally
+from streams.deadletters import HEADERS_MAX
 from streams.intake.deadletters import Bad, Flood
 from streams.intake.fetch import Fetched
 from streams.intake.placing import ORDERS, PAYMENTS, KeyCheck
@@ -116,7 +117,7 @@ class Half:
         """The record, with what is wrong with it."""
         at = refused.index
         return Bad(
-            self.topic, partition, int(batch.offsets[at]), batch.key(at), batch.headers(at),
+            self.topic, partition, int(batch.offsets[at]), batch.key(at), batch.headers(at, HEADERS_MAX),
             refused.reason, refused.field or None, _moment(batch, at), batch.values[at],
         )  # fmt: skip
 

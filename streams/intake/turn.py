@@ -21,6 +21,8 @@ __all__ = ["Part", "count_parts", "note_ends", "parts_of"]
 
 TOLD_MAX = 1_000
 """Tallies and bad records after which they are written before more is counted."""
+TOLD_BYTES = 1 << 24
+"""So it is of bad records of so many bytes: a few bytes can inflate to 64 MiB that are one."""
 
 Part = tuple[Lane, str, Fetched]
 """A lane, which topic of it, and what was fetched there. It holds until the next one is asked for."""
@@ -48,10 +50,12 @@ def parts_of(
 def count_parts(parts: Iterator[Part], room: int) -> tuple[Counted, bool]:
     """Count until there is much to tell; whether there may be more. There is `room` for so many dead letters. Raises
     KafkaError as `parts_of`."""
-    counted = Counted([], [], [])
+    counted, size = Counted([], [], []), 0
     for lane, topic, part in parts:
-        counted.add(lane.count(topic, part, room - len(counted.bad)))
-        if len(counted) >= TOLD_MAX:
+        told = lane.count(topic, part, room - len(counted.bad))
+        counted.add(told)
+        size += sum(len(one.value) for one in told.bad)
+        if len(counted) >= TOLD_MAX or size >= TOLD_BYTES:
             return counted, True
     return counted, False
 

@@ -21,6 +21,7 @@ from detector.counting.decoder import Decoder
 from detector.counting.names import Names
 from detector.counting.tally import Cells, Marker, Source, Tally
 from detector.records.unpack import Unpacker
+from streams.deadletters import HEADERS_MAX
 from streams.errors import UserError
 from streams.intake.codec import inflate
 from streams.intake.deadletters import RateLimit
@@ -38,7 +39,7 @@ from streams.intake.recovery import (
     short_of,
 )
 from streams.intake.session import Session
-from streams.intake.turn import count_parts, parts_of
+from streams.intake.turn import TOLD_BYTES, count_parts, parts_of
 from streams.settings import Feed
 from streams.tallylog import COMPRESSED_BYTES_MIN, PACK_MAX, PLAIN_BYTES_MAX, encoded, pack, unpack
 from tests.property.batches import Batch
@@ -285,6 +286,25 @@ def test_where_there_is_no_room_bad_records_are_a_sum() -> None:
     counted, _ = count(lane(), Batch(5, bad).data(), Count(), room=1)
     assert [one.offset for one in counted.bad] == [5]
     assert [(one.offset, one.reasons) for one in counted.floods] == [(6, {"not_an_object": 1, "not_utf8": 1})]
+
+
+def test_large_bad_records_are_written_before_more_is_counted() -> None:
+    """A few kilobytes inflate to bad records of many megabytes each: a turn ends with the part whose are too much to
+    hold beside others, and the next one goes on behind them."""
+    one, large = lane(), (1, b"k", bytes(TOLD_BYTES // 2 + 1), [])
+    raw = b"".join(Batch(offset, [large], 4).data() for offset in range(5))
+    parts, turns, more = parts_of({AT: [Raw(raw, 0, ())]}, lambda _: one, Unpacker(inflate), Count()), [], True
+    while more:
+        counted, more = count_parts(parts, 1_000)
+        turns.append([bad.offset for bad in counted.bad])
+    assert turns == [[0, 1, 2], [3, 4], []]
+
+
+def test_of_many_headers_a_letter_has_the_first() -> None:
+    """Nobody makes an object of each of the others."""
+    headers: Any = [(str(n), b"") for n in range(HEADERS_MAX + 1)]
+    counted, _ = count(lane(), Batch(0, [(1, b"k", b"no event", headers)]).data(), Count())
+    assert list(counted.bad[0].headers) == headers[:HEADERS_MAX]
 
 
 def test_broken_bytes_end_the_session() -> None:
