@@ -196,7 +196,7 @@ def _note(state: Int64s, rows: Int64s, begin: int, start: int, stop: int, time_d
 @compiled
 def _read_records(text: UInt8s, state: Int64s, rows: Int64s) -> int:
     """Note the records that are left of the batch, in the work area or the fetch."""
-    at, left = state[CURSOR], state[LEFT]
+    at, left, last_delta = state[CURSOR], state[LEFT], state[AFTER] - state[BASE] - 1
     batch_stop = state[TO] if state[IN_PLACE] else state[USED]
     while left > 0:
         if state[ROWS] == rows.shape[1]:
@@ -211,7 +211,7 @@ def _read_records(text: UInt8s, state: Int64s, rows: Int64s) -> int:
         if at == WRONG:
             return BAD_RECORD
         delta, at = varint(text, at, stop)
-        if at == WRONG:
+        if at == WRONG or delta < 0 or delta > last_delta:
             return BAD_RECORD
         _, at = _bytes_end(text, at, stop)
         if at == WRONG:

@@ -100,6 +100,9 @@ def fetched(found: Sequence[Any], unpacker: Unpacker) -> Iterator[Fetched]:
     last = found[-1]
     records = found[:-1] if isinstance(last, Broken) else found
     if records:
-        yield Listed.of(records)
+        listed = Listed.of(records)
+        if (np.diff(listed.offsets) <= 0).any():
+            raise CorruptBatch(int(listed.offsets[0]), "an offset in it or behind it is not what follows")
+        yield listed
     if isinstance(last, Broken):
         raise CorruptBatch(last.offset, last.why)

@@ -109,3 +109,17 @@ def _sound_bytes(raw: bytes) -> tuple[int, bool]:
 
 def _row(record: Any) -> Row:
     return record.offset, record.timestamp, record.key, record.value or b"", tuple(record.headers)
+
+
+def keeps_to_its_offsets(raw: bytes) -> bool:
+    """Whether no record has an offset that its batch does not say to have, as far as the client can read: it gives such
+    a record all the same, and brokers keep it where it is not compressed."""
+    batches = MemoryRecords(raw)
+    try:
+        while batches.has_next():
+            batch = batches.next_batch()
+            if any(not batch.base_offset <= record.offset < batch.next_offset for record in batch):
+                return False
+    except Exception:  # as in `as_client_reads`
+        return True
+    return True

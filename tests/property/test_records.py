@@ -10,6 +10,7 @@ from random import Random
 import numba
 import numpy as np
 import pytest
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.util import calc_crc32c
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
@@ -29,6 +30,7 @@ from tests.property.batches import (
     Row,
     Written,
     as_client_reads,
+    keeps_to_its_offsets,
     marker,
     mended,
     without_records,
@@ -188,8 +190,22 @@ def test_lies_within_a_batch_are_refused(records: list[Written], data: st.DataOb
     raw = mended(batch)
     ours, refused = read(raw, 0, ())
     rows, _, wrong = as_client_reads(raw, 0, ())
+    wrong = wrong or not keeps_to_its_offsets(raw)
     assert refused == wrong or (wrong and any("\ufffd" in name for row in ours for name, _ in row[4])), raw.hex()
     assert refused or wrong or ours == rows, raw.hex()
+
+
+@pytest.mark.parametrize("delta", [1 << 30, 3, -1])
+def test_an_offset_that_is_not_of_its_batch_is_refused(delta: int) -> None:
+    """Brokers keep such a record, and all that is known by offsets would be wrong: where to read on, what was told."""
+    builder = DefaultRecordBatchBuilder(2, 0, 0, -1, 0, 0, 1 << 30)
+    for at in (0, delta, 2):
+        builder.append(at, 1, b"k", b"v", [])
+    batch = bytearray(builder.build())
+    struct.pack_into(">q", batch, 0, 5)
+    struct.pack_into(">i", batch, 23, 2)
+    ours, refused = read(mended(batch), 0, ())
+    assert ([row[0] for row in ours], refused) == ([5], True)
 
 
 @COMMON
@@ -206,6 +222,7 @@ def test_compressed_lies_are_refused(records: list[Written], codec: int, data: s
     rows, _, wrong = as_client_reads(raw, 0, ())
     if any("\ufffd" in name for row in ours for name, _ in row[4]):
         return  # snappy has no sum of its own, and the client alone looks at the names of headers
+    wrong = wrong or not keeps_to_its_offsets(raw)
     assert refused == wrong, raw.hex()
     assert ours == (rows[: len(ours)] if wrong else rows), raw.hex()
 

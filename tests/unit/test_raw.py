@@ -19,8 +19,8 @@ from aiokafka.record.legacy_records import LegacyRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.structs import TopicPartition
 
+from detector.records.unpack import CorruptBatch, Unpacker
 from detector.records.unpack import Records as Unpacked
-from detector.records.unpack import Unpacker
 from streams.intake import raw
 from streams.intake.codec import inflate
 from streams.intake.fetch import Listed, fetched
@@ -208,3 +208,10 @@ def test_broken_records_of_the_client_are_counted_too() -> None:
     with pytest.raises(CorruptRecordException, match=r"t partition 0: the record batch at offset 9 cannot be read: "):
         open_all(list(records), found, corrupt)
     assert (found, corrupt) == ([b"v", b""], {"t": 1})
+
+
+def test_offsets_that_go_back_are_refused() -> None:
+    """So the client gives them where it makes the records: what follows is looked up by them."""
+    listed = [SimpleNamespace(offset=offset, timestamp=1, value=b"v", key=None, headers=()) for offset in (3, 900, 4)]
+    with pytest.raises(CorruptBatch, match="offset 3 cannot be read"):
+        list(fetched(listed, Unpacker(inflate)))
