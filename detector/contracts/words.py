@@ -14,6 +14,9 @@ from detector.contracts.moments import EPOCH_MS_MAX, epoch_ms
 AMOUNT_MAX: Final = 2**53 - 1
 """The largest whole number that every JSON reader keeps."""
 
+EVENT_BYTES_MAX: Final = 1 << 22
+"""Of an event as it is sent: a few kilobytes can inflate to one that takes a JSON reader a minute."""
+
 Word: TypeAlias = Annotated[
     str, StringConstraints(strict=True, min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")
 ]

@@ -14,6 +14,7 @@ import numpy as np
 
 from detector.contracts.policy import IGNORE as IGNORED_WORD
 from detector.contracts.policy import Policy
+from detector.contracts.words import EVENT_BYTES_MAX
 from detector.counting.columns import PAYMENT, STATUSES, Columns, Int32s, Int64s, UInt64s, log_times_of
 from detector.counting.fields import CODE, FIELDS, MERCHANT_ID, ORDER_ID, PAYMENT_ID, SHOPPER_ID
 from detector.counting.hashing import hash_text
@@ -21,7 +22,7 @@ from detector.counting.names import ABSENT, UNKNOWN, Index, Names
 from detector.counting.packed import Packed
 from detector.counting.reference import ORDER_KINDS, Decoded, Fault, Reference, Row, Topic, add_cards
 from detector.counting.refuse import NOTHING_SAID, refuse
-from detector.counting.rejects import Rejects, fault_number
+from detector.counting.rejects import Reason, Rejects, fault_number
 from detector.counting.scan import (
     ASKED,
     CARDS,
@@ -41,6 +42,7 @@ from detector.counting.scan import (
     settle_statuses,
 )  # fmt: skip
 
+_TOO_LONG = fault_number(Reason.TOO_LONG, "")
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 _NAMELESS_FEW = 100
 """So many events have their names met one by one without a look at which are the same."""
@@ -72,6 +74,8 @@ class Decoder:
         values = values if isinstance(values, Packed) else Packed.of(values)
         batch = _Batch(len(values))
         _scan(values, _TOPICS[topic], batch)
+        too_long = np.flatnonzero(values.stops - values.starts > EVENT_BYTES_MAX)
+        batch.fate[too_long] = ASKED
         understood = batch.fate == TAKEN
         self._settle(_TOPICS[topic], batch)
         said = np.full(len(values), NOTHING_SAID, np.int32)
@@ -83,6 +87,7 @@ class Decoder:
                 self._learn(values, batch, nameless)
                 batch.fate[:] = np.where(understood, TAKEN, ASKED)
                 self._settle(_TOPICS[topic], batch)
+        said[too_long] = _TOO_LONG
         cards = batch.cards()
         rejects = self._ask(values, topic, batch, said, cards)
         ignored = int(np.count_nonzero(batch.fate == IGNORED))

@@ -20,7 +20,7 @@ from detector.contracts.card import card_like
 from detector.contracts.models import OrderEvent, PaymentEvent
 from detector.contracts.moments import epoch_ms
 from detector.contracts.policy import IGNORE, Policy
-from detector.contracts.words import AMOUNT_MAX
+from detector.contracts.words import AMOUNT_MAX, EVENT_BYTES_MAX
 from detector.counting.columns import (
     CONFIRMED,
     NONE,
@@ -139,7 +139,9 @@ class _RefusedError(Exception):
 
 
 def read_object(value: bytes) -> dict[str, Any]:
-    """The event as a JSON object: UTF-8, at most DEPTH_MAX deep, every key once. Raises _RefusedError."""
+    """The event as a JSON object: not too long, UTF-8, at most DEPTH_MAX deep, every key once. Raises _RefusedError."""
+    if len(value) > EVENT_BYTES_MAX:
+        raise _RefusedError(Reason.TOO_LONG, f"an event has at most {EVENT_BYTES_MAX} bytes; got {len(value)}")
     try:
         text = value.decode()
     except UnicodeDecodeError as error:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from detector.contracts.policy import DEFAULT, Policy, load_policy
+from detector.contracts.words import EVENT_BYTES_MAX
 from detector.counting.columns import (
     APPROVED,
     CANCELLED,
@@ -134,6 +135,15 @@ def test_extra_fields_are_ignored(kind: Any) -> None:
     )
     assert one(kind, spliced(extra)) == one(kind, changed())
     assert one(kind, spliced(b', "extra": ' + b"[" * 15 + b"]" * 15)) == one(kind, changed())
+
+
+def test_an_event_that_is_too_long_is_refused(kind: Any) -> None:
+    """By both decoders, whatever it holds: to read some of them patiently would take a minute."""
+    longest = EVENT_BYTES_MAX - len(spliced(b', "extra": ""'))
+    values = [spliced(b', "extra": "' + b"x" * (longest + more) + b'"') for more in (0, 1)]
+    decoded = decode(kind, [*values, b"[]," * longest])
+    assert len(decoded.columns) == 1
+    assert [(one.index, one.reason, one.field) for one in decoded.rejects] == [(1, "too_long", ""), (2, "too_long", "")]
 
 
 def test_spelling_of_json_does_not_matter(kind: Any) -> None:
