@@ -58,8 +58,8 @@ PLATFORM = Scope()
 
 
 def mask(merchant: str) -> str:
-    """A merchant's name as a screen or a log may show it."""
-    return f"{merchant[:MASKED_AFTER]}…"
+    """A merchant's name as a screen or a log may show it: two letters of it, and of a short one less than half."""
+    return f"{merchant[: min(MASKED_AFTER, (len(merchant) - 1) // 2)]}…"
 
 
 def leaf_scope(dimensions: tuple[str, ...], leaf: Leaf) -> Scope:

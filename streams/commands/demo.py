@@ -52,7 +52,7 @@ def _demo(
     One bank is all red from 15 s to 65 s, another all pending from 30 s to 90 s; later something breaks every 3 min.
     Everything runs on this machine, in a temporary folder, and is gone at the end.
     """
-    for name in ("aiokafka", "kafka"):
+    for name in ("aiohttp", "aiokafka", "kafka"):
         # What goes wrong is said by us, in a sentence; their warnings would tear the view.
         logging.getLogger(name).addHandler(logging.NullHandler())
         logging.getLogger(name).propagate = False

@@ -5,6 +5,7 @@ A value with no I/O: the page and the terminal view read it. Knows neither Kafka
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from enum import Enum
 from typing import Any, Final
 
 from detector.contracts.models import SCOPE_DIMENSIONS
-from detector.contracts.scope import mask
+from detector.contracts.scope import Scope, mask, parse_scope
 
 SHOWN_EVENTS_MAX: Final = 50
 OPEN_MAX: Final = 1_000
@@ -154,13 +155,19 @@ def _key(scope: Mapping[str, Any]) -> Key | None:
 
 def _line(event: Mapping[str, Any]) -> Line:
     data = event["data"]
-    merchant = data["scope"].get("merchant")
-    masked = [str(text).replace(merchant, mask(merchant)) if merchant else str(text)
-              for text in (event["subject"], data["explanation"])]  # fmt: skip
+    shown = parse_scope(str(event["subject"])).masked
     return Line(
-        int(data["updated_at"]), str(event["type"]).split(".")[2], str(data["outage_id"]), masked[0], str(data["kind"]),
-        int(data["began_at"]), str(data["severity"]), masked[1],
+        int(data["updated_at"]), str(event["type"]).split(".")[2], str(data["outage_id"]), shown, str(data["kind"]),
+        int(data["began_at"]), str(data["severity"]), _masked(str(data["explanation"]), data["scope"].get("merchant")),
     )  # fmt: skip
+
+
+def _masked(text: str, merchant: str | None) -> str:
+    """The text without the merchant's name, which stands in it as a word, as it is or as in a scope."""
+    if not merchant:
+        return text
+    spelt = (merchant, Scope((("merchant", merchant),)).key.removeprefix("merchant:"))
+    return re.sub(rf"(?<!\w)({'|'.join(map(re.escape, spelt))})(?!\w)", lambda _: mask(merchant), text)
 
 
 def _plain_row(row: Row) -> dict[str, Any]:

@@ -25,6 +25,8 @@ __all__ = ["serving"]
 LOOPBACK: Final = "127.0.0.1"
 PORTS_TRIED_MAX: Final = 50
 END_S: Final = 1.0
+IDLE_S: Final = 10.0
+"""A connection that asks nothing for so long is closed; the page asks every two seconds."""
 _NAMES: Final = ("localhost", LOOPBACK)
 _INLINE: Final = re.compile(r"<(script|style)>(.*?)</\1>", re.DOTALL)
 
@@ -44,7 +46,7 @@ async def serving(board: Board, port: int) -> AsyncIterator[int]:
 
     app = web.Application(middlewares=[_careful(_policy(html))])
     app.add_routes([web.get("/", page), web.get("/api/board", state)])
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=END_S)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=END_S, keepalive_timeout=IDLE_S)
     await runner.setup()
     try:
         yield await _listen(runner, port)
@@ -79,7 +81,11 @@ def _careful(policy: str) -> Middleware:
     @web.middleware
     async def careful(request: web.Request, handler: Handler) -> web.StreamResponse:
         # Another site's name that was made to point here must not read the page in the visitor's browser.
-        if request.url.host not in _NAMES:
+        try:
+            host = request.url.host
+        except ValueError:  # it is none, as with a port of 99999
+            host = None
+        if host not in _NAMES:
             raise web.HTTPForbidden(text="ask for localhost")
         response = await handler(request)
         response.headers.update({"Content-Security-Policy": policy, "Cache-Control": "no-store",

@@ -1,7 +1,9 @@
 """The board behind the page and the terminal view, and the page itself."""
 
 import asyncio
+import re
 import socket
+from importlib.resources import files
 from typing import Any
 
 import aiohttp
@@ -90,6 +92,22 @@ def test_merchants_are_masked() -> None:
     assert board.light(("iris", "")) is Light.UP
 
 
+@pytest.mark.parametrize(
+    ("merchant", "shown"),
+    [("shop:paris", "sh…"), ("100%, really", "10…"), ("ab", "…"), ("ang", "a…"), ("a\\1b(", "a\\…"),
+     ("<b>x</b>", "<b…"), ("\U0001f4b3\U0001f4b3\U0001f4b3", "\U0001f4b3…")],
+)  # fmt: skip
+def test_a_merchant_is_masked_however_it_is_written(merchant: str, shown: str) -> None:
+    """Also where a scope writes it otherwise, as a colon; a short one is not shown whole, and a bank called the same
+    keeps its name."""
+    scope = Scope((("bank", "a-bank"), ("merchant", merchant)))
+    event = outage(bank="a-bank", merchant=merchant) | {"subject": scope.key}
+    event["data"]["explanation"] = f"Iris, {merchant}: payments hang since 09:11, see '{scope.key}'."
+    (line,) = board_with(event).open.values()
+    assert line.scope == f"bank:a-bank,merchant:{shown}"
+    assert line.explanation == f"Iris, {shown}: payments hang since 09:11, see '{line.scope}'."
+
+
 def test_the_view_says_in_words_what_it_says_in_colour() -> None:
     """Without colours the terminal view still names the bank, its state and the explanation."""
     console = Console(width=120, record=True, color_system=None, file=open("/dev/null", "w"))  # noqa: SIM115
@@ -112,10 +130,18 @@ def test_the_page_and_its_data_are_served() -> None:
                 assert "http" not in text.replace("http-equiv", "")
             async with session.get(f"http://127.0.0.1:{port}/api/board") as data:
                 assert [line["scope"] for line in (await data.json())["open"]] == ["bank:bnp"]
-            async with session.get(f"http://127.0.0.1:{port}/", headers={"Host": "elsewhere.example"}) as refused:
-                assert refused.status == 403
+            for host in ("elsewhere.example", "localhost:99999"):
+                async with session.get(f"http://127.0.0.1:{port}/", headers={"Host": host}) as refused:
+                    assert refused.status == 403
 
     asyncio.run(visit())
+
+
+def test_names_are_no_markup() -> None:
+    """The page writes names as text alone: they come from the events of others."""
+    page = (files("streams.console") / "page.html").read_text(encoding="utf-8")
+    assert "textContent" in page
+    assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|setHTML", page)
 
 
 def test_a_taken_port_is_left_for_the_next() -> None:
