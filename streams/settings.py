@@ -8,6 +8,7 @@ those are the policy's.
 import json
 import logging
 import os
+import re
 import ssl
 from collections.abc import Sequence
 from pathlib import Path
@@ -45,6 +46,8 @@ READERS_MAX = 16
 SECRET_CHARACTERS_MAX = 4096
 ELSEWHERE: Final = ("PASTILLE_CACHE", "PASTILLE_DATA")
 """Variables that others read: where the embedded Kafka is kept, and recorded days for the tests."""
+SERVER: Final = re.compile(r"(\[[0-9A-Fa-f:.]+(%\w+)?\]|[\w.-]+):[0-9]{1,5}")
+HOST: Final = re.compile(r"[\w.-]+|([0-9A-Fa-f.]*:){2,}[0-9A-Fa-f.]*(%\w+)?")
 SASL_FIELDS: Final = ("username", "password", "password_file", "sasl_mechanism")
 TLS_FIELDS: Final = (
     "ssl_cafile", "ssl_certfile", "ssl_keyfile", "ssl_keyfile_password", "ssl_keyfile_password_file", "check_hostname",
@@ -54,17 +57,26 @@ TLS_FIELDS: Final = (
 def _bootstrap(text: str) -> str:
     servers = [server.strip() for server in text.split(",") if server.strip()]
     for server in servers:
-        host, _, port = server.rpartition(":")
-        if not host or "/" in host or not port.isdigit() or not 0 < int(port) < 65536:
-            raise ValueError("must be host:port, several separated by commas")
+        if not SERVER.fullmatch(server) or not 0 < int(server.rpartition(":")[2]) < 65536:
+            raise ValueError("must be host:port, several separated by commas, an IPv6 address in brackets")
     if not servers:
         raise ValueError("must name at least one host:port")
     return ",".join(servers)
 
 
+def _host(text: str) -> str:
+    host = text.strip()
+    if host.startswith("[") and host.endswith("]"):  # as in a URL
+        host = host[1:-1]
+    if not HOST.fullmatch(host):
+        raise ValueError("must be an address or a name, without a port")
+    return host
+
+
 TopicName = Annotated[str, Field(min_length=1, max_length=249, pattern=r"^[A-Za-z0-9._-]+$")]
 Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
 Bootstrap = Annotated[str, AfterValidator(_bootstrap)]
+Host = Annotated[str, AfterValidator(_host)]
 # Names separated by commas, as a person writes them, and not JSON.
 GroupNames = Annotated[tuple[TopicName, ...], NoDecode, BeforeValidator(lambda value: _separated(value))]
 ExistingFile = Annotated[Path, AfterValidator(lambda path: _existing(path))]
@@ -169,7 +181,7 @@ class Settings(BaseSettings):
         "[degraded](RELIABILITY.md#degraded) while one does not.")
     outage_reader_behind_s: int = Field(
         300, ge=1, description="For how many seconds such a group may leave an outage event unread.")
-    http_host: str = Field(
+    http_host: Host = Field(
         "127.0.0.1", description="The address on which `/metrics` and `/health` are; in a container `0.0.0.0`.")
     http_port: int = Field(8090, ge=0, le=65535, description="Their port; 0: a free one, which is printed.")
     from_: Literal["committed-or-recent", "earliest"] = Field(

@@ -23,6 +23,11 @@ SERVICES = {
 }  # fmt: skip
 """What Kubernetes sets for services that are called pastille, pastille-worker and pastille-https."""
 
+SERVERS = ("kafka", "kafka:99999", "kafka://k:9092", "kafka:²", "kafka:-1", "kafka:", ":9092", "::1:9092",
+           "[kafka]:9092", "a:b:9092", "a b:9092")  # fmt: skip
+"""What is no host:port; ² is a digit to Python, and no number."""
+HOSTS = ("127.0.0.1:8090", "localhost:8090", "[::1]:8090", "http://localhost", "a b", " ", "[", "*")
+
 
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,9 +47,10 @@ def told(monkeypatch: pytest.MonkeyPatch, **variables: str) -> list[str]:
 @pytest.mark.parametrize(
     ("name", "value", "line"),
     [
-        ("BROKER", "kafka", "BROKER: must be host:port, several separated by commas; got 'kafka'; set it like"),
-        ("BROKER", "kafka:99999", "BROKER: must be host:port, several separated by commas; got 'kafka:99999'; set"),
-        ("BROKER", "kafka://k:9092", "BROKER: must be host:port, several separated by commas; got 'kafka://k:9092';"),
+        *[("BROKER", server, "BROKER: must be host:port, several separated by commas, an IPv6 address in brackets; "
+           f"got '{server}'; set it like PASTILLE_BROKER=kafka-1:9092") for server in SERVERS],
+        *[("HTTP_HOST", host, f"HTTP_HOST: must be an address or a name, without a port; got '{host}'; set it like "
+           "PASTILLE_HTTP_HOST=127.0.0.1") for host in HOSTS],
         ("BROKER", ",", "BROKER: must name at least one host:port; got ','; set it like PASTILLE_BROKER=kafka-1:9092,"),
         ("FEEDS", "[{", "FEEDS: must be a list of JSON; got '[{'; set it like PASTILLE_FEEDS='[{\"name\": \"pix\","),
         ("FEEDS", "[]", "FEEDS: must not be empty; got []; set it like PASTILLE_FEEDS="),
@@ -60,6 +66,8 @@ def told(monkeypatch: pytest.MonkeyPatch, **variables: str) -> list[str]:
         ("FROM", "latest", "FROM: must be 'committed-or-recent' or 'earliest'; got 'latest'; set it like PASTILLE_FR"),
         ("FETCH_BYTES", "1", "FETCH_BYTES: must be 65536 or more; got '1'; set it like PASTILLE_FETCH_BYTES=1048576"),
         ("HTTP_PORT", "70000", "HTTP_PORT: must be 65535 or less; got '70000'; set it like PASTILLE_HTTP_PORT=8090"),
+        ("HTTP_PORT", "-1", "HTTP_PORT: must be 0 or more; got '-1'; set it like PASTILLE_HTTP_PORT=8090"),
+        ("HTTP_PORT", "²", "HTTP_PORT: must be a whole number; got '²'; set it like PASTILLE_HTTP_PORT=8090"),
         ("HTTP_PORT", "x", "HTTP_PORT: must be a whole number; got 'x'; set it like PASTILLE_HTTP_PORT=8090"),
         ("OUTAGE_READERS", "a," * 17, "OUTAGE_READERS: must have at most 16 entries; got ('a', 'a', "),
         ("POLICY", "nope", "POLICY: must be the path of a readable file; got 'nope'; set it like PASTILLE_POLICY=/etc"),
@@ -72,6 +80,19 @@ def test_a_wrong_value_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch, name
     (said,) = told(monkeypatch, **{f"PASTILLE_{name}": value})
     assert said[: len(line) + 9] == f"PASTILLE_{line}"
     assert [leak for leak in LEAKS if leak in said] == []
+
+
+@pytest.mark.parametrize(
+    ("host", "taken"),
+    [("::1", "::1"), ("[::1]", "::1"), ("0.0.0.0", "0.0.0.0"), (" shop-1.example ", "shop-1.example"), ("::", "::"),
+     ("fe80::1%eth0", "fe80::1%eth0"), ("::ffff:127.0.0.1", "::ffff:127.0.0.1"), ("", "127.0.0.1")],
+)  # fmt: skip
+def test_an_address_is_taken_as_people_write_it(monkeypatch: pytest.MonkeyPatch, host: str, taken: str) -> None:
+    """Also with the brackets of a URL; an empty one counts as not set. A broker's has them, as every client wants."""
+    monkeypatch.setenv("PASTILLE_HTTP_HOST", host)
+    monkeypatch.setenv("PASTILLE_BROKER", "[::1]:9092,kafka_1.example:1")
+    settings = load_settings()
+    assert (settings.http_host, settings.broker) == (taken, "[::1]:9092,kafka_1.example:1")
 
 
 @pytest.mark.parametrize("name", ["PASTILLE_PASSWORD_FILE", "PASTILLE_SSL_KEYFILE_PASSWORD_FILE"])
@@ -110,7 +131,7 @@ def test_every_example_would_do(monkeypatch: pytest.MonkeyPatch) -> None:
     ("option", "wrong", "line"),
     [
         ("policy", Path("nope"), "--policy: must be the path of a readable file; got 'nope'; set it like --policy /et"),
-        ("broker", "kafka", "--broker: must be host:port, several separated by commas; got 'kafka'; set it like --bro"),
+        ("broker", "kafka", "--broker: must be host:port, several separated by commas, an IPv6 address in brackets"),
         ("http_port", 70_000, "--http-port: must be 65535 or less; got 70000; set it like --http-port 8090"),
         ("from_", "latest", "--from: must be 'committed-or-recent' or 'earliest'; got 'latest'; set it like --from "),
     ],
