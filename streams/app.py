@@ -14,7 +14,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from types import FrameType
@@ -26,7 +26,7 @@ from streams.coldstart import ENDS, Loops, Stage, become, hear
 from streams.degraded.lookout import Lookout
 from streams.degraded.wallclock import WallClock
 from streams.errors import UserError
-from streams.health import HealthServer
+from streams.health import HealthServer, address
 from streams.intake.ingest import Intake
 from streams.intake.placing import Placing, place
 from streams.logs import Log
@@ -126,6 +126,11 @@ class Worker:
     def is_compiled(self) -> bool:
         """Whether the loops are machine code."""
         return self._loops.are_compiled
+
+    @property
+    def http_closed(self) -> Mapping[str, int]:
+        """How many connections of its HTTP it closed by itself, by reason."""
+        return self._http.closed
 
     def problems(self) -> dict[str, str]:
         """What keeps the worker from being ready."""
@@ -247,7 +252,7 @@ class Worker:
     def _say_where(self) -> None:
         if self._loops.stage is not Stage.STARTED:
             return  # it was said, and is still there
-        url = f"http://{self._settings.http_host}:{self._http.port}"
+        url = f"http://{address(self._settings.http_host, self._http.port)}"
         with suppress(OSError):  # a full disk behind it is no reason not to work
             print(json.dumps({"http": url, "pid": os.getpid()}), flush=True)
 

@@ -1,9 +1,9 @@
 """The worker's log on standard error: one line a record, and of libraries few, however often they say it.
 
-Kafka's clients try again ten times a second and say so each time: of each place in their code one line a minute is
-kept, and none while the worker itself has said that Kafka is away. Where nothing can be written (the disk behind
-standard error is full, or it is a pipe that nobody reads), lines are lost and counted, and the work goes on. Does not
-know what is said.
+Kafka's clients try again ten times a second and say so each time, and aiohttp tells of each question that is none: of
+each place in their code one line a minute is kept, and none while the worker itself has said that Kafka is away. Where
+nothing can be written (the disk behind standard error is full, or it is a pipe that nobody reads), lines are lost and
+counted, and the work goes on. Does not know what is said.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import IO, Final
 __all__ = ["Log", "Overheard", "set_up_logging"]
 
 FORMAT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
-LIBRARIES: Final = ("aiokafka", "faust", "kafka", "mode", "numba", "asyncio")
+LIBRARIES: Final = ("aiohttp", "aiokafka", "faust", "kafka", "mode", "numba", "asyncio")
 REPEAT_S: Final = 60.0
 PLACES_MAX: Final = 1_000
 SENDER: Final = "aiokafka.producer.sender"

@@ -132,6 +132,8 @@ METRICS: Final = (
            "Age of the oldest outage event that the group has not read; 0 where it has read all."),
     Metric("pastille_degraded", "gauge", ("reason",),
            "1 while something around the worker is wrong, else 0: broker, writes, letters, readers, disk, clock."),
+    Metric("pastille_http_closed_total", "counter", ("reason",),
+           "HTTP connections closed: silent, slow (their answer not taken), crowded (over 100); see OPERATIONS."),
     Metric("pastille_judge_seconds_total", "counter", (),
            "CPU seconds that judging took since this worker's Judge was put together; a boundary is a tick."),
 )  # fmt: skip
@@ -152,6 +154,10 @@ class Sources(Protocol):
     @property
     def is_compiled(self) -> bool:
         """Whether the loops are machine code."""
+
+    @property
+    def http_closed(self) -> Mapping[str, int]:
+        """Connections that the HTTP server closed by itself, by reason."""
 
     def wall_ms(self) -> int:
         """Epoch ms now."""
@@ -208,6 +214,7 @@ class WorkerMetrics:
         lookout = self._worker.lookout
         return {
             "pastille_degraded": _words(lookout.board.flags()),
+            "pastille_http_closed_total": _words(self._worker.http_closed),
             "pastille_outage_reader_up": [((one.group,), one.is_there) for one in lookout.readers.readings],
             "pastille_outage_reader_unread_seconds": [((one.group,), one.unread_s) for one in lookout.readers.readings],
         }

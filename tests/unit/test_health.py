@@ -1,4 +1,4 @@
-"""Who asks a worker that is being replaced gets an answer, from the one that goes or from the one that comes."""
+"""Where a worker's HTTP is, and that who asks one that is being replaced gets an answer, from this one or the next."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from collections.abc import Collection
 
 import pytest
 
-from streams.health import HealthServer
+from streams.errors import UserError
+from streams.health import HealthServer, address
 
 HOST = "127.0.0.1"
 
@@ -67,3 +68,41 @@ def test_who_asks_nothing_is_not_waited_for_long() -> None:
             writer.close()
 
     assert asyncio.run(stops()) == b""
+
+
+@pytest.mark.parametrize(
+    ("host", "said"),
+    [
+        ("no-such-host", "no-such-host: not known"),
+        ("a" * 64, "aaaa"),
+        ("192.0.2.1", "192.0.2.1: "),
+    ],
+)
+def test_a_host_that_is_not_this_machine_is_told_as_that(monkeypatch: pytest.MonkeyPatch, host: str, said: str) -> None:
+    """A name that nobody knows, or that is none, or another machine's address is no port that is taken."""
+    resolve = socket.getaddrinfo
+
+    def unknown(name: str | bytes | None, *rest: int, **more: int) -> list[object]:
+        if name == "no-such-host":
+            raise socket.gaierror(socket.EAI_NONAME, "not known")
+        return [*resolve(name, *rest, **more)]
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    with pytest.raises(UserError) as refused:
+        asyncio.run(HealthServer(_page, dict).start(host, 0))
+    must = "PASTILLE_HTTP_HOST must be an address or a name of this machine; got"
+    assert str(refused.value).startswith(f"{must} {said}")
+    assert str(refused.value).endswith("; set it to 127.0.0.1, or to 0.0.0.0 for all its addresses")
+
+
+def test_a_taken_port_is_told_as_that() -> None:
+    """With the address that is taken."""
+    with socket.create_server((HOST, 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(UserError, match=rf"^the HTTP port must be free; got {HOST}:{port}: "):
+            asyncio.run(HealthServer(_page, dict).start(HOST, port))
+
+
+def test_an_address_stands_in_a_url() -> None:
+    """An IPv6 address in brackets."""
+    assert (address("localhost", 80), address("::1", 8_090)) == ("localhost:80", "[::1]:8090")

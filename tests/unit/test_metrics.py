@@ -19,6 +19,7 @@ from detector.contracts.policy import Policy
 from detector.contracts.scope import PLATFORM, Scope, leaf_scope
 from detector.counting.tally import Source
 from detector.judging.outage import Outage
+from streams.connections import REASONS
 from streams.degraded.board import Board, Reason
 from streams.degraded.readers import Reading
 from streams.health import HealthServer
@@ -56,12 +57,16 @@ PROMISED = {
     "pastille_ledger_payments": {"source"},
     "pastille_queue_records": {"queue"},
     "pastille_judge_seconds_total": set(),
+    "pastille_http_closed_total": {"reason"},
 }
 NOW_MS = 1_700_000_010_000
 BNP, PIX = Scope((("bank", "bnp"),)), leaf_scope(("bank", "method", "psp"), ("bnp", "pix", "one"))
 PIX_TWO = leaf_scope(("bank", "method", "psp"), ("bnp", "pix", "two"))
 SHOP, OTHER_SHOP = Scope((("merchant", "shop-3"),)), Scope((("merchant", "shop-7"),))
 SHOP_AT_BNP = Scope((("bank", "bnp"), ("merchant", "shop-3")))
+HOSTILE = ('"', "\\", "\\n", "a\nb", "\\\"} 1", '",bank="x', "{", "}", "#", "a b", "\u2028", "\u202e", "\U0001f4b3",
+           "é" * 128)  # fmt: skip
+"""Names of banks, from outside."""
 
 
 @dataclass
@@ -112,7 +117,12 @@ def worker_of(facts: Facts | None, tell: Callable[[], None] = lambda: None) -> A
     readers = SimpleNamespace(readings=(Reading("pager", False, 320.0),))
     lookout = SimpleNamespace(board=board, readers=readers)
     return SimpleNamespace(
-        intake=FakeIntake(), verdict=verdict, lookout=lookout, is_compiled=True, wall_ms=lambda: NOW_MS
+        intake=FakeIntake(),
+        verdict=verdict,
+        lookout=lookout,
+        is_compiled=True,
+        wall_ms=lambda: NOW_MS,
+        http_closed={"silent": 5, "slow": 0, "crowded": 1},
     )
 
 
@@ -328,23 +338,20 @@ def test_a_scrape_holds_up_no_event() -> None:
     assert threading.main_thread() not in asked_in
 
 
-def test_one_scrape_is_answered_at_a_time() -> None:
-    """However many ask, one page is made at a time, and everybody gets one."""
-    at_once: list[int] = [0]
+def test_connections_that_were_closed_are_told() -> None:
+    """By reason, also those of which there were none."""
+    found = scraped(None)
+    closed = {reason: found["pastille_http_closed_total", labels(reason=reason)] for reason in REASONS}
+    assert closed == {"silent": 5, "slow": 0, "crowded": 1}
 
-    async def page(_names: Collection[str]) -> bytes:
-        at_once.append(at_once[-1] + 1)
-        await asyncio.sleep(0)
-        at_once.append(at_once[-1] - 1)
-        return b"page"
 
-    async def ask() -> list[bytes | None]:
-        server: Any = HealthServer(page, dict)
-        request = make_mocked_request("GET", "/metrics")
-        return [answer.body for answer in await asyncio.gather(*(server._metrics(request) for _ in range(5)))]
-
-    assert asyncio.run(ask()) == [b"page"] * 5
-    assert max(at_once) == 1
+@pytest.mark.parametrize("name", HOSTILE)
+def test_any_name_is_a_label(name: str) -> None:
+    """Names come from outside: whatever a bank is called, the page is read as any other, and the name is the same."""
+    bank = Scope((("bank", name),))
+    found = scraped(Facts(rates=[(bank, {60_000: [0, 1, 3, 0, 0, 0]})], open_outages=[opened(bank)]))
+    assert {dict(said)["bank"] for (metric, said) in found if metric == "pastille_outage_active"} == {name}
+    assert found["pastille_approval_ratio", labels(dimension="bank", bank=name, method="", window="1m")] == 0.25
 
 
 def test_a_page_of_some_metrics() -> None:
