@@ -272,7 +272,7 @@ def load_policy(toml_text: str, name: str = "policy.toml") -> Policy:
     """
     try:
         data = tomllib.loads(toml_text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # not only tomllib's own: Python reads no number of 5,000 digits
         raise PolicyError(name, (_syntax_finding(toml_text, error),)) from None
     plain, problems = merge(data, json.loads(DEFAULT.canonical()))
     if problems:

@@ -255,7 +255,8 @@ def _with_method(scope: Scope) -> str:
 
 def _mend(path: Path, kind: Kind, value: Any) -> str:
     if isinstance(kind, OneOf) and kind.scale == 0:
-        near = difflib.get_close_matches(str(value).lower(), [str(choice) for choice in kind.choices], n=1)
+        word = value.lower() if isinstance(value, str) else ""
+        near = difflib.get_close_matches(word, [str(choice) for choice in kind.choices], n=1)
         return f'write "{near[0] if near else kind.choices[0]}"'
     if isinstance(value, str):
         return "write the number without quotes and unit"

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import isfinite
 from typing import Any, Final, TypeAlias
 
 DIMENSIONS: Final = ("bank", "method", "psp", "channel", "country", "network")
@@ -37,7 +36,7 @@ class Count:
 
     def nearest(self, value: float) -> float:
         """The allowed value that a wrong one was probably meant to be."""
-        return _between(self.least, round(_finite(value)), self.most)
+        return round(_between(self.least, value, self.most))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +56,7 @@ class Seconds:
 
     def nearest(self, value: float) -> float:
         """The allowed value that a wrong one was probably meant to be."""
-        return _between(self.least, round(_finite(value), 3), self.most)
+        return round(_between(self.least, value, self.most), 3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +89,7 @@ class Number:
 
     def nearest(self, value: float) -> float:
         """The allowed value that a wrong one was probably meant to be."""
-        return _between(self.least, _finite(value), self.most)
+        return _between(self.least, value, self.most)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,11 +131,8 @@ _ANSWER_S: Final = Seconds(1, 86_400)
 
 
 def _between(least: float, value: float, most: float) -> float:
+    """The nearest in a range; of what is no number, the least."""
     return max(least, min(value, most))
-
-
-def _finite(value: float) -> float:
-    return value if isfinite(value) else 0
 
 
 Kind: TypeAlias = Count | Seconds | Share | Number | OneOf | Answer

@@ -38,7 +38,10 @@ def shown(value: Any) -> str:
     """A value of the file, in a few words."""
     if value is None:
         return "nothing"
-    words = {True: "true", False: "false"}[value] if isinstance(value, bool) else repr(value)
+    try:
+        words = {True: "true", False: "false"}[value] if isinstance(value, bool) else repr(value)
+    except (RecursionError, ValueError):  # tables without end in each other, a number of thousands of digits
+        return "more than can be shown"
     return words if len(words) <= _GOT_CHARACTERS_MAX else f"{words[:_GOT_CHARACTERS_MAX]}…"
 
 

@@ -28,7 +28,7 @@ def open_line(text: str) -> int:
     for count in range(len(lines) - 1, max(-1, len(lines) - 1 - looks), -1):
         try:
             tomllib.loads("\n".join(lines[:count]))
-        except (tomllib.TOMLDecodeError, RecursionError):  # the cut is in the statement, too
+        except (ValueError, RecursionError):  # the cut is in the statement, too
             continue
         return count + 1
     return len(lines)
@@ -40,7 +40,7 @@ def line_of(text: str, path: Path) -> int:
     Where the path is not there (a key that is missing), the line of the nearest part that is; 0 where none is.
     """
     lines = _lines(text)
-    whole = tomllib.loads(text)
+    _, whole = _beginning(lines, len(lines))
     while path and not _holds(whole, path):
         path = path[:-1]
     if not path:
@@ -58,7 +58,7 @@ def _beginning(lines: list[str], count: int) -> tuple[int, dict[str, Any]]:
     while count > 0:
         try:
             return count, tomllib.loads("\n".join(lines[:count]))
-        except tomllib.TOMLDecodeError:  # the cut is inside a value of several lines
+        except (ValueError, RecursionError):  # the cut is inside a value of several lines
             count -= 1
     return 0, {}
 

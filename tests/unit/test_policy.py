@@ -297,6 +297,11 @@ all_red = {
             ("horizon_s = 3600", "ring_s"),
             ("a = [", "not TOML"),
             ("a = " + "[" * 20_000, "not TOML"),
+            ("min_merchants = 1" + "0" * 400, "set it to 255"),
+            ("wait_s = " + "9" * 5_000, "not TOML"),
+            ("wait_s = [0x" + "f" * 9_000 + "]", "got more than can be shown; write one number"),
+            ("page.mode = 0x" + "f" * 9_000, "got more than can be shown; write"),
+            ("wait_s" + ".a" * 1_000 + " = 1", "got more than can be shown; write one number"),
         ],
     )
     def test_the_mend_is_named(self, text: str, words: str) -> None:

@@ -40,3 +40,7 @@ class TestLines:
         """A file with the line ends of Windows has the same lines."""
         text = self.TEXT.replace("\r\n", "\n").replace("\n", "\r\n")
         assert line_of(text, ("rows", 1, "name")) == 18
+
+    def test_what_is_too_deep_to_be_read_again(self) -> None:
+        """Of what could be read where less was open than here there may be no line, and there is no error."""
+        assert {line_of("a = " + "[" * deep + "]" * deep, ("a",)) for deep in (10, 10_000)} == {1, 0}
