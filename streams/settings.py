@@ -5,36 +5,28 @@ arguments, so that no client can be secured differently from another. It does no
 those are the policy's.
 """
 
-import json
 import logging
 import os
-import re
 import ssl
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Any, Final, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    SecretStr,
-    ValidationError,
-    model_validator,
-)
-from pydantic.fields import FieldInfo
-from pydantic_settings import (
-    BaseSettings,
-    EnvSettingsSource,
-    NoDecode,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-)
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from streams.errors import UserError
 from streams.patience import METADATA_MS, REQUEST_MS
+from streams.settings_values import (
+    Bootstrap,
+    Environment,
+    ExistingFile,
+    GroupNames,
+    Host,
+    Name,
+    TopicName,
+    require_distinct,
+    secret,
+)
 from streams.settings_words import sentences, strangers, variable
 
 __all__ = ["ELSEWHERE", "Feed", "Settings", "TopicNames", "known_variables", "load_settings"]
@@ -43,57 +35,12 @@ log = logging.getLogger(__name__)
 
 FEEDS_MAX = 32
 READERS_MAX = 16
-SECRET_CHARACTERS_MAX = 4096
 ELSEWHERE: Final = ("PASTILLE_CACHE", "PASTILLE_DATA")
 """Variables that others read: where the embedded Kafka is kept, and recorded days for the tests."""
-SERVER: Final = re.compile(r"(\[[0-9A-Fa-f:.]+(%\w+)?\]|[\w.-]+):[0-9]{1,5}")
-HOST: Final = re.compile(r"[\w.-]+|([0-9A-Fa-f.]*:){2,}[0-9A-Fa-f.]*(%\w+)?")
 SASL_FIELDS: Final = ("username", "password", "password_file", "sasl_mechanism")
 TLS_FIELDS: Final = (
     "ssl_cafile", "ssl_certfile", "ssl_keyfile", "ssl_keyfile_password", "ssl_keyfile_password_file", "check_hostname",
 )  # fmt: skip
-
-
-def _bootstrap(text: str) -> str:
-    servers = [server.strip() for server in text.split(",") if server.strip()]
-    for server in servers:
-        if not SERVER.fullmatch(server) or not 0 < int(server.rpartition(":")[2]) < 65536:
-            raise ValueError("must be host:port, several separated by commas, an IPv6 address in brackets")
-    if not servers:
-        raise ValueError("must name at least one host:port")
-    return ",".join(servers)
-
-
-def _host(text: str) -> str:
-    host = text.strip()
-    if host.startswith("[") and host.endswith("]"):  # as in a URL
-        host = host[1:-1]
-    if not HOST.fullmatch(host):
-        raise ValueError("must be an address or a name, without a port")
-    return host
-
-
-TopicName = Annotated[str, Field(min_length=1, max_length=249, pattern=r"^[A-Za-z0-9._-]+$")]
-Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
-Bootstrap = Annotated[str, AfterValidator(_bootstrap)]
-Host = Annotated[str, AfterValidator(_host)]
-# Names separated by commas, as a person writes them, and not JSON.
-GroupNames = Annotated[tuple[TopicName, ...], NoDecode, BeforeValidator(lambda value: _separated(value))]
-ExistingFile = Annotated[Path, AfterValidator(lambda path: _existing(path))]
-
-
-def _separated(value: object) -> object:
-    return tuple(filter(None, (name.strip() for name in value.split(",")))) if isinstance(value, str) else value
-
-
-def _existing(path: Path) -> Path:
-    try:
-        is_file = path.is_file()
-    except OSError:  # a folder that this user may not enter, a name that is too long
-        is_file = False
-    if not is_file:
-        raise ValueError("must be the path of a readable file")
-    return path
 
 
 class Feed(BaseModel):
@@ -122,17 +69,6 @@ class TopicNames(BaseModel):
     dead_letters: TopicName = Field(default="pastille.dead-letters", description="Records that could not be counted.")
     maintenances: TopicName = Field(default="pastille.maintenances", description="Announced maintenances; compacted.")
     baselines: TopicName = Field(default="pastille.baselines", description="Lessons on what is usual; compacted.")
-
-
-class _Environment(EnvSettingsSource):
-    """The environment, where what should be JSON and is not goes on as text: the field's type says what is wrong."""
-
-    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
-        """What a variable holds."""
-        try:
-            return json.loads(value)
-        except ValueError:
-            return value
 
 
 class Settings(BaseSettings):
@@ -221,14 +157,14 @@ class Settings(BaseSettings):
         cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, *_: object, **__: object
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """What is given, else the environment."""
-        return init_settings, _Environment(settings_cls)
+        return init_settings, Environment(settings_cls)
 
     @model_validator(mode="after")
     def _agrees(self) -> Self:
         names = [feed.name for feed in self.feeds]
         topics = [topic for feed in self.feeds for topic in feed.topics] + list(self.topics.model_dump().values())
-        _require_distinct("feed names", names)
-        _require_distinct("topic names", topics)
+        require_distinct("feed names", names)
+        require_distinct("topic names", topics)
         self._check_security()
         return self
 
@@ -343,10 +279,10 @@ class Settings(BaseSettings):
         return arguments
 
     def _password(self) -> str | None:
-        return _secret(self.password, self.password_file)
+        return secret(self.password, self.password_file)
 
     def _keyfile_password(self) -> str | None:
-        return _secret(self.ssl_keyfile_password, self.ssl_keyfile_password_file)
+        return secret(self.ssl_keyfile_password, self.ssl_keyfile_password_file)
 
 
 def known_variables() -> list[str]:
@@ -371,21 +307,3 @@ def load_settings(**overrides: Any) -> Settings:
     if mistakes:
         raise UserError("\n".join(mistakes))
     return settings
-
-
-def _require_distinct(what: str, names: list[str]) -> None:
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ValueError(f"{what} must differ; got {', '.join(twice)} more than once; rename one")
-
-
-def _secret(value: SecretStr | None, file: Path | None) -> str | None:
-    if value is not None:
-        return value.get_secret_value()
-    if file is None:
-        return None
-    try:
-        with file.open(encoding="utf-8") as lines:
-            return lines.read(SECRET_CHARACTERS_MAX).rstrip("\r\n")
-    except (OSError, UnicodeDecodeError):
-        raise UserError(f"the secret's file cannot be read; got {file}; make it readable UTF-8 text") from None

@@ -167,6 +167,32 @@ def test_a_password_file_is_read_without_its_line_end(tmp_path: Path) -> None:
     assert settings.kafka_python()["sasl_plain_password"] == PASSWORD
 
 
+def test_a_password_file_of_another_system_is_read(tmp_path: Path) -> None:
+    """The mark with which some editors begin a file is not taken for a letter of the password."""
+    file = tmp_path / "password"
+    file.write_bytes(b"\xef\xbb\xbf" + PASSWORD.encode() + b"\r\n")
+    settings = load_settings(security_protocol="SASL_PLAINTEXT", username="shop", password_file=file)
+    assert settings.kafka_python()["sasl_plain_password"] == PASSWORD
+
+
+@pytest.mark.parametrize(("text", "said"), [("\n", "has none"), ("x" * 4097, "has more"), ("\xff", "UTF-8")])
+def test_a_file_that_is_no_password_is_not_sent(tmp_path: Path, text: str, said: str) -> None:
+    """An empty file, or one that is cut where it is too long, would be a wrong password, and nobody would know why."""
+    file = tmp_path / "password"
+    file.write_bytes(text.encode("latin-1"))
+    settings = load_settings(security_protocol="SASL_PLAINTEXT", username="shop", password_file=file)
+    with pytest.raises(UserError, match=said):
+        settings.kafka_python()
+
+
+@pytest.mark.parametrize("server", ["kafka-1.shop.example.:9092", "kafka_1:9092", "[::1]:9092", "[fe80::1%eth0]:9092"])
+def test_a_broker_is_a_name_or_an_address(server: str) -> None:
+    """With dots, underscores, or of version 6 in brackets; what we listen on needs none."""
+    host = server.rpartition(":")[0].strip("[]")
+    settings = load_settings(broker=server, http_host=host)
+    assert (settings.broker, settings.http_host) == (server, host)
+
+
 def test_secrets_are_never_shown() -> None:
     """Neither the text nor the JSON of settings, nor an error about them, contains a password."""
     settings = load_settings(

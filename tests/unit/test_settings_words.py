@@ -24,9 +24,9 @@ SERVICES = {
 """What Kubernetes sets for services that are called pastille, pastille-worker and pastille-https."""
 
 SERVERS = ("kafka", "kafka:99999", "kafka://k:9092", "kafka:²", "kafka:-1", "kafka:", ":9092", "::1:9092",
-           "[kafka]:9092", "a:b:9092", "a b:9092")  # fmt: skip
+           "[kafka]:9092", "a:b:9092", "a b:9092", "kafka:٩٠", "k..a:9092")  # fmt: skip
 """What is no host:port; ² is a digit to Python, and no number."""
-HOSTS = ("127.0.0.1:8090", "localhost:8090", "[::1]:8090", "http://localhost", "a b", " ", "[", "*")
+HOSTS = ("127.0.0.1:8090", "localhost:8090", "[::1]:8090", "http://localhost", "a b", " ", "[", "*", "a" * 64)
 
 
 @pytest.fixture(autouse=True)
@@ -54,6 +54,8 @@ def told(monkeypatch: pytest.MonkeyPatch, **variables: str) -> list[str]:
         ("BROKER", ",", "BROKER: must name at least one host:port; got ','; set it like PASTILLE_BROKER=kafka-1:9092,"),
         ("FEEDS", "[{", "FEEDS: must be a list of JSON; got '[{'; set it like PASTILLE_FEEDS='[{\"name\": \"pix\","),
         ("FEEDS", "[]", "FEEDS: must not be empty; got []; set it like PASTILLE_FEEDS="),
+        ("FEEDS", "[" * 90_000, "FEEDS: must be a list of JSON; got '[[[[[[["),
+        ("FEEDS", '[{"name": "a", "name": "b"}]', "FEEDS: names in an object must differ; got name more than once; "),
         ("FEEDS", '["a"]', "FEEDS[0]: must be an object of JSON; got 'a'; set it like PASTILLE_FEEDS="),
         ("FEEDS", '[{"name": "a b"}]', "FEEDS[0].name: must match ^[A-Za-z0-9_-]+$; got 'a b'; set it like"),
         ("FEEDS", '[{"nam": "a"}]', "FEEDS[0].nam: is not known; got 'a'; set it like PASTILLE_FEEDS="),
@@ -65,6 +67,7 @@ def told(monkeypatch: pytest.MonkeyPatch, **variables: str) -> list[str]:
         ("CLOCK", "sun", "CLOCK: must be 'wall' or 'events'; got 'sun'; set it like PASTILLE_CLOCK=wall"),
         ("FROM", "latest", "FROM: must be 'committed-or-recent' or 'earliest'; got 'latest'; set it like PASTILLE_FR"),
         ("FETCH_BYTES", "1", "FETCH_BYTES: must be 65536 or more; got '1'; set it like PASTILLE_FETCH_BYTES=1048576"),
+        ("FETCH_BYTES", "9" * 5_000, f"FETCH_BYTES: must be a smaller number; got '{'9' * 79}; set it like PASTILLE_F"),
         ("HTTP_PORT", "70000", "HTTP_PORT: must be 65535 or less; got '70000'; set it like PASTILLE_HTTP_PORT=8090"),
         ("HTTP_PORT", "-1", "HTTP_PORT: must be 0 or more; got '-1'; set it like PASTILLE_HTTP_PORT=8090"),
         ("HTTP_PORT", "²", "HTTP_PORT: must be a whole number; got '²'; set it like PASTILLE_HTTP_PORT=8090"),
