@@ -18,11 +18,11 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from types import FrameType
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from detector.contracts.policy import Policy
 from streams.admin import admin_client
-from streams.coldstart import ENDS, Loops, Stage, become, hear
+from streams.coldstart import Loops, Stage, become
 from streams.degraded.lookout import Lookout
 from streams.degraded.wallclock import WallClock
 from streams.errors import UserError
@@ -34,6 +34,7 @@ from streams.loopclock import loop_s
 from streams.metrics import WorkerMetrics
 from streams.refused import Refused
 from streams.settings import Settings
+from streams.told import ENDS
 from streams.topics import needed_topics, require_topics
 from streams.unanswered import oldest
 from streams.verdict.agent import Verdict
@@ -145,8 +146,9 @@ class Worker:
             found["verdict"] = self.verdict.problem
         return found
 
-    async def run(self) -> int:
-        """Work until told to stop, or until going on is impossible; the process's exit code."""
+    async def run(self) -> NoReturn:
+        """Work until told to stop, or until going on is impossible, and leave: a thread that compiles, or of a client
+        that hangs, is not waited for. Raises what keeps it from beginning."""
         sys.setswitchinterval(SWITCH_S)
         stopped = asyncio.Event()
         self._hear(stopped)
@@ -162,18 +164,16 @@ class Worker:
             await asyncio.wait_for(self._stop(), STOP_S)
         except TimeoutError:
             log.warning("worker: not everything stopped within %.0f s; ending anyway", STOP_S)
-        if ending.becomes is not None:
-            with suppress(OSError):  # where the disk behind them is full
-                sys.stdout.flush()
-                sys.stderr.flush()
-            leave()
-        return ending.code
+        with suppress(OSError):  # where the disk behind them is full
+            sys.stdout.flush()
+            sys.stderr.flush()
+        leave()
 
-    def _leaving(self, ending: Ending) -> Callable[[], None]:
+    def _leaving(self, ending: Ending) -> Callable[[], NoReturn]:
         """How the process ends, or becomes another where nobody tells it to end meanwhile."""
         sockets = [] if ending.becomes is None else self._http.bequeathed()
 
-        def leave() -> None:
+        def leave() -> NoReturn:
             with suppress(OSError):  # no room for another: whoever supervises this one starts it again
                 if ending.becomes is not None:
                     become(ending.becomes, sockets, unless=lambda: self._is_told)
@@ -197,7 +197,6 @@ class Worker:
 
         for number in ENDS:
             signal.signal(number, told)
-        hear()
 
     async def _work(self, stopped: asyncio.Event) -> Ending:
         for warning in self._placing.warnings:

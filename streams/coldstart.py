@@ -26,8 +26,9 @@ from detector.warm import warm, warm_counting, warm_judging
 from streams.admin import admin_client, group_has_member
 from streams.errors import UserError
 from streams.settings import Settings
+from streams.told import ENDS
 
-__all__ = ["ENDS", "Loops", "Stage", "become", "hear"]
+__all__ = ["Loops", "Stage", "become"]
 
 log = logging.getLogger(__name__)
 
@@ -35,8 +36,6 @@ _numba: Any = numba  # its configuration has no types
 VARIABLE: Final = "_PASTILLE_COLD_START"
 """Tells the process that it was one before: what it is now, and the sockets on which it is known."""
 PLAIN_SWITCH: Final = "NUMBA_DISABLE_JIT"
-ENDS: Final = (signal.SIGTERM, signal.SIGINT)
-"""What tells a worker to end."""
 SLOW: Final = "counted with plain Python, some hundred events a second"
 
 _WARM: Final = (
@@ -113,7 +112,7 @@ class Loops:
 
 def become(stage: Stage, sockets: Sequence[int], unless: Callable[[], bool]) -> None:
     """Replace this process by the same command at another stage, which finds these sockets open; returns where it is
-    told to end meanwhile. Who tells the new one while it begins is heard once it can `hear`."""
+    told to end meanwhile. Who tells the new one while it begins is heard once it can (`streams.told`)."""
     environment = {name: value for name, value in os.environ.items() if name != PLAIN_SWITCH}
     environment[VARIABLE] = " ".join(map(str, (stage, *sockets)))
     if stage is Stage.PLAIN:
@@ -121,11 +120,6 @@ def become(stage: Stage, sockets: Sequence[int], unless: Callable[[], bool]) -> 
     signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
     if not unless():
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
-
-
-def hear() -> None:
-    """Say that this process can be told to end."""
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDS)
 
 
 async def _compiling() -> str | None:

@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from streams.errors import UserError
+from streams.told import hear
 
 __all__ = ["MODULES", "Exit", "UserError", "app_for", "main"]
 
@@ -42,6 +43,8 @@ class Exit(IntEnum):
 def main(argv: Sequence[str] | None = None) -> None:
     """Run `pastille` with `argv` (default: the process's arguments) and leave with an exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments[:1] == ["worker"]:
+        hear()  # before more is imported: a container may be stopped at once
     try:
         app_for(arguments)(args=arguments, prog_name="pastille")
     except UserError as error:

@@ -4,19 +4,15 @@ Words, options and the exit code; the work is `streams.app`'s.
 """
 
 import asyncio
-import os
-import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from detector.contracts.policy import Policy
 from streams.policy_file import read_policy
-from streams.settings import Settings, load_settings
+from streams.settings import load_settings
 
-__all__ = ["register", "run_worker"]
+__all__ = ["register"]
 
 Broker = Annotated[
     str | None, typer.Option(help="Bootstrap servers; default: PASTILLE_BROKER, or 127.0.0.1:9092.", show_default=False)
@@ -47,27 +43,12 @@ def worker(
     [bold]Example[/]: pastille worker --broker kafka-1:9092 --policy policy.toml
     """
     settings = load_settings(broker=broker, http_port=http_port, policy=policy, from_=from_)
-    code = run_worker(settings, read_policy(settings.policy))
-    with suppress(OSError):  # where the disk behind them is full
-        sys.stdout.flush()
-        sys.stderr.flush()
-    # Not sys.exit: a thread of a client that hangs would be waited for.
-    os._exit(code)
-
-
-def run_worker(settings: Settings, policy: Policy) -> int:
-    """Run until told to stop; the exit code. Raises UserError where a topic is missing, no broker answers, or the
-    policy is not one that may hold while the tallies log goes on."""
+    rules = read_policy(settings.policy)
     # Late: Faust and the compiled loops take a second to import, and a mistake in the settings is told before.
     from streams.app import Worker, where_to_read
     from streams.fixed import require_as_judged
     from streams.logs import set_up_logging
 
     placing = where_to_read(settings)
-    require_as_judged(settings, policy)
-    log = set_up_logging()
-
-    async def work() -> int:
-        return await Worker(settings, policy, placing, log).run()
-
-    return asyncio.run(work())
+    require_as_judged(settings, rules)
+    asyncio.run(Worker(settings, rules, placing, set_up_logging()).run())
