@@ -44,17 +44,20 @@ another version of Pastille may read them from the same folder."""
 
 
 NO_FOLDER = "no folder to keep what is compiled: set NUMBA_CACHE_DIR"
+NO_ROOM = "cannot keep what is compiled"
+ROOM_MB = 12
+"""What all loops take, half as much again."""
 _no_compiling: ContextVar[bool] = ContextVar("no_compiling", default=False)
 _lost: list[str] = []
 """The first reason why something was not kept."""
 
 
 class NotKept(Exception):
-    """A loop would have to be compiled where that is forbidden. `has_folder`: it can be kept then."""
+    """A loop would have to be compiled where that is forbidden. `lost`: why it cannot be kept then; None if it can."""
 
-    def __init__(self, loop: str, has_folder: bool) -> None:
+    def __init__(self, loop: str, lost: str | None) -> None:
         super().__init__(loop)
-        self.has_folder = has_folder
+        self.lost = lost
 
 
 def lost() -> str | None:
@@ -91,7 +94,8 @@ class Kept:
                 if found is not None:
                     return found
         if _no_compiling.get():
-            raise NotKept(f"{self._loop.__module__}.{self._loop.__qualname__}", self._own is not None)
+            lost = NO_FOLDER if self._own is None else _full(Path(self._own.cache_path))
+            raise NotKept(f"{self._loop.__module__}.{self._loop.__qualname__}", lost)
         return None
 
     def save_overload(self, signature: Any, result: Any) -> None:
@@ -105,8 +109,7 @@ class Kept:
             with _alone(Path(self._own.cache_path)):
                 self._save(signature, result)
         except OSError as error:
-            what = f"{self.cache_path}: {error.strerror or type(error).__name__}"
-            _lost[:] = _lost or [f"cannot keep what is compiled in {what}; make room, or set NUMBA_CACHE_DIR"]
+            _lost[:] = _lost or [_no_room(self.cache_path, error)]
 
     def _save(self, signature: Any, result: Any) -> None:
         try:
@@ -192,6 +195,25 @@ class _Loading:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._target, name)
+
+
+def _full(folder: Path) -> str | None:
+    """Why a folder cannot take all loops; None where it can. A disk without room lets an empty file be made."""
+    probe = folder / "loops.room"
+    try:
+        with probe.open("wb", buffering=0) as file:
+            for _ in range(ROOM_MB):
+                file.write(bytes(1 << 20))
+    except OSError as error:
+        return _no_room(folder, error)
+    finally:
+        with contextlib.suppress(OSError):
+            probe.unlink()
+    return None
+
+
+def _no_room(folder: object, error: OSError) -> str:
+    return f"{NO_ROOM} in {folder}: {error.strerror or type(error).__name__}; make room, or set NUMBA_CACHE_DIR"
 
 
 @contextlib.contextmanager

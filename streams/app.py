@@ -232,8 +232,7 @@ class Worker:
         return None
 
     async def _compile(self) -> Ending:
-        await self._loops.compiled()
-        return Ending(0, "the loops are compiled; it begins anew with them", Stage.COMPILED)
+        return Ending(0, await self._loops.compiled(), Stage.COMPILED)
 
     async def _placed_anew(self) -> Ending:
         """Returns when the feeds' topics have got other partitions, and then none for a while: whoever adds some to

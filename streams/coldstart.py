@@ -21,7 +21,7 @@ from typing import Any, Final
 
 import numba
 
-from detector.kept import NO_FOLDER, NotKept, lost, only_kept
+from detector.kept import NO_ROOM, NotKept, lost, only_kept
 from detector.warm import warm, warm_counting, warm_judging
 from streams.admin import admin_client, group_has_member
 from streams.errors import UserError
@@ -63,7 +63,7 @@ class Loops:
         self.problem: str | None = "loading the compiled loops"
         if self.stage is Stage.PLAIN:
             self.problem = f"the loops are being compiled; until then events are {SLOW}"
-            # Sums of 64 bits wrap around on purpose.
+        if not self.are_compiled:  # sums of 64 bits wrap around on purpose
             warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"detector\.")
 
     @property
@@ -75,7 +75,7 @@ class Loops:
         """Make ready what counts, by calling it; False where the process should become one of plain Python instead. It
         is called before a group is joined, whose sources would wait."""
         if self.are_compiled and (missing := await asyncio.to_thread(_load, warm_counting)):
-            is_first = missing.has_folder and self.stage is Stage.STARTED
+            is_first = missing.lost is None and self.stage is Stage.STARTED
             if is_first and await asyncio.to_thread(_is_alone, self._settings):
                 return False
             await self._compile(warm, missing)
@@ -90,24 +90,28 @@ class Loops:
 
     async def _compile(self, part: Callable[[], None], missing: NotKept) -> None:
         self.problem = "compiling"
-        if not missing.has_folder:
-            log.warning("worker: %s", NO_FOLDER)
+        if missing.lost:
+            log.warning("worker: %s", missing.lost)
         log.info("worker: compiling the loops, which takes a minute or more")
         await asyncio.to_thread(part)
-        if missing.has_folder and lost():
+        if not missing.lost and lost():
             log.warning("worker: %s", lost())
 
-    async def compiled(self) -> None:
-        """Compile the loops in another process, which ends with this call; returns when they are. Where that fails it
-        never does, since what is slow is better than nothing."""
+    async def compiled(self) -> str:
+        """Compile the loops in another process, which ends with this call; returns what is to be said when they are, or
+        when they cannot be kept. Where compiling fails it never does, since what is slow is better than nothing."""
         got = await _compiling()
-        if got is not None:
-            self.problem = (
-                f"the loops must be compiled, and kept; got {got} of python -m {warm.__module__}; events go on being "
-                f"{SLOW}: run that by hand, with 1 GB of memory, and start the worker again"
-            )
-            log.error("worker: %s", self.problem)
-            await asyncio.Event().wait()
+        if got is None:
+            return "the loops are compiled; it begins anew with them"
+        if NO_ROOM in got:
+            return "the loops cannot be kept; it begins anew, and compiles those for itself, and counts then"
+        self.problem = (
+            f"the loops must be compiled; got {got} of python -m {warm.__module__}; events go on being "
+            f"{SLOW}: run that by hand, with 1 GB of memory, and start the worker again"
+        )
+        log.error("worker: %s", self.problem)
+        forever: asyncio.Future[str] = asyncio.Future()
+        return await forever
 
 
 def become(stage: Stage, sockets: Sequence[int], unless: Callable[[], bool]) -> None:

@@ -285,7 +285,7 @@ def tried(n):
     try:
         return loop(n)
     except NotKept as error:
-        return f"{error}:{error.has_folder}"
+        return f"{error}:{error.lost is None}"
 
 with only_kept():
     print(tried(1), "numba.np.linalg" in sys.modules)
