@@ -29,6 +29,7 @@ from streams.errors import UserError
 from streams.health import HealthServer, address
 from streams.intake.ingest import Intake
 from streams.intake.placing import Placing, place
+from streams.intake.reader import TopicPartition
 from streams.logs import Log
 from streams.loopclock import loop_s
 from streams.metrics import WorkerMetrics
@@ -122,6 +123,11 @@ class Worker:
     def letters_refused(self) -> Refused | None:
         """That no dead letter is taken; None where they are."""
         return self.intake.letters_refused
+
+    @property
+    def held_back(self) -> Mapping[TopicPartition, int]:
+        """The offset from which on an open transaction keeps records from being read, by partition."""
+        return self.intake.held_back
 
     @property
     def is_compiled(self) -> bool:

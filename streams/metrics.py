@@ -110,7 +110,8 @@ METRICS: Final = (
     Metric("pastille_tallies_left_out_total", "counter", (),
            "Tallies that the Judge left out since one before them was lost; their source says everything anew."),
     Metric("pastille_ingest_lag_events", "gauge", ("source",),
-           "Records of the source not read yet; the lag that Kafka's tools show includes what is kept for recovery."),
+           "Records of the source not read yet, also behind an open transaction; the lag that Kafka's tools show "
+           "includes what is kept for recovery."),
     Metric("pastille_ingest_takes_bytes", "gauge", (),
            "1 where fetched bytes are counted without an object a record; 0, slower, where the client makes records."),
     Metric("pastille_loops_compiled", "gauge", (),

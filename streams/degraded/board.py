@@ -30,6 +30,8 @@ class Reason(StrEnum):
     """What this worker writes on its own machine is lost."""
     CLOCK = "clock"
     """This machine's clock jumped."""
+    TRANSACTIONS = "transactions"
+    """A transaction that does not end keeps events from being read."""
 
 
 @dataclass(slots=True)

@@ -11,8 +11,11 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Final, Protocol
 
+from aiokafka import TopicPartition
+
 from streams.cancelled import lost_is_an_error
 from streams.degraded.board import Board, Reason
+from streams.degraded.heldback import HeldBack
 from streams.degraded.pulse import Pulse
 from streams.degraded.readers import OutageReaders
 from streams.logs import Log
@@ -52,6 +55,10 @@ class Looked(Protocol):
     def clock_problem(self) -> str | None:
         """What is wrong with the machine's clock; None where it goes as time does."""
 
+    @property
+    def held_back(self) -> Mapping[TopicPartition, int]:
+        """The offset from which on an open transaction keeps records from being read, by partition."""
+
     def wall_ms(self) -> int:
         """Epoch ms now."""
 
@@ -65,6 +72,7 @@ class Lookout:
         self._worker = worker
         self._log = output
         self._pulse = Pulse(settings, topics)
+        self._held = HeldBack()
         self._away_s = 0.0
         self._tried_s = 0.0
         output.leave_out(lambda: self.board.has(Reason.BROKER) or self.board.has(Reason.WRITES))
@@ -115,6 +123,7 @@ class Lookout:
         self.board.say(Reason.LETTERS, self._letters(), loop_s())
         self.board.say(Reason.DISK, self._disk(), loop_s())
         self.board.say(Reason.CLOCK, self._worker.clock_problem, loop_s())
+        self.board.say(Reason.TRANSACTIONS, self._held.problem(self._worker.held_back, loop_s()), loop_s())
 
     async def _ask_readers(self) -> None:
         await self.readers.look(self._worker.judges)

@@ -24,6 +24,7 @@ from detector.counting.tally import Source
 from streams.cancelled import lost_is_an_error
 from streams.intake.lane import Lane, Totals
 from streams.intake.placing import Placing
+from streams.intake.reader import TopicPartition
 from streams.intake.session import Counting, Session, open_session
 from streams.loopclock import loop_s
 from streams.refused import Refused
@@ -119,6 +120,11 @@ class Intake(Service):
     def letters_refused(self) -> Refused | None:
         """That no dead letter is taken; None where they are."""
         return None if self._session is None else self._session.letters_refused
+
+    @property
+    def held_back(self) -> Mapping[TopicPartition, int]:
+        """The offset from which on an open transaction keeps records from being read, by partition."""
+        return {} if self._session is None else self._session.held_back()
 
     @property
     def lanes(self) -> Mapping[Source, Lane]:

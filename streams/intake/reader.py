@@ -217,20 +217,33 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships
         return None if state is None or state.highwater is None else int(state.highwater)
 
     def lag(self, at: TopicPartition) -> int | None:
-        """Records not read yet; None while no broker says where the end is, or has not said so lately."""
+        """Records not read yet, also behind an open transaction; None while no broker says where the end is, or has not
+        said so lately."""
         state = self._state(at)
         if state is None or not state.has_valid_position or state.highwater is None:
             return None
         if not self._is_fresh(at, state.timestamp):
             return None
-        # With read_committed an open transaction holds back what comes after it: that is the end for now.
-        end = state.highwater if state.lso is None or state.lso < 0 else min(state.highwater, state.lso)
-        return max(0, int(end) - int(state.position))
+        return max(0, int(state.highwater) - int(state.position))
+
+    def held_back(self) -> dict[TopicPartition, int]:
+        """The offset from which on an open transaction keeps records from being read, of the partitions where it does.
+
+        There may be any number behind it, of other writers, too: what was read up to there is not the end.
+        """
+        stable = {tp: self._stable_end(tp) for tp in self.assigned if self.lag(tp)}
+        return {tp: end for tp, end in stable.items() if end is not None}
 
     def _state(self, at: TopicPartition) -> Any | None:
         """What the client knows of an assigned partition."""
         assignment = self._consumer._subscription.subscription.assignment
         return None if assignment is None or at not in assignment.tps else assignment.state_value(at)
+
+    def _stable_end(self, at: TopicPartition) -> int | None:
+        """Where the oldest open transaction begins, if all before it is read."""
+        state = self._state(at)
+        is_there = state is not None and state.lso is not None and 0 <= state.lso <= state.position
+        return int(state.lso) if state is not None and is_there else None
 
     def _is_fresh(self, at: TopicPartition, answered_ms: int | None) -> bool:
         """Whether a fetch was answered lately. The client notes when by the wall clock, which may jump: what counts is

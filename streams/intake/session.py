@@ -76,6 +76,7 @@ class Session:
     def __init__(self, counting: Counting, reader: Reader, tally_log: TallyLog, letters: DeadLetters) -> None:
         self.lanes: dict[Source, Lane] = {}
         self.problem: str | None = "joining the group"
+        self.held_back = reader.held_back
         self._all, self._settings, self._placing = counting, counting.settings, counting.placing
         self._reader, self._log, self._letters = reader, tally_log, letters
         self._strays = Strays(reader)
@@ -85,8 +86,7 @@ class Session:
         self._idle_s: dict[Source, float] = {}
         self._ended: set[Source] = set()
         self._torn: list[Source] = []
-        self._committed_s = 0.0
-        self._behind_s = -BEHIND_REPEAT_S
+        self._committed_s, self._behind_s = 0.0, -BEHIND_REPEAT_S
 
     # The cycle
 

@@ -86,6 +86,9 @@ class _Reader:
     def lag(self, tp: TopicPartition) -> int:
         return len(self.queues[tp])
 
+    def held_back(self) -> dict[TopicPartition, int]:
+        return {}
+
 
 class _Log:
     """Keeps what is told."""

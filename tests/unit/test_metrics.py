@@ -307,10 +307,10 @@ def test_counting_is_told_by_every_worker() -> None:
 
 
 def test_what_is_wrong_around_a_worker_is_told_by_reason() -> None:
-    """1 for the reason in force, 0 for every other that there can be: six series, always."""
+    """1 for the reason in force, 0 for every other that there can be, always."""
     found = {dict(labels)["reason"]: value for (name, labels), value in scraped(None).items()
              if name == "pastille_degraded"}  # fmt: skip
-    assert found == {"broker": 1, "writes": 0, "letters": 0, "readers": 0, "disk": 0, "clock": 0}
+    assert found == {"broker": 1, "writes": 0, "letters": 0, "readers": 0, "disk": 0, "clock": 0, "transactions": 0}
 
 
 def test_who_reads_the_outages_is_told() -> None:

@@ -51,6 +51,27 @@ def test_what_is_said_of_an_assignment_that_nobody_has_settled_is_nothing() -> N
             fetch(error)
 
 
+@pytest.mark.parametrize(
+    ("position", "stable", "lag", "held"),
+    [(5, 5, 4, {AT: 5}), (0, 0, 9, {AT: 0}), (5, 9, 4, {}), (9, 9, 0, {}), (9, -1, 0, {}), (5, None, 4, {})],
+)
+def test_what_stands_behind_an_open_transaction_is_no_end(
+    position: int, stable: int | None, lag: int, held: dict[TopicPartition, int]
+) -> None:
+    """It is not read yet: time would go on without it, and nobody would know of it."""
+
+    async def run() -> tuple[int | None, dict[TopicPartition, int]]:
+        reader = Reader(load_settings(), ["payments"])
+        await reader._consumer.stop()
+        state = SimpleNamespace(position=position, has_valid_position=True, highwater=9, lso=stable, timestamp=1)
+        assignment = SimpleNamespace(tps=[AT], state_value=lambda _: state)
+        given: Any = SimpleNamespace(subscription=SimpleNamespace(assignment=assignment))
+        reader._consumer._subscription, reader.assigned = given, frozenset([AT])
+        return reader.lag(AT), reader.held_back()
+
+    assert asyncio.run(run()) == (lag, held)
+
+
 def test_the_client_moves_no_position_by_itself() -> None:
     """Out of range is raised, with partition and offset; a seek takes back what was found out before it, and nothing
     that is found out later undoes it."""
