@@ -118,6 +118,8 @@ METRICS: Final = (
            "1 where the loops are machine code; 0 where plain Python, much slower, counts and judges meanwhile."),
     Metric("pastille_ingest_corrupt_total", "counter", ("topic",),
            "Fetches with a record batch that cannot be read; the worker begins anew and tries again."),
+    Metric("pastille_ingest_deleted_total", "counter", ("topic",),
+           "Records that were deleted before they were read: retention is too short, or no worker read for too long."),
     Metric("pastille_ledger_payments", "gauge", ("source",),
            "Payments that the source's ledger holds: those of the last 20 minutes (twice horizon_s)."),
     Metric("pastille_queue_records", "gauge", ("queue",),
@@ -194,6 +196,7 @@ class WorkerMetrics:
             "pastille_crowded_total": [((), totals.crowded)],
             "pastille_held_over_total": [((), totals.held_over)],
             "pastille_ingest_corrupt_total": _words(self._worker.intake.corrupt),
+            "pastille_ingest_deleted_total": _words(self._worker.intake.deleted),
         }
 
     def _placing(self) -> dict[str, Samples]:

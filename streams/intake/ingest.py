@@ -142,6 +142,11 @@ class Intake(Service):
         return self._counting.corrupt
 
     @property
+    def deleted(self) -> Mapping[str, int]:
+        """Records that were deleted before they were read, by topic."""
+        return self._counting.deleted
+
+    @property
     def takes_bytes(self) -> bool | None:
         """Whether our loops read what is fetched; None between sessions."""
         return None if self._session is None else self._session.takes_bytes

@@ -108,6 +108,12 @@ class Half:
         self.doubted: dict[int, tuple[Fetched, int]] = {}
         self.results = Count(dict.fromkeys(RESULTS, 0))
 
+    def pass_over(self, first: int) -> int:
+        """Go on from the first offset that there still is; how many records were deleted before anybody read them."""
+        deleted = max(0, first - max(self.next, self.read))
+        self.next = max(self.next, first)
+        return deleted
+
     def needed_from(self, log_time_ms: int) -> int:
         """The offset from which every record of a log time and later is read."""
         found = self.index.first(log_time_ms)

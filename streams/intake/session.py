@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter as Count
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -68,6 +68,7 @@ class Counting:
     retired: Totals = field(default_factory=Totals)
     bad: Count[str] = field(default_factory=Count)
     corrupt: Count[str] = field(default_factory=Count)
+    deleted: Count[str] = field(default_factory=Count)
 
 
 class Session:
@@ -274,11 +275,11 @@ class Session:
         self.lanes = lanes
         halves = {_partition(lane, topic): half for lane in lanes.values() for topic, half in lane.halves.items()}
         for tp, half in halves.items():
-            first = begun.get(tp, 0)
-            if first > max(half.next, half.read):
+            deleted = half.pass_over(begun.get(tp, 0))
+            if deleted:
+                self._all.deleted[tp.topic] += deleted
                 log.warning("intake: %s partition %d begins at offset %d: what was to be read from %d on is deleted",
-                            tp.topic, tp.partition, first, max(half.next, half.read))  # fmt: skip
-            half.next = max(half.next, first)
+                            tp.topic, tp.partition, half.next, half.next - deleted)  # fmt: skip
             self._reader.seek(tp, half.next)
         self._strays.settled({tp: half.read for tp, half in halves.items() if half.read > half.next})
 
@@ -298,8 +299,7 @@ class Session:
             del placed[source]
         return placed
 
-    async def _first_offsets(self, at: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-        tps = list(at)
+    async def _first_offsets(self, tps: Collection[TopicPartition]) -> dict[TopicPartition, int]:
         if not tps:
             return {}
         if self._settings.from_ == "earliest":

@@ -83,6 +83,7 @@ class FakeIntake:
     )
     bad: dict[str, int] = field(default_factory=lambda: {"not_json": 2})
     corrupt: dict[str, int] = field(default_factory=lambda: {"payments": 1})
+    deleted: dict[str, int] = field(default_factory=lambda: {"payments": 6})
     takes_bytes: bool | None = True
 
     def totals(self) -> Totals:

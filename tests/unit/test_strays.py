@@ -163,6 +163,7 @@ def test_what_retention_deleted_is_passed_over(caplog: pytest.LogCaptureFixture)
         await cycles(one, 4)
         assert told(one) == [offset for offset in (10, 11, 12) if offset >= read]
         assert (one.lane.term, one.lane.halves["payments"].next) == (TERM + 1, 13)
+        assert one.session._all.deleted == ({"payments": 10 - read} if read < 10 else {})
 
     asyncio.run(run(12))
     assert [said for said in warned(caplog) if "offset" in said] == []
