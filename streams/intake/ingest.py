@@ -49,10 +49,11 @@ class Intake(Service):
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="counting")
         self._names = Names(policy)
         decoder = Decoder(policy, self._names)
-        corrupt = Count(dict.fromkeys(placing.topics, 0))  # all of them from the beginning, as `lane.RESULTS`
+        none = dict.fromkeys(placing.topics, 0)  # all topics from the beginning, as `lane.RESULTS`
         self._counting = Counting(
-            settings, policy, placing, wall_ms, self._thread, self._names, decoder, corrupt=corrupt
-        )
+            settings, policy, placing, wall_ms, self._thread, self._names, decoder, corrupt=Count(none),
+            deleted=Count(none),
+        )  # fmt: skip
         self._session: Session | None = None
         self._problem = "waiting for the loops"
         self._done = asyncio.Event()
