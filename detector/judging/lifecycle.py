@@ -107,7 +107,7 @@ class Lifecycle:
             elif self._tells_growth(outage):
                 yield self._grown(outage)
             elif (reason := self.cases.turn(outage)) is not None:
-                outage.severity = self._severity_of(outage)
+                self._weigh(outage)
                 yield self._change("updated", outage, reason)
 
     def _by_rule(self, outage: Outage) -> bool:
@@ -239,7 +239,7 @@ class Lifecycle:
             outage.silent = outage.eased = False
         is_louder = outage.is_loud and not was_loud
         if is_louder:
-            outage.severity = self._severity_of(outage)
+            self._weigh(outage)
         if is_new or is_louder:
             yield self._change("updated", outage, trigger if is_new else "worse")
 
@@ -316,6 +316,14 @@ class Lifecycle:
 
     def _severity_of(self, outage: Outage) -> Severity:
         return self._loud if outage.is_loud and outage.announced_ms is None else "warning"
+
+    def _weigh(self, outage: Outage) -> None:
+        """Its severity from now on. What would page keeps the one it has while the Judge is behind; a warning is looked
+        at again when that is over."""
+        if self.catching_up and outage.is_loud:
+            outage.catching_up = outage.catching_up or outage.severity == "warning"
+        else:
+            outage.severity = self._severity_of(outage)
 
     @property
     def _is_muted(self) -> bool:

@@ -9,7 +9,7 @@ import pytest
 
 from detector.contracts.models import OutageData
 from detector.contracts.policy import EvidenceRules, Policy
-from detector.counting.tally import Tally
+from detector.counting.tally import Marker, Tally
 from detector.judging.judge import Judge
 from detector.judging.learned import Learned, from_plain, to_plain
 from detector.judging.outage import Change
@@ -153,9 +153,26 @@ def test_shadow_and_off_page_nobody() -> None:
     assert {change.data.severity for change in shadow} == {"warning"}
 
 
-def handed_over(day: list[bytes], at_ms: int) -> tuple[list[Change], list[Change], list[Change]]:
-    """What a Judge says before a time, what it says from there on, and what one restored from its snapshot at that
-    time says, with the log read again."""
+def test_what_the_policy_joins_while_the_judge_is_behind_pages_when_it_is_not() -> None:
+    """A warning from before the delay is no last word: once that is over, it is critical, once."""
+    told = tallies(lines(shops("bank:bnp all_red 5m 14m"), 13 * 60_000))
+    judge = Judge(Policy(evidence=EvidenceRules("shadow")))
+    judge.begin_with(usual())
+    half = next(n for n, tally in enumerate(told) if tally.boundary_ms >= START_MS + FAULT_MS + 90_000)
+    changes = [change for tally in told[:half] for change in judge.take(tally)]
+    judge.take(Marker("catching_up"))
+    changes += [change for tally in told[half:] for change in judge.take(tally)]
+    assert {(change.data.trigger, change.data.severity) for change in changes} == {
+        ("evidence", "warning"), ("evidence,policy", "warning"),
+    }  # fmt: skip
+    assert changes[-1].data.catching_up
+    [paged] = judge.take(Marker("caught_up"))
+    assert (paged.data.reason, paged.data.severity, paged.data.catching_up) == ("caught_up", "critical", False)
+    assert judge.take(Marker("caught_up")) == []
+
+
+def tallies(day: list[bytes]) -> list[Tally]:
+    """What is counted of a day."""
     told: list[Tally] = []
 
     def through(tally: Tally) -> Tally:
@@ -163,6 +180,13 @@ def handed_over(day: list[bytes], at_ms: int) -> tuple[list[Change], list[Change
         return tally
 
     Replay(LIVE, through=through, learned=usual()).feed(day)
+    return told
+
+
+def handed_over(day: list[bytes], at_ms: int) -> tuple[list[Change], list[Change], list[Change]]:
+    """What a Judge says before a time, what it says from there on, and what one restored from its snapshot at that
+    time says, with the log read again."""
+    told = tallies(day)
     judge = Judge(LIVE)
     judge.begin_with(usual())
     half = next(n for n, tally in enumerate(told) if tally.boundary_ms >= at_ms)
