@@ -102,6 +102,8 @@ async def _watched(ground: Ground, load: Load, for_s: float) -> tuple[list[Look]
 async def _looks(
     ground: Ground, load: Load, for_s: float, sending: asyncio.Task[None], before: int
 ) -> tuple[list[Look], float]:
+    from streams.stress.held import is_behind
+
     looks: list[Look] = []
     begun = asyncio.create_task(load.begun.wait())
     await asyncio.wait([sending, begun], return_when=asyncio.FIRST_COMPLETED)
@@ -111,25 +113,27 @@ async def _looks(
         looks.append(await _look(ground, load, began_s, before))
         _tell(looks[-1])
     loaded_s = time.monotonic() - began_s
+    if looks and is_behind(looks[-1]):  # it did not hold: to send the rest would change nothing
+        load.stop()
     until_s = time.monotonic() + DRAIN_S_MAX
     while time.monotonic() < until_s:
-        was_sent = sending.done()
+        over = sending.done()
         await asyncio.sleep(LOOK_S)
-        looks.append(await _look(ground, load, began_s, before))
-        if was_sent and looks[-1].lag == 0:  # a lag is as old as the broker's last answer: by now all was in one
+        looks.append(await _look(ground, load, began_s, before, over=over))
+        if over and looks[-1].lag == 0:  # a lag is as old as the broker's last answer: by now all was in one
             break
     begun.cancel()
     return looks, loaded_s
 
 
-async def _look(ground: Ground, load: Load, began_s: float, before: int) -> Look:
+async def _look(ground: Ground, load: Load, began_s: float, before: int, *, over: bool = False) -> Look:
     from streams.stress.held import Look
 
     seen = await asyncio.to_thread(ground.look)
     age_s = None if seen.boundary_s is None else time.time() - seen.boundary_s
     return Look(
         time.monotonic() - began_s, load.due, load.sent, load.lost, load.take_slowest_ms(), seen.counted - before,
-        seen.lag, age_s, seen.memory_mb, seen.cpu_s,
+        seen.lag, age_s, seen.memory_mb, seen.cpu_s, over,
     )  # fmt: skip
 
 
@@ -142,9 +146,10 @@ def _tell(look: Look) -> None:
 def _print(verdict: Held) -> None:
     """The verdict for a person."""
     lost = f"; {verdict.lost:,} events were given up" if verdict.lost else ""
+    unsent = f"; {verdict.unsent:,} were due and never sent" if verdict.unsent else ""
     lines = [
         ("asked for", f"{verdict.rate:,.0f} events a second"),
-        ("sent", f"{verdict.sent_per_s:,.0f} a second{lost}"),
+        ("sent", f"{verdict.sent_per_s:,.0f} a second{lost}{unsent}"),
         ("counted", f"{verdict.counted_per_s:,.0f} a second"),
         ("lag", f"at most {verdict.lag_max:,} events; {_drained(verdict)}"),
         ("latency", _latency(verdict)),

@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["ACK_MS_MAX", "AGE_S_MAX", "LAG_S_MAX", "UNSENT_S_MAX", "Held", "Look", "Part", "Saturated", "held"]
+__all__ = [
+    "ACK_MS_MAX", "AGE_S_MAX", "LAG_S_MAX", "UNSENT_S_MAX", "Held", "Look", "Part", "Saturated", "held", "is_behind",
+]  # fmt: skip
 
 UNSENT_S_MAX = 1.0
 """So many seconds' worth of events are due and not with the broker: the sender, or the broker, does not keep up."""
@@ -44,6 +46,7 @@ class Look:
 
     `ack_ms`: the slowest batch since the last look. `lag`: events not counted yet, None while not known; `age_s`: of
     the newest boundary judged, None before the first. `memory_mb` and `cpu_s` of all workers, None where not known.
+    `over`: when the look before was taken, sending had ended, and nothing was on its way to the broker.
     """
 
     at_s: float
@@ -56,6 +59,7 @@ class Look:
     age_s: float | None
     memory_mb: float | None
     cpu_s: float | None
+    over: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +73,8 @@ class Saturated:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """The whole run. `age_s` is the middle one; `drained_s` is how long after the load the lag was gone, if it was.
+    """The whole run. `unsent` events were due and never sent; `age_s` is the middle one; `drained_s` is how long after
+    the load the lag was gone, if it was.
 
     Everything held where `first` is none.
     """
@@ -77,6 +82,7 @@ class Held:
     rate: float
     sent_per_s: float
     lost: int
+    unsent: int
     counted_per_s: float
     lag_max: int
     age_s: float | None
@@ -97,10 +103,12 @@ def held(looks: Sequence[Look], rate: float, loaded_s: float) -> Held:
     ages = [look.age_s for look in during if look.age_s is not None]
     memory = [look.memory_mb for look in looks if look.memory_mb is not None]
     drained_s = next((look.at_s - loaded_s for look in looks if look.at_s > loaded_s and _is_drained(look)), None)
+    last = looks[-1]
     return Held(
         rate,
         _speed(during, "sent"),
-        looks[-1].lost,
+        last.lost,
+        last.due - last.sent - last.lost,
         _speed(during, "counted"),
         max((look.lag for look in looks if look.lag is not None), default=0),
         statistics.median(ages) if ages else None,
@@ -108,8 +116,13 @@ def held(looks: Sequence[Look], rate: float, loaded_s: float) -> Held:
         max(memory, default=None),
         _cores(during),
         drained_s,
-        _first(during, rate) or _not_sent(looks, during) or (_not_counted(looks[-1]) if drained_s is None else None),
+        _first(during, rate) or _not_sent(looks, during) or (_not_counted(last) if drained_s is None else None),
     )
+
+
+def is_behind(look: Look) -> bool:
+    """Whether so much of what was due is not sent that, when the load ends, it was not the load that was asked for."""
+    return look.due - look.sent > max((1 - SENT_SHARE_MIN) * look.due, FEW_EVENTS)
 
 
 def _speed(looks: Sequence[Look], what: str) -> float:
@@ -128,7 +141,7 @@ def _cores(looks: Sequence[Look]) -> float | None:
 
 
 def _is_drained(look: Look) -> bool:
-    return look.lag == 0 and look.sent + look.lost == look.due
+    return look.over and look.lag == 0
 
 
 def _first(looks: Sequence[Look], rate: float) -> Saturated | None:
@@ -165,15 +178,12 @@ def _not_sent(looks: Sequence[Look], during: Sequence[Look]) -> Saturated | None
     lossy = next((look for look in looks if look.lost), None)
     if lossy is not None:
         return Saturated(Part.BROKER, lossy.at_s, f"it did not say in time that it had {looks[-1].lost:,} events")
-    for look in during[-1:]:
-        if look.due - look.sent > max((1 - SENT_SHARE_MIN) * look.due, FEW_EVENTS):
-            return _unsent(look)
-    return None
+    return next((_unsent(look) for look in during[-1:] if is_behind(look)), None)
 
 
 def _not_counted(last: Look) -> Saturated:
     """Why nobody saw that all was counted, when it was waited for no longer."""
-    if last.sent + last.lost < last.due:
+    if not last.over:
         return _unsent(last)
     lag = "nobody knows how many" if last.lag is None else f"{last.lag:,}"
     return Saturated(Part.COUNTING, last.at_s, f"{lag} events were not counted when it was waited for no longer")

@@ -84,7 +84,8 @@ class Load:
     """Sends what shops would send while `run` runs, with real times; their faults count from when the load begins.
 
     `begun` is set when the first are due. `due`, `sent` and `lost` count events that had to be sent by now, those that
-    the broker says it has, and those given up, since it did not say so in time.
+    the broker says it has, and those given up, since it did not say so in time. After `stop` no more is handed over:
+    what is due and not sent then stays due.
     """
 
     def __init__(self, settings: Settings, count: int, shops: Shops) -> None:
@@ -95,6 +96,7 @@ class Load:
         self._waits_since_s: float | None = None
         self._slowest_s = 0.0
         self._error: KafkaError | None = None
+        self._stopped = asyncio.Event()
         self._due = Due(shops.rate * EVENTS_AN_ORDER)
         self.begun = asyncio.Event()
         self.sent = self.lost = 0
@@ -103,6 +105,10 @@ class Load:
     def due(self) -> int:
         """Events that had to be sent by now, whatever became of them."""
         return self._due.by(_now_ms())
+
+    def stop(self) -> None:
+        """Hand over no more; `run` ends when the broker has said what became of the rest."""
+        self._stopped.set()
 
     async def run(self, for_s: float) -> None:
         """Send for so long, and wait until the broker has it all.
@@ -117,14 +123,17 @@ class Load:
         async with AIOKafkaProducer(
             **self._settings.aiokafka(), max_batch_size=BATCH_BYTES, max_request_size=2 * BATCH_BYTES
         ) as producer:
-            while (block := await asyncio.to_thread(next, blocks, None)) is not None:
+            while not self._stopped.is_set() and (block := await asyncio.to_thread(next, blocks, None)) is not None:
                 end_ms = end_ms or _now_ms() + for_ms
                 self._due.draw(block["at"], end_ms)
                 self.begun.set()
                 for some in _slices(block):
                     await asyncio.sleep(max(0, int(some["at"][-1]) - _now_ms()) / 1000)
+                    if self._stopped.is_set():
+                        break
                     await self._send(producer, lines, some)
-            self._due.end()
+            if not self._stopped.is_set():
+                self._due.end()
             while self._under_way:
                 await asyncio.wait(self._under_way)
         if self._error is not None:

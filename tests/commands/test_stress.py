@@ -53,6 +53,7 @@ def test_a_rate_that_nobody_sends_did_not_hold(kafka: EmbeddedKafka) -> None:
     assert done.returncode == 1, done.stderr
     held = json.loads(done.stdout)["held"]
     assert held["first"]["part"] in ("sender", "broker"), done.stderr
+    assert held["unsent"] > 0, "the rest is not sent after the load"
     assert left(kafka) == []
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from streams.stress.held import LOOKS, Look, Part, held
+from streams.stress.held import LOOKS, Look, Part, held, is_behind
 
 RATE = 1_000.0
 
@@ -14,13 +14,13 @@ RATE = 1_000.0
 def look(second: int, **other: float | None) -> Look:
     """A second in which everything holds, but for what is said otherwise."""
     events = round(second * RATE)
-    calm = Look(float(second), events, events, 0, 20.0, events, 0, 4.0, 300.0, 0.2 * second)
+    calm = Look(float(second), events, events, 0, 20.0, events, 0, 4.0, 300.0, 0.2 * second, False)
     return replace(calm, **other)  # type: ignore[arg-type]
 
 
 def after(second: int = 21, **other: float | None) -> Look:
     """A second after the load in which all of it is counted, but for what is said otherwise."""
-    return look(second, **{"due": 20_000, "sent": 20_000, "counted": 20_000, **other})
+    return look(second, **{"due": 20_000, "sent": 20_000, "counted": 20_000, "over": True, **other})
 
 
 def calm(seconds: int = 20) -> list[Look]:
@@ -81,8 +81,8 @@ def test_after_the_load_nothing_saturates() -> None:
     [
         (Part.COUNTING, {"lag": 900, "counted": 19_100}, "900 events were not counted"),
         (Part.COUNTING, {"lag": None}, "nobody knows how many events were not counted"),
-        (Part.SENDER, {"sent": 19_900}, "100 events were due and not sent"),
-        (Part.BROKER, {"sent": 19_900, "ack_ms": 9_000.0}, "a batch waited 9,000 ms for it"),
+        (Part.SENDER, {"sent": 19_900, "over": False}, "100 events were due and not sent"),
+        (Part.BROKER, {"sent": 19_900, "ack_ms": 9_000.0, "over": False}, "a batch waited 9,000 ms for it"),
         (Part.BROKER, {"sent": 19_900, "lost": 100}, "did not say in time that it had 100 events"),
     ],
 )
@@ -106,6 +106,15 @@ def test_a_load_that_was_not_sent_in_its_time_did_not_hold(share: float, part: P
     looks = [look(second, sent=round(share * second * RATE)) for second in range(1, 6)]
     found = held([*looks, after(6, due=5_000, sent=5_000)], RATE, 5.0)
     assert (found.first and found.first.part) == part
+
+
+def test_what_was_never_sent_is_not_waited_for() -> None:
+    """A load that was stopped is over when what was sent is counted; how much was not is said, and who is to blame."""
+    looks = [look(second, sent=round(0.25 * second * RATE)) for second in range(1, 21)]
+    assert is_behind(looks[-1])
+    found = held([*looks, after(21, sent=5_000, counted=5_000, lag=100), after(22, sent=5_000)], RATE, 20.0)
+    assert (found.unsent, found.drained_s) == (15_000, pytest.approx(2.0))
+    assert (found.first and found.first.part) == Part.SENDER
 
 
 def test_a_few_events_of_a_slow_load_may_be_under_way() -> None:

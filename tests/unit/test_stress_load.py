@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any, Self
 
 import numpy as np
@@ -139,6 +140,23 @@ def test_all_that_was_drawn_is_sent(producer: type[Producer]) -> None:
     asyncio.run(sent.run(1.0))
     assert (sent.lost, sent.sent) == (0, sent.due)
     assert sent.sent > 0
+
+
+def test_a_load_that_is_stopped_sends_no_more(producer: type[Producer], monkeypatch: pytest.MonkeyPatch) -> None:
+    """It ends at once, and what was due and not sent stays due."""
+
+    async def stop() -> Load:
+        stopped = of_a_second()
+        sending = asyncio.create_task(stopped.run(1.0))
+        await producer.handed.wait()
+        stopped.stop()
+        await sending
+        return stopped
+
+    stopped = asyncio.run(stop())
+    monkeypatch.setattr(load, "_now_ms", lambda: time.time_ns() // 1_000_000 + 60_000)
+    assert 0 < stopped.sent < RATE / 2
+    assert stopped.due == pytest.approx(RATE, rel=0.3)
 
 
 def test_what_a_broker_does_not_take_in_time_is_given_up(producer: type[Producer]) -> None:
