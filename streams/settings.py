@@ -211,6 +211,11 @@ class Settings(BaseSettings):
         return f"{self.app_id}-counter"
 
     @property
+    def judge_group(self) -> str:
+        """The group of those who may judge, and what the one who does calls its transactions."""
+        return f"{self.app_id}-judge"
+
+    @property
     def has_sasl(self) -> bool:
         """Whether a user and a password are sent."""
         return self.security_protocol.startswith("SASL_")

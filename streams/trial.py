@@ -84,7 +84,7 @@ class _Left:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self.topics: list[Any] = [topic.name for topic in needed_topics(settings)]
-        self.groups = [settings.counter_group, f"{settings.app_id}-judge"]
+        self.groups = [settings.counter_group, settings.judge_group]
 
     def delete_topics(self, admin: Any) -> str:
         """Why some stay; empty where none does."""

@@ -25,7 +25,7 @@ TABLE = "snapshots"
 def build_app(settings: Settings, datadir: str) -> faust.App:
     """The Faust app of the Judge: connected like every other client, it declares no topic and serves no web."""
     app = faust.App(
-        f"{settings.app_id}-judge",
+        settings.judge_group,
         broker=settings.faust_broker(),
         broker_credentials=settings.faust_credentials(),
         broker_session_timeout=SESSION_S,

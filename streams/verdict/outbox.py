@@ -98,7 +98,7 @@ class Outbox:
         self.writing_since_s: float | None = None
         self._producer = AIOKafkaProducer(
             **settings.aiokafka(),
-            transactional_id=f"{settings.app_id}-judge",
+            transactional_id=settings.judge_group,
             transaction_timeout_ms=TRANSACTION_MS,
             acks="all",
             linger_ms=0,

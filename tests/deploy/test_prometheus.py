@@ -13,6 +13,8 @@ import yaml
 from detector.contracts.models import FaultDomain, HealthRecord, Kind, OutageData
 from streams.degraded.board import Reason
 from streams.metrics import METRICS
+from streams.settings import Settings
+from streams.topics import needed_topics
 
 ROOT = Path(__file__).parents[2]
 PROMETHEUS = ROOT / "deploy" / "prometheus"
@@ -133,6 +135,16 @@ def test_what_a_runbook_looks_for_in_a_log_is_logged(alert: str) -> None:
     for words in LOGGED[alert]:
         assert words in runbook(alert), words
         assert re.search(rf'log\.\w+\(\s*"[^"\n]*{re.escape(words)}', code), words
+
+
+@pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert["alert"])
+def test_what_a_runbook_asks_kafka_can_be_typed(alert: dict[str, Any]) -> None:
+    """Kafka's commands say which broker; groups and topics that they name are those of the default settings."""
+    settings = Settings()
+    for command in re.findall(r"`(kafka-[\w-]+\.sh[^`]*)`", runbook(alert["alert"])):
+        assert " --bootstrap-server $BROKER" in command
+        assert set(re.findall(r"--group ([a-z]\S*)", command)) <= {settings.counter_group, settings.judge_group}
+        assert set(re.findall(r"--topic ([a-z]\S*)", command)) <= {topic.name for topic in needed_topics(settings)}
 
 
 def test_every_runbook_belongs_to_an_alert() -> None:
