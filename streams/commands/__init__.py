@@ -8,13 +8,14 @@ Exit codes: 0 all well, 1 something was found, 2 wrong usage or settings.
 """
 
 import ast
+import errno
 import importlib
 import importlib.metadata
 import sys
 from collections.abc import Sequence
 from enum import IntEnum
 from importlib.resources import files
-from typing import Annotated, Final
+from typing import Annotated, Final, NoReturn
 
 import typer
 from rich.console import Console
@@ -30,6 +31,10 @@ MODULES: Final = (
     "topics", "policy", "maintenance", "baseline", "deadletters", "doctor",
 )  # fmt: skip
 """In the order in which they are listed."""
+
+
+FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What a disk says that has no room; a traceback's exit code would mean that something was found."""
 
 
 class Exit(IntEnum):
@@ -48,8 +53,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     try:
         app_for(arguments)(args=arguments, prog_name="pastille")
     except UserError as error:
-        Console(stderr=True).print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True, highlight=False)
-        sys.exit(Exit.USAGE)
+        _end(str(error))
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        _end(f"the output cannot be written; got {error.strerror}; make room where standard output goes")
+
+
+def _end(message: str) -> NoReturn:
+    Console(stderr=True).print(f"[bold red]error:[/] {escape(message)}", soft_wrap=True, highlight=False)
+    sys.exit(Exit.USAGE)
 
 
 def app_for(arguments: Sequence[str]) -> typer.Typer:

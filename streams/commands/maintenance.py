@@ -252,7 +252,8 @@ def _print_one(done: str, said: Maintenance, now_ms: int, as_json: bool) -> None
 def _print_rows(rows: list[Maintenance], total: int, now_ms: int) -> None:
     console = Console()
     if rows:
-        table = Table("id", box=None)
+        table = Table(box=None)
+        table.add_column("id", no_wrap=True)  # it is what is typed to extend and to cancel
         for name in ("scope", "from (UTC)", "to (UTC)", "state", "note"):
             table.add_column(name, overflow="fold")
         for one in rows:

@@ -5,7 +5,7 @@ Words, options and the exit code; the work is `streams.app`'s.
 
 import asyncio
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -22,8 +22,8 @@ HttpPort = Annotated[
 ]
 PolicyFile = Annotated[Path | None, typer.Option("--policy", help="The TOML file of rules and limits.")]
 From = Annotated[
-    Literal["earliest"] | None,
-    typer.Option("--from", help="On the very first start read all there is, not the last three horizons."),
+    str | None,
+    typer.Option("--from", help="earliest: on the very first start read all there is, not the last three horizons."),
 ]
 
 

@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from detector.contracts.models import Maintenance
 from detector.contracts.moments import epoch_ms
 from detector.counting.tally import Marker
 from streams.commands import main
+from streams.commands.maintenance import _print_rows
 from streams.embedded import EmbeddedKafka
 from streams.tallylog import unpack
 from tests.integration.test_failover import DEAD, PARTITIONS, POLICY, Shop, _now_ms
@@ -189,3 +191,13 @@ def _markers(stage: Stage) -> list[Json]:
     records = (record for value in stage.read(stage.settings.topics.tallies) for record in unpack(value))
     return [json.loads(record.text) for record in records
             if isinstance(record, Marker) and record.kind == "maintenance"]  # fmt: skip
+
+
+def test_an_id_is_whole_on_a_narrow_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is what is typed to extend and to cancel; whatever else is folded."""
+    monkeypatch.setenv("COLUMNS", "40")
+    said = Maintenance(maintenance_id="435236e6", scope=SCOPE, starts_at=0, ends_at=60_000, note="new core banking")
+    _print_rows([said], 1, 0)
+    assert "435236e6" in capsys.readouterr().out

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.metadata
+import os
 import re
 import subprocess
 import sys
@@ -10,7 +12,8 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
-from streams.commands import MODULES, app_for
+from streams import commands
+from streams.commands import MODULES, UserError, app_for, main
 
 LISTED = """
 import sys
@@ -36,6 +39,33 @@ def test_the_list_says_what_each_command_is() -> None:
     for name, said in listed.items():
         assert re.fullmatch(r"[A-Z][^`]+\.", said or ""), f"{name}: {said}"
     assert subprocess.run([sys.executable, "-c", LISTED], capture_output=True, text=True, check=True).stdout == "\n"
+
+
+def test_output_that_has_no_room_is_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit code 2, not a traceback's 1, which would say that something was found; any other error stays one."""
+
+    def ends_with(number: int) -> None:
+        def app(**_: object) -> None:
+            raise OSError(number, os.strerror(number))
+
+        monkeypatch.setattr(commands, "app_for", lambda _: app)
+        main(["topics", "check"])
+
+    with pytest.raises(SystemExit) as ended:
+        ends_with(errno.ENOSPC)
+    assert ended.value.code == 2
+    assert "the output cannot be written; got No space left on device; make room" in capsys.readouterr().err
+    with pytest.raises(PermissionError):
+        ends_with(errno.EACCES)
+
+
+def test_where_to_begin_is_refused_as_any_other_setting() -> None:
+    """What; got; do: a place that a worker cannot begin at is told like the variable's."""
+    refused = CliRunner().invoke(app_for(["worker"]), ["worker", "--from", "latest"])
+    assert isinstance(refused.exception, UserError)
+    assert "must be 'committed-or-recent' or 'earliest'; got 'latest'; set it like --from" in str(refused.exception)
 
 
 @pytest.mark.parametrize("name", MODULES)
