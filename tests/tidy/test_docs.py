@@ -2,12 +2,15 @@
 
 import json
 import re
+import shlex
+from typing import Any
 
 import pytest
+from typer.main import get_command
 
 from detector.contracts.models import OrderEvent, PaymentEvent
 from detector.contracts.policy import load_policy
-from streams.commands import MODULES
+from streams.commands import MODULES, app_for
 from streams.metrics import METRICS
 from streams.settings import ELSEWHERE, known_variables
 from tests.tidy.source import PRODUCT, ROOT
@@ -28,8 +31,8 @@ def text(page: str) -> str:
 
 
 def code(page: str) -> list[str]:
-    """Every line of code on a page: what stands in backticks, and the lines of fenced blocks."""
-    fenced = [line for _, block in FENCE.findall(text(page)) for line in block.splitlines()]
+    """Every line of code on a page: what stands in backticks, and the lines of fenced blocks, each as a whole."""
+    fenced = [line for _, block in FENCE.findall(text(page)) for line in block.replace("\\\n", " ").splitlines()]
     return [*INLINE.findall(FENCE.sub("", text(page))), *fenced]
 
 
@@ -69,11 +72,17 @@ def test_recipes_exist(page: str) -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_commands_exist(page: str) -> None:
-    """Every `pastille` command that a page names is a file of the commands' folder."""
+    """Every `pastille` command that a page names is there, with the subcommand and the options that it is given."""
     for line in code(page):
-        for name in re.findall(r"^pastille ([a-z]+)", line):
-            assert name in MODULES, f"{page}: {line}"
-            assert (ROOT / "streams" / "commands" / f"{name}.py").exists(), f"{page}: {line}"
+        for typed in re.findall(r"^(?:PASTILLE_.*\s)?pastille ([a-z].*)", line):
+            words = shlex.split(typed.partition("|")[0], comments=True)
+            assert words[0] in MODULES, f"{page}: {line}"
+            command: Any = get_command(app_for(words[:1]))
+            while words and words[0] in getattr(command, "commands", ()):
+                command = command.commands[words.pop(0)]
+            known = {option for parameter in command.params for option in parameter.opts} | {"--help"}
+            assert {word for word in words if word.startswith("--")} <= known, f"{page}: {line}"
+            assert not hasattr(command, "commands") or not words or not words[0].isalpha(), f"{page}: {line}"
 
 
 @pytest.mark.parametrize("page", PAGES)
