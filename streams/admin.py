@@ -1,24 +1,31 @@
 """kafka-python's admin client, opened from our settings, with the reason in the message where it cannot connect.
 
-It does not know which topics there should be.
+It asks any of the brokers that Kafka names, and for some seconds Kafka names one that is dead: what that refuses is
+asked again. It does not know which topics there should be.
 """
 
 import asyncio
 import logging
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from threading import Thread
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from kafka.admin import KafkaAdminClient
-from kafka.errors import KafkaError
+from kafka.errors import KafkaError, UnknownTopicOrPartitionError
 
 from streams.errors import UserError
+from streams.patience import MISSED_S
 from streams.settings import Settings
 
-__all__ = ["ANSWER_MS", "admin_client", "group_has_member"]
+__all__ = ["ANSWER_MS", "admin_client", "asked_again", "group_has_member"]
+
+Answer = TypeVar("Answer")
 
 ANSWER_MS: Final = 10_000
+PAUSE_S: Final = 0.25
 ASK_AGAIN_MS: Final = 5_000
 WITHOUT_MEMBERS: Final = ("Empty", "Dead")
 # What these say while they connect is told once, in the error, and only if it comes to nothing.
@@ -44,14 +51,49 @@ def _is_refusal(reason: str) -> bool:
     return "Authentication" in reason or "CERTIFICATE" in reason.upper()
 
 
+def asked_again(ask: Callable[[], Answer], anew: Callable[[], None] = lambda: None) -> Answer:
+    """The answer, asked for until a broker that is gone must be missed; `anew` is called before each further try.
+    Raises KafkaError, at once where asking again mends nothing."""
+    until_s = time.monotonic() + MISSED_S
+    while True:
+        try:
+            return ask()
+        except KafkaError as error:
+            is_over = isinstance(error, UnknownTopicOrPartitionError) or not error.retriable
+            if is_over or time.monotonic() > until_s:
+                raise
+        time.sleep(PAUSE_S)
+        anew()
+
+
+class _Patient:
+    """An admin client each method of which is asked again, by a new one: that knows no controller that is gone."""
+
+    def __init__(self, opened: Callable[[], Any]) -> None:
+        self._opened, self._admin = opened, opened()
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        return partial(self._ask, name)
+
+    def _ask(self, name: str, *arguments: Any, **more: Any) -> Any:
+        return asked_again(lambda: getattr(self._admin, name)(*arguments, **more), self._anew)
+
+    def _anew(self) -> None:
+        self.close()
+        self._admin = self._opened()
+
+    def close(self) -> None:
+        """Disconnect."""
+        self._admin.close()
+
+
 @contextmanager
 def admin_client(settings: Settings, *, answer_ms: int = ANSWER_MS) -> Iterator[KafkaAdminClient]:
     """An admin client that is connected; UserError where Kafka cannot be reached, refuses us, or fails later on."""
     with _listening() as reason:
         try:
-            admin = KafkaAdminClient(
-                **settings.kafka_python(), request_timeout_ms=answer_ms, bootstrap_timeout_ms=answer_ms
-            )
+            times = {"request_timeout_ms": answer_ms, "bootstrap_timeout_ms": answer_ms}
+            admin = _Patient(partial(KafkaAdminClient, **settings.kafka_python(), **times))
             try:
                 yield admin
             finally:

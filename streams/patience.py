@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["HEARTBEAT_S", "IDLE_MS", "METADATA_MS", "REQUEST_MS", "SESSION_S"]
+__all__ = ["HEARTBEAT_S", "IDLE_MS", "METADATA_MS", "MISSED_S", "REQUEST_MS", "SESSION_S"]
 
 SESSION_S: Final = 6.0
 """A member that says nothing for so long is gone, and others have its sources: the least that a broker grants by
@@ -25,3 +25,6 @@ IDLE_MS: Final = 10 * 365 * 86_400_000
 it comes back. Who stands by has nothing to fetch, and who waits for a write to be taken fetches nothing meanwhile."""
 METADATA_MS: Final = 5_000
 """Where the leaders are is asked anew so often: who waits for an answer of an old one would learn it from that."""
+MISSED_S: Final = 12.0
+"""After so long the others must have missed a broker that is gone, and name it no more: who asked it asks again, and
+once more where it only stood still (`streams.admin.ANSWER_MS`)."""

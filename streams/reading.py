@@ -16,7 +16,7 @@ from typing import Any, Final
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
-from streams.admin import admin_client
+from streams.admin import admin_client, asked_again
 from streams.errors import UserError
 from streams.settings import Settings
 
@@ -71,7 +71,7 @@ class Reader:
 
     def partitions(self) -> dict[str, int]:
         """How many partitions each topic of the cluster has."""
-        return {name: len(self._consumer.partitions_for_topic(name)) for name in self._consumer.topics()}
+        return {name: len(self._consumer.partitions_for_topic(name)) for name in asked_again(self._consumer.topics)}
 
     def newest(self, topics: Sequence[str], per_partition: int, since_ms: int | None = None) -> Newest:
         """The newest records of existing topics: at most `per_partition`, none with a Kafka time before `since_ms`."""
