@@ -86,7 +86,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """What became of one topic: `created`, `exists`, or, in a dry run, `would create`."""
+    """What became of one topic: `created`, `exists`, or, in a dry run, `would create`; and the partitions it has."""
 
     topic: str
     partitions: int
@@ -135,13 +135,19 @@ def create_topics(
         there = set(admin.list_topics())
         needed = needed_topics(settings, partitions)
         made = _create(admin, [topic for topic in needed if topic.name not in there], replication, dry_run)
-        return [made.get(topic.name) or Made(topic.name, topic.partitions, "exists") for topic in needed]
+        results = {topic.name: made.get(topic.name, "exists") for topic in needed}
+        actual = _partitions(admin, [name for name, result in results.items() if result == "exists"])
+    return [Made(topic.name, actual.get(topic.name, topic.partitions), results[topic.name]) for topic in needed]
 
 
-def _create(
-    admin: KafkaAdminClient, topics: Sequence[Topic], replication: int | None, dry_run: bool
-) -> dict[str, Made]:
-    """All in one request, then the wait for all of them; by name."""
+def _partitions(admin: KafkaAdminClient, names: Sequence[str]) -> dict[str, int]:
+    """How many partitions each of these topics has."""
+    found = admin.describe_topics(names) if names else ()
+    return {topic["name"]: len(topic["partitions"]) for topic in found}
+
+
+def _create(admin: KafkaAdminClient, topics: Sequence[Topic], replication: int | None, dry_run: bool) -> dict[str, str]:
+    """All in one request, then the wait for all of them; what became of each."""
     if not topics:
         return {}
     wanted: dict[str, Any] = {
@@ -155,22 +161,22 @@ def _create(
     answers = admin.create_topics(wanted, validate_only=dry_run, raise_errors=False)["topics"]
     by_name = {answer["name"]: answer for answer in answers}
     made = {topic.name: _made(topic, by_name[topic.name], dry_run) for topic in topics}
-    created = [name for name, one in made.items() if one.result == "created"]
+    created = [name for name, result in made.items() if result == "created"]
     if created:
         admin.wait_for_topics(created)
     return made
 
 
-def _made(topic: Topic, answer: Mapping[str, Any], dry_run: bool) -> Made:
+def _made(topic: Topic, answer: Mapping[str, Any], dry_run: bool) -> str:
     error = for_code(answer["error_code"])
     if error is TopicAlreadyExistsError:  # another `create` was quicker
-        return Made(topic.name, topic.partitions, "exists")
+        return "exists"
     if answer["error_code"]:
         reason = answer.get("error_message") or error.__name__
         raise UserError(
             f"topic {topic.name} cannot be created; got: {reason}; change --partitions or --replication, or the rights"
         )
-    return Made(topic.name, topic.partitions, "would create" if dry_run else "created")
+    return "would create" if dry_run else "created"
 
 
 def check_topics(settings: Settings) -> list[Finding]:
@@ -197,7 +203,7 @@ def _describe(admin: KafkaAdminClient, names: Sequence[str]) -> dict[str, Actual
     wanted = dict.fromkeys(CHECKED_CONFIG)
     resources = [ConfigResource("topic", name, wanted) for name in sorted(there)]
     configs = admin.describe_configs(resources, config_filter="all")["topic"]
-    partitions = {topic["name"]: len(topic["partitions"]) for topic in admin.describe_topics(sorted(there))}
+    partitions = _partitions(admin, sorted(there))
     return {name: _actual(partitions[name], configs[name]) for name in there}
 
 

@@ -80,7 +80,7 @@ def _print_table(made: list[Made], findings: list[Finding]) -> None:
     if made:
         table = Table("topic", "partitions", "")
         for one in made:
-            table.add_row(one.topic, str(one.partitions) if one.result != "exists" else "", one.result)
+            table.add_row(one.topic, str(one.partitions), one.result)
         console.print(table)
     for finding in findings:
         console.print(f"{finding.problem}: {finding.message}", style="yellow", markup=False, highlight=False)
