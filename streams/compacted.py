@@ -15,7 +15,7 @@ from streams.errors import UserError
 from streams.reading import CONNECT_MS, RECORDS_MAX, open_reader, worded_errors
 from streams.settings import Settings
 
-__all__ = ["fold", "parse", "read", "write"]
+__all__ = ["fold", "parse", "read", "unquoted", "write"]
 
 Said = TypeVar("Said", bound=BaseModel)
 Take: TypeAlias = Callable[[dict[str, Said], bytes | None, bytes | None], None]
@@ -46,6 +46,11 @@ def fold(known: dict[str, Said], key: bytes | None, value: bytes | None, read_on
     if said_key != getattr(said, name):
         raise ValueError(f"the key is the {name}; got {said_key!r} and {getattr(said, name)!r}")
     known[said_key] = said
+
+
+def unquoted(error: ValueError) -> str:
+    """What is wrong with a record, as a log may say it: what was got may name a merchant."""
+    return str(error).partition("; got")[0]
 
 
 def read(settings: Settings, topic: str, called: str, take: Take[Said]) -> dict[str, Said]:

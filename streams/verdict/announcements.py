@@ -18,6 +18,7 @@ from detector.contracts.scope import parse_scope
 from detector.counting.tally import Marker
 from detector.judging.judge import Judge
 from detector.judging.maintenance import is_forgotten
+from streams.compacted import unquoted
 from streams.maintenances import fold
 from streams.settings import Settings
 from streams.stopping import stop_consumer
@@ -49,10 +50,10 @@ class Notices:
         """A record of the topic; what is no maintenance is passed over, with a line in the log."""
         try:
             if value is not None and len(self._known) >= KNOWN_MAX:
-                raise ValueError(f"the topic may hold at most {KNOWN_MAX}; got more; delete those that are over")
+                raise ValueError(f"the topic may hold at most {KNOWN_MAX}; more are there; delete those")
             fold(self._known, key, value)
         except ValueError as error:
-            log.warning("verdict: record %d of the maintenances is passed over: %s", offset, error)
+            log.warning("verdict: record %d of the maintenances is passed over: %s", offset, unquoted(error))
 
     def markers(self, judge: Judge, wall_ms: int, now_s: float) -> list[Marker]:
         """What is to be written to the log now."""

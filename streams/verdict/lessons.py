@@ -13,6 +13,7 @@ from detector.contracts.models import Lesson
 from detector.counting.tally import Marker
 from detector.judging.judge import Judge
 from streams.baselines import fold
+from streams.compacted import unquoted
 
 __all__ = ["Schoolbook"]
 
@@ -38,10 +39,10 @@ class Schoolbook:
         """A record of the topic; what is no lesson is passed over, with a line in the log."""
         try:
             if value is not None and len(self._known) >= KNOWN_MAX:
-                raise ValueError(f"the topic may hold at most {KNOWN_MAX} that wait; got more; delete the oldest")
+                raise ValueError(f"the topic may hold at most {KNOWN_MAX} that wait; more do; delete the oldest")
             fold(self._known, key, value)
         except ValueError as error:
-            log.warning("verdict: record %d of the baselines is passed over: %s", offset, error)
+            log.warning("verdict: record %d of the baselines is passed over: %s", offset, unquoted(error))
 
     def markers(self, judge: Judge, now_s: float) -> list[Marker]:
         """What is to be written to the log now."""

@@ -112,6 +112,23 @@ def test_what_is_no_record_of_the_topic(key: bytes | None, value: dict[str, Any]
         fold({}, key, json.dumps(record).encode())
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "word"),
+    [
+        (b"m1", {"scope": "merchant:blumen-meier,merchant:blumen-meier"}, "scope: a scope fixes each dimension once"),
+        (b"m1", {"scope": "merchant:blumen-meier,bnp; got"}, 'scope: a scope is "platform"'),
+        (b"merchant:blumen-meier", {}, "the key is the maintenance_id"),
+    ],
+)  # fmt: skip
+def test_the_log_does_not_quote_what_is_no_record(
+    key: bytes, value: dict[str, Any], word: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A merchant may stand in it: the words say what is wrong, and where it is to be looked at."""
+    Notices(True).take(key, json.dumps(json.loads(said().model_dump_json()) | value).encode(), 7)
+    assert f"record 7 of the maintenances is passed over: {word}" in caplog.text
+    assert "umen" not in caplog.text
+
+
 def test_a_record_without_a_value_ends_what_was_said() -> None:
     """It is not on the topic any more; of one that never was nothing happens."""
     known = topic(said("a"))

@@ -79,12 +79,17 @@ def test_what_does_not_fit_is_counted(policy: Policy) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [(b"bank:axa", None), (b"bank:bnp", b"no json"), (None, None), (b"bank:bnp", b'{"scope": "x"}')]
-)
+    ("key", "value"),
+    [
+        (b"bank:axa", None), (b"bank:bnp", b"no json"), (None, None), (b"bank:bnp", b'{"scope": "x"}'),
+        (b"merchant:blumen-meier", None), (b"bank:bnp", b'{"scope": "merchant:blumen-meier,x"}'),
+    ],
+)  # fmt: skip
 def test_what_is_no_record(key: bytes | None, value: bytes | None, caplog: pytest.LogCaptureFixture) -> None:
-    """It is passed over, with a line in the log, and what was known stays."""
+    """It is passed over, with a line in the log that names no merchant of it, and what was known stays."""
     [lesson] = forgetting(["bank:bnp"], LIVE.dimensions, SAID_MS)
     found = book(lesson)
     found.take(key, value or lesson.model_dump_json().encode(), 7)
     assert "record 7 of the baselines is passed over" in caplog.text
+    assert "umen" not in caplog.text
     assert words(found, Judge(LIVE)) == [("bank:bnp", SAID_MS)]
