@@ -105,7 +105,8 @@ class Settings(BaseSettings):
         description="The TOML file of rules and limits; without it those of `deploy/policy.toml`.")
     clock: Literal["wall", "events"] = Field(
         "wall", description="`wall`: where a source says nothing, time goes on by the clock. "
-        "`events`: by events alone, and what is read to its end is judged to its end; for recorded topics.")
+        "`events`: by events alone, for recorded topics; a source that is read to its end holds no other back, and its "
+        "last `lateness_s` are told when newer events come.")
     fetch_as: Literal["bytes", "records"] = Field(
         "bytes", description="`bytes`: compiled loops read what is fetched. `records`: the Kafka client does, slower.")
     fetch_bytes: int = Field(
