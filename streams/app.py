@@ -40,7 +40,6 @@ from streams.topics import needed_topics, require_topics
 from streams.unanswered import oldest
 from streams.verdict.agent import Verdict
 from streams.verdict.membership import build_app
-from streams.verdict.outbox import Fenced
 
 __all__ = ["Worker", "where_to_read"]
 
@@ -299,8 +298,6 @@ def _ending(done: asyncio.Future[Any]) -> Ending:
     result = error if error is not None else done.result()
     if isinstance(result, Ending):
         return result
-    if isinstance(result, Fenced):
-        return Ending(1, "a newer Judge has fenced this worker's; start it again to count and to stand by")
     if isinstance(result, UserError):
         return Ending(2, str(result))
     if isinstance(result, BaseException):

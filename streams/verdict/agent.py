@@ -63,8 +63,9 @@ class Verdict:
     """The seat of the Judge in this worker.
 
     `failed` is set to the error that made going on impossible; whoever runs the worker must then stop it. What Kafka
-    refuses ends the tenure alone: it begins anew after a pause. `is_deaf` says whether Kafka is away, so that silence
-    says nothing of the sources; `is_busy` whether the worker has more urgent things to do than to stand by.
+    refuses, or a newer Judge, ends the tenure alone: it begins anew after a pause, where the seat is still ours.
+    `is_deaf` says whether Kafka is away, so that silence says nothing of the sources; `is_busy` whether the worker has
+    more urgent things to do than to stand by.
     """
 
     def __init__(
@@ -127,8 +128,6 @@ class Verdict:
             try:
                 with lost_is_an_error():
                     await self._look()
-            except Fenced as error:
-                self._fail(error)
             except KafkaError as error:
                 async with self._lock:
                     await self._set_back(error)
@@ -246,7 +245,7 @@ class Verdict:
 
     async def _seated(self) -> Tenure | None:
         """The tenure that was, where nobody else has begun one since; else a new one. None where the group dealt while
-        Kafka was asked: another may have fenced it by now, and who finds that out by writing ends."""
+        Kafka was asked: another may have fenced it by now, and who finds that out by writing begins anew."""
         tenure = self._tenure
         if tenure is not None and self._may_be_fenced:
             self._may_be_fenced = False
@@ -378,13 +377,13 @@ class Verdict:
             await self._log.start()
             self._log_is_open = True
 
-    async def _set_back(self, error: BaseException) -> None:
+    async def _set_back(self, error: KafkaError) -> None:
         """Kafka refused something: the tenure ends, and begins anew when a pause is over."""
-        why = f"{type(error).__name__}: {error}"
-        # Kafka's word for a lost transaction means a newer Judge, too: by then the group has said whose seat it is.
-        least_s = SESSION_S + HEARTBEAT_S if isinstance(error, TransactionLost) else 0.0
-        if self._setback.note(why, loop_s(), least_s):
-            log.warning("verdict: %s; the Judge leaves its seat and begins anew by itself", why)
+        # To begin would fence the newer Judge, whose seat it may be: by then the group has said whose it is.
+        least_s = SESSION_S + HEARTBEAT_S if isinstance(error, Fenced | TransactionLost) else 0.0
+        if self._setback.note(str(error), loop_s(), least_s):
+            log.warning("verdict: %s; the Judge leaves its seat and begins anew by itself, if that is still its own",
+                        error)  # fmt: skip
         await self._vacate()
         stale, self._log, self._log_is_open = self._log, TallyLog(self._settings), False
         await stale.stop()
@@ -392,9 +391,6 @@ class Verdict:
     def _fail(self, error: BaseException) -> None:
         if self.failed.done():
             return
-        if isinstance(error, Fenced):
-            log.warning("verdict: a newer Judge has taken over; this worker stops")
-        else:
-            log.error("verdict: %s: %s", type(error).__name__, error,
-                      exc_info=None if isinstance(error, UserError) else error)  # fmt: skip
+        log.error("verdict: %s: %s", type(error).__name__, error,
+                  exc_info=None if isinstance(error, UserError) else error)  # fmt: skip
         self.failed.set_result(error)

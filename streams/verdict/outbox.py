@@ -32,8 +32,11 @@ RATES_MS = 30_000
 """A scope of which nothing but the rates has changed is told again this often."""
 
 
-class Fenced(Exception):
+class Fenced(KafkaError):  # type: ignore[misc]  # aiokafka ships no types
     """A newer Judge writes now; this one must stop."""
+
+    def __init__(self) -> None:
+        super().__init__("a newer Judge has taken over")
 
 
 class TransactionLost(KafkaError):  # type: ignore[misc]  # aiokafka ships no types

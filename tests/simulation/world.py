@@ -215,8 +215,9 @@ class World:
             process.kill()
 
     def _failed(self, process: Process, error: Any) -> None:
-        """A worker may end because Kafka refuses something, or a newer Judge is there; for no other reason."""
-        if not process.is_dead and not isinstance(error, KafkaError | outbox.Fenced | OSError):
+        """A worker may end because Kafka refuses something; for no other reason, and a newer Judge is none."""
+        is_refused = isinstance(error, KafkaError | OSError) and not isinstance(error, outbox.Fenced)
+        if not process.is_dead and not is_refused:
             self.seen.wrong.append(f"a worker failed: {error!r}")
 
     def _died(self, worker: Worker, process: Process) -> None:

@@ -17,10 +17,12 @@ from detector.counting.tally import Marker
 from detector.judging.misfit import Misfit
 from streams.app import _ending
 from streams.errors import UserError
+from streams.patience import HEARTBEAT_S, SESSION_S
 from streams.settings import Settings
 from streams.verdict import agent, passedover
 from streams.verdict.agent import Verdict
 from streams.verdict.membership import build_app
+from streams.verdict.outbox import Fenced
 from streams.verdict.tallyreader import Logged
 
 SETTINGS = Settings(broker="localhost:9092")
@@ -217,6 +219,42 @@ def test_a_seat_lost_while_its_tenure_began_judges_nothing(
         await stage.verdict._keep_seat()
         assert [(tenure.taken, tenure.asked) for tenure in stage.begun] == [([0], 1) if comes_back else ([], 0)]
         assert (stage.verdict._tenure is not None) is comes_back
+
+    played(play, tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize("comes_back", [False, True])
+@pytest.mark.parametrize("begins", [False, True])
+def test_who_is_fenced_gives_the_seat_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, begins: bool, comes_back: bool
+) -> None:
+    """While its tenure begins, or afterwards: its worker goes on, and it judges again only where the group says, when
+    it has had the time to, that the seat is still its own."""
+    now_s = [100.0]
+    monkeypatch.setattr(agent, "loop_s", lambda: now_s[0])
+
+    async def play(stage: Stage) -> None:
+        async def fenced() -> None:
+            raise Fenced
+
+        await stage.deal(ours=True)
+        if begins:
+            stage.meanwhile = fenced
+        else:
+            assert await stage.take(0)
+            monkeypatch.setattr(stage.begun[0], "take", lambda _batch: fenced())
+        assert not await stage.take(1)
+        stage.meanwhile, stage.end, begun = _nothing, 1, len(stage.begun)
+        assert not stage.verdict.failed.done()
+        assert "a newer Judge has taken over" in str(stage.verdict.problem)
+        now_s[0] += SESSION_S
+        assert not await stage.take(1)
+        if not comes_back:
+            await stage.deal(ours=False)
+        now_s[0] += HEARTBEAT_S
+        assert await stage.take(1) is comes_back
+        await stage.verdict._keep_seat()
+        assert len(stage.begun) == begun + comes_back
 
     played(play, tmp_path, monkeypatch)
 
