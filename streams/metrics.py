@@ -109,6 +109,8 @@ METRICS: Final = (
            "Lessons of the topic that do not fit: other dimensions, or scopes past twice leaves_max."),
     Metric("pastille_tallies_left_out_total", "counter", (),
            "Tallies that the Judge left out since one before them was lost; their source says everything anew."),
+    Metric("pastille_passed_over_total", "counter", ("what",),
+           "Records of the tallies log that the Judge cannot take, as of workers with another policy: see its log."),
     Metric("pastille_ingest_lag_events", "gauge", ("source",),
            "Records of the source not read yet, also behind an open transaction; the lag that Kafka's tools show "
            "includes what is kept for recovery."),
@@ -249,6 +251,7 @@ class WorkerMetrics:
             "pastille_baseline_frozen_scopes": [((), len(facts.frozen))],
             "pastille_baselines_refused": [((), verdict.refused_lessons)],
             "pastille_tallies_left_out_total": [((), verdict.left_out)],
+            "pastille_passed_over_total": _words(verdict.passed_over.counts),
             "pastille_policy_blocked_total": _words(facts.blocked),
             "pastille_boundary_seconds": [((), facts.time_ms / 1000)] if facts.time_ms >= 0 else [],
         }

@@ -84,7 +84,7 @@ class Verdict:
         self._log = TallyLog(settings)
         self._log_is_open = False
         self._left_out = 0
-        self._passed_over = PassedOver()
+        self.passed_over = PassedOver()
         self._setback = Setback()
         self._lock = asyncio.Lock()
         self._seat = Seat.LOST
@@ -341,7 +341,7 @@ class Verdict:
         moved = [source for logged in batch for source in tenure.judge.sources.moved_by(logged.records)]
         self._watch.taken(moved, loop_s())
         self._note_gaps(tenure.judge.sources.left_out)
-        self._passed_over.note(tenure.judge)
+        self.passed_over.note(tenure.judge)
 
     def _note_gaps(self, left_out: int) -> None:
         self.left_out += left_out - self._left_out
@@ -353,7 +353,8 @@ class Verdict:
     async def _begin(self) -> None:
         await self._vacate()
         settings, self._may_be_fenced = self._settings, False
-        self._left_out, self._passed_over = 0, PassedOver()
+        self._left_out = 0
+        self.passed_over.begin()
         self._watch = Watch(loop_s())
         await self._open_log()
         self._announcements = Announcements(settings)

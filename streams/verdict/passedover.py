@@ -1,4 +1,4 @@
-"""What the Judge passes over, said once a tenure of each kind.
+"""What the Judge passes over, counted, and said once a tenure of each kind.
 
 Knows how it is said; what fits is the Judge's to find.
 """
@@ -6,6 +6,7 @@ Knows how it is said; what fits is the Judge's to find.
 from __future__ import annotations
 
 import logging
+from collections import Counter as Count
 
 from detector.judging.judge import Judge
 from detector.judging.misfit import Misfit
@@ -16,16 +17,23 @@ log = logging.getLogger(__name__)
 
 
 class PassedOver:
-    """What a tenure has said of it."""
+    """`counts`: how many of each kind, in all tenures of this worker."""
 
     def __init__(self) -> None:
-        self._said: set[Misfit] = set()
+        self.counts = {misfit.name.lower(): 0 for misfit in Misfit}
+        self._noted: Count[Misfit] = Count()
+
+    def begin(self) -> None:
+        """A tenure begins: its Judge counts anew."""
+        self._noted.clear()
 
     def note(self, judge: Judge) -> None:
-        """Say what is new."""
-        for misfit in judge.passed_over.keys() - self._said:
-            self._said.add(misfit)
-            policy = judge.policy
-            log.warning("verdict: %s is on the tallies log and passed over, as is all of the kind; judged are pane_s = "
-                        "%d and dimensions %s: stop the workers that have another policy or version",
-                        misfit.value, policy.pane_ms // 1000, ", ".join(policy.dimensions))  # fmt: skip
+        """Count, and say, what is new."""
+        for misfit, count in judge.passed_over.items():
+            if not self._noted[misfit]:
+                policy = judge.policy
+                log.warning("verdict: %s is on the tallies log and passed over, as is all of the kind; judged are "
+                            "pane_s = %d and dimensions %s: stop the workers that have another policy or version",
+                            misfit.value, policy.pane_ms // 1000, ", ".join(policy.dimensions))  # fmt: skip
+            self.counts[misfit.name.lower()] += count - self._noted[misfit]
+            self._noted[misfit] = count

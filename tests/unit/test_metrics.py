@@ -46,6 +46,7 @@ PROMISED = {
     "pastille_baseline_frozen_scopes": set(),
     "pastille_baselines_refused": set(),
     "pastille_tallies_left_out_total": set(),
+    "pastille_passed_over_total": {"what"},
     "pastille_ingest_lag_events": {"source"},
     "pastille_watermark_age_seconds": {"source"},
     "pastille_boundary_seconds": set(),
@@ -112,7 +113,8 @@ def worker_of(facts: Facts | None, tell: Callable[[], None] = lambda: None) -> A
     judge = SimpleNamespace(policy=Policy(children_max=2))
     tenure = None if facts is None else SimpleNamespace(facts=say, judge=judge, judged_s=1.5, waiting=lambda: 4)
     verdict = SimpleNamespace(tenure=tenure, started=Count({("all_red", "policy"): 1}), refused_maintenances=2,
-                              refused_lessons=3, left_out=7, has_standby=tenure is None)  # fmt: skip
+                              refused_lessons=3, left_out=7, has_standby=tenure is None,
+                              passed_over=SimpleNamespace(counts={"policy": 0, "tally": 9}))  # fmt: skip
     board = Board()
     board.say(Reason.BROKER, "no broker answers", 0.0)
     readers = SimpleNamespace(readings=(Reading("pager", False, 320.0),))
@@ -286,6 +288,12 @@ def test_what_is_not_learned_is_told() -> None:
 def test_a_gap_in_what_the_judge_is_told_is_told() -> None:
     """How many tallies came behind one that was lost."""
     assert scraped(judged())["pastille_tallies_left_out_total", labels()] == 7
+
+
+def test_what_the_judge_passes_over_is_told() -> None:
+    """By kind, also of those that there are none of yet."""
+    found = scraped(judged())
+    assert [found["pastille_passed_over_total", labels(what=what)] for what in ("policy", "tally")] == [0, 9]
 
 
 def test_who_does_not_judge_tells_no_outage() -> None:

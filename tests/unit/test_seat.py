@@ -366,7 +366,7 @@ def test_a_policy_that_can_be_obeyed_is_written(tmp_path: Path, monkeypatch: pyt
 def test_what_is_passed_over_is_said_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A line of each kind, with what is judged and what to do."""
+    """A line of each kind, with what is judged and what to do; counted are all, of the tenures before, too."""
 
     async def play(stage: Stage) -> None:
         await stage.deal(ours=True)
@@ -374,7 +374,12 @@ def test_what_is_passed_over_is_said_once(
         for offset in (1, 2):
             stage.begun[0].judge.passed_over = {Misfit.TALLY: offset}
             assert await stage.take(offset)
+        stage.verdict.passed_over.begin()
+        stage.begun[0].judge.passed_over = {Misfit.POLICY: 4}
+        assert await stage.take(3)
+        counts = stage.verdict.passed_over.counts
+        assert {what: count for what, count in counts.items() if count} == {"tally": 2, "policy": 4}
 
     played(play, tmp_path, monkeypatch)
-    [line] = [record.getMessage() for record in caplog.records if record.name == passedover.__name__]
+    [line, _] = [record.getMessage() for record in caplog.records if record.name == passedover.__name__]
     assert "judged are pane_s = 5 and dimensions bank, method: stop the workers" in line
