@@ -56,13 +56,13 @@ def _events() -> Iterator[dict[str, object]]:
 
 
 def _judge(told: list[Tally | Marker]) -> None:
-    """Ask a Judge all that is asked of one, and let a source say everything again."""
+    """Ask a Judge all that is asked of one, and let a source say again what it can, which is nothing."""
     judge = Judge(_LOUD)
     for record in told[:_FEW]:
         judge.take(record)
     judge.health()
     judge.rates()
-    judge.take(next(replace(record, term=1, first_pane=0) for record in told if isinstance(record, Tally)))
+    judge.take(next(replace(record, term=1, first_pane=1 << 40) for record in told if isinstance(record, Tally)))
 
 
 def _fetch(value: bytes) -> bytes:

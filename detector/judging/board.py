@@ -104,14 +104,22 @@ class Board:
             cells.hashes, _or_zeros(cells.technical, len(cells)), _or_zeros(cells.orders, len(cells)), cells.late_ages,
         )  # fmt: skip
 
-    def clear(self, source: int, first: int) -> None:
-        """Before a snapshot: forget what a source said of the panes from `first` on."""
+    def clear(self, source: int, first: int, oldest: int) -> None:
+        """Before a snapshot: forget what a source said of the panes from `first` on. Where it begins later than the
+        pane `oldest`, the source will say no more of those between: what waits there is over."""
         newest = int(self.marks.newest[0])
         hand = self.in_hand
+        rows, flow = hand(self.rows), hand(self.signals.flow)
+        marks, windows = hand(self.marks), hand(self.windows)
         ring.clear_source(
-            hand(self.rows), hand(self.leaves), hand(self.marks), hand(self.signals.flow), hand(self.windows),
+            rows, hand(self.leaves), marks, flow, windows,
             self.tree.leaf_nodes, source, first, newest, self.oldest, self.policy.pane_ms, *self._news,
         )  # fmt: skip
+        if oldest < first:
+            ring.end_waiting(
+                rows, marks, flow, windows, self.tree.leaf_nodes, source, max(oldest, self.oldest),
+                min(first, newest + 1), self.policy.pane_ms, *self._news,
+            )  # fmt: skip
 
     @property
     def _news(self) -> tuple[int, int]:

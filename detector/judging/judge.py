@@ -167,7 +167,7 @@ class Judge:
         closed = self.board.pane_of(applied_ms - policy.open_ms)
         first = max(tally.first_pane, closed)
         if tally.first_pane >= 0:
-            self.board.clear(mine.number, first)
+            self.board.clear(mine.number, first, max(closed, self.board.pane_of(tally.boundary_ms - policy.open_ms)))
         self.board.put(mine.number, tally.cells, first)
         self.newest_start_ms = max(self.newest_start_ms, min(tally.newest_start_ms, tally.boundary_ms))
         if tally.details is not None:

@@ -294,6 +294,31 @@ def clear_source(rows: Rows, leaves: Leaves, marks: Marks, flow: Flow, windows: 
             note_nodes(marks, leaf_nodes[leaf], pane, END)
 
 
+@allocating
+def end_waiting(rows: Rows, marks: Marks, flow: Flow, windows: Windows, leaf_nodes: Int32s, source: int, first: int,
+                until: int, pane_ms: int, boundary_ms: int, closing_ms: int) -> None:  # fmt: skip
+    """The source will say no more of the panes from `first` to before `until`: what waits there is counted as
+    cancelled, which is neither due nor overdue nor bad, as its answers will not be heard of."""
+    votes = np.zeros(6, np.int32)
+    for leaf in range(len(leaf_nodes)):
+        for pane in range(first, until):
+            row = find_row(rows, leaf, pane, source)
+            if row == END or rows.counts[row, PENDING] == 0:
+                continue
+            tell_windows(rows, windows, leaf, pane, row, -1)
+            votes[:] = rows.votes[row]
+            votes[CANCELLED] += votes[PENDING]
+            votes[PENDING] = 0
+            tell_flow(rows, flow, leaf, pane, row, votes, 0, pane_ms, boundary_ms, closing_ms)
+            rows.votes[row] = votes
+            rows.counts[row, CANCELLED] += rows.counts[row, PENDING]
+            rows.counts[row, PENDING] = 0
+            tell_windows(rows, windows, leaf, pane, row, 1)
+            rows.orders[row, WAITING] = rows.orders[row, WAITING_RECOVERED] = 0
+            rows.lengths[row, PENDING_VOTERS] = rows.lengths[row, PENDING_MERCHANTS] = 0
+            note_nodes(marks, leaf_nodes[leaf], pane, END)
+
+
 @compiled
 def merge_source(rows: Rows, leaf: int, pane: int) -> None:
     """The pane is closed for every source: its rows become one, of the source EVERYONE. Nothing will be compared with

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Literal
+
 import numpy as np
 import pytest
 
-from detector.contracts.policy import Policy, Rule
-from detector.counting.tally import Cells, Marker, Tally
+from detector.contracts.policy import EvidenceRules, Policy, Rule
+from detector.counting.tally import COUNTS, Cells, Marker, Tally
 from detector.judging.judge import Judge
 from tests.alone import alone
 from tests.judging.test_judge import LEAF, ONE, POLICY, T0, TWO, cells, die, refilled, tally
@@ -178,3 +181,34 @@ def test_an_approved_late_answer_ends_what_was_folded_before_it() -> None:
     judge.take(tally(500))
     judge.take(tally(505, declined=3))
     assert [change.data.evidence.declined for change in judge.take(tally(520))] == [3]
+
+
+def waiting(at_s: int, voters: int, term: int = 1) -> Tally:
+    """One pane with that many voters who wait for an answer, each at a shop of its own."""
+    counts = np.array([[voters, 0, 0, 0, 0, 0]], np.int32)
+    hashes = np.array([*range(voters), *range(voters)], np.uint64)
+    pane = (T0 + at_s * 1_000) // 5_000 - 1
+    held = Cells((LEAF,), np.zeros(1, np.int32), np.array([pane], np.int64), counts, counts.copy(),
+                 np.zeros((1, 5), np.int32), np.full(1, -1, np.int64), np.array([[0, voters, 0, voters, 0]], np.uint8),
+                 hashes, orders=np.array([[0, 0, voters, 0]], np.int32))  # fmt: skip
+    return Tally(ONE, {"default": 1}, term, T0 + at_s * 1_000, T0 + at_s * 1_000 - 1, at_s, held)
+
+
+@pytest.mark.parametrize("mode", ["off", "live"])
+def test_what_waits_where_its_source_says_no_more_is_over(mode: Literal["off", "live"]) -> None:
+    """A new owner cannot read again what came before it: nobody will hear how those payments ended, so they are no
+    outage, for a Judge that is put together anew either. What was answered stays."""
+    policy = replace(
+        alone(all_pending=Rule(30_000, 2), wait_ms=0, answers={"default": 10_000}), evidence=EvidenceRules(mode)
+    )  # fmt: skip
+    log = [tally(5, approved=3), waiting(10, 3), tally(10, term=2, first=(T0 + 100_000) // 5_000), waiting(105, 1, 2)]
+    judge = Judge(policy)
+    assert [change for record in log for change in judge.take(record)] == []
+    again = Judge.restore(judge.export())
+    for record in log:
+        again.refill(record)
+    for one in (judge, again):
+        by_status = dict(zip(COUNTS, one.rates()[0][1][3_600_000], strict=True))
+        assert by_status == {**dict.fromkeys(COUNTS, 0), "approved": 3, "pending": 1, "cancelled": 3}
+        assert one.board.rows.orders.sum() == 1
+        assert [change for at_s in (110, 130, 150) for change in one.take(waiting(at_s, 1, 2))] == []
