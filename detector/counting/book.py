@@ -87,6 +87,7 @@ STATE = _record(*((name, "i8") for name in (
     # time: the boundary to be cut next (NONE: none yet), and where things stand
     "next_ms", "watermark_ms", "log_time_ms", "noted_ms", "flush", "clock_ms", "newest_start_ms", "offset",
     "first_pane", "first_block", "base_ms", "swept", "releasing", "details_due_ms", "details_changed", "orders_seen",
+    "floor_pane",  # what lies before is told of no more, see `cells`
     # the cut that was made last
     "cut_hashes", "cut_leaves", "cut_ages", "cut_snapshot",
     "detail_leaves", "detail_names", "detail_codes", "detail_merchant_rows", "detail_code_rows",

@@ -1,6 +1,7 @@
 """Cells (leaf x pane): the rows and late answers chained in each, which of them changed, and the closing of panes.
 
-Invariant: a pane is open while it will be at the boundary that is cut next: `next_ms` < its end + H + grace.
+Invariant: a pane is open while it will be at the boundary that is cut next: `next_ms` < its end + H + grace. One before
+`floor_pane` is closed: of what it hangs on a part is gone from the log.
 Does not know what a row says (`ledger`) nor how a cell is summed (`cut`).
 """
 
@@ -162,7 +163,7 @@ def begin(book: Book, next_ms: int) -> None:
     Called right after a cut: no cell is marked.
     """
     rule, state = book.rule[0], book.state[0]
-    first_pane = (next_ms - rule.open_ms) // rule.pane_ms
+    first_pane = max((next_ms - rule.open_ms) // rule.pane_ms, state.floor_pane)
     if state.next_ms != NONE:
         for pane in range(state.first_pane, min(first_pane, state.first_pane + len(book.cell_at))):
             _close_pane(book, pane)

@@ -14,6 +14,7 @@ import numpy as np
 from detector.contracts.policy import DEFAULT, Policy
 from detector.counting.book import STATE, Book, Told, grown, names_grown, new_book, room_for_cut
 from detector.counting.columns import NONE, PAYMENT, Columns, Int64s
+from detector.counting.cut import close_below_floor
 from detector.counting.hand import in_hand
 from detector.counting.hashing import hash_text
 from detector.counting.index import new_slots, refill, widen
@@ -126,6 +127,14 @@ class Counter:
             jump_to_noted(self._hand)
             tallies += self.go_on()
         return tallies
+
+    def raise_floor(self, floor_ms: int) -> None:
+        """Say that what was logged before cannot all be read again: nothing is told of the panes that begin before,
+        so that what was told of them stays. Only while nothing was told."""
+        pane = -(-floor_ms // self.policy.pane_ms)
+        if pane > self._now("floor_pane"):
+            self._say("floor_pane", pane)
+            close_below_floor(self._hand)
 
     # Out
 
@@ -286,6 +295,7 @@ def warm_up() -> None:
     counter._begin_orders()
     counter._run(_NOTHING, 0)
     counter.at_end(1, True)
+    counter.raise_floor(1)
     counter.caught_up()
     book = grown(counter._book)  # asks what is full
     widen(new_slots(0))

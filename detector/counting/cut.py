@@ -10,7 +10,7 @@ from typing import Any
 
 from detector.compiled import compiled, inlined
 from detector.counting.book import OUT_COUNTS, Book
-from detector.counting.cells import mark
+from detector.counting.cells import begin, mark
 from detector.counting.columns import APPROVED, DECLINED, ERROR, NONE, PENDING, Int32s, UInt8s, UInt64s
 from detector.counting.details import note_overdue
 from detector.counting.impact import FINE, WAITS, count_order, fate
@@ -39,6 +39,14 @@ def unmark_all(book: Book) -> None:
     for n in range(state.dirty):
         book.cells[book.dirty[n]].dirty = 0
     state.dirty = 0
+
+
+@compiled
+def close_below_floor(book: Book) -> None:
+    """Close the open panes below a floor that was raised; nothing was told of them, nor is."""
+    if book.state[0].next_ms != NONE:
+        unmark_all(book)
+        begin(book, book.state[0].next_ms)
 
 
 @compiled

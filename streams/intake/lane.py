@@ -6,9 +6,11 @@ was fetched and how much time went by are arguments.
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections import Counter as Count
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Literal
 
 import numpy as np
@@ -28,6 +30,8 @@ from streams.intake.placing import ORDERS, PAYMENTS, KeyCheck
 from streams.intake.recovery import NO_BOUNDARY, Begin, Note
 
 __all__ = ["AHEAD_MS_MAX", "Counted", "Half", "Lane", "Totals"]
+
+log = logging.getLogger(__name__)
 
 AHEAD_MS_MAX = 60_000
 """How far one topic of a source may be read ahead of the other, in log time, while both have more to read."""
@@ -111,13 +115,13 @@ class Half:
     def pass_over(self, first: int) -> int:
         """Go on from the first offset that there still is; how many records were deleted before anybody read them."""
         deleted = max(0, first - max(self.next, self.read))
-        self.next = max(self.next, first)
+        self.first, self.next = max(self.first, first), max(self.next, first)
         return deleted
 
     def needed_from(self, log_time_ms: int) -> int:
         """The offset from which every record of a log time and later is read."""
         found = self.index.first(log_time_ms)
-        return self.first if found is None else found
+        return self.first if found is None else max(self.first, found)
 
     def bad(self, batch: Fetched, partition: int, refused: Reject) -> Bad:
         """The record, with what is wrong with it."""
@@ -173,6 +177,7 @@ class Lane:
         self.source: Source = counter.source
         self.counter = counter
         self.term = begin.term
+        self.floor_ms = 0
         self.halves = {
             topic: Half(topic, kind, begin, OffsetIndex(policy.pane_ms, keep_ms)) for topic, kind in topics.items()
         }
@@ -182,6 +187,7 @@ class Lane:
         self._limits_told: set[str] = set()
         self._decoder = decoder
         self._partitions = counter.layout[counter.source.feed]
+        self._raise_floor(begin.floor_ms)
         if len(topics) == 1:
             counter.at_end(ORDERS, True)
 
@@ -236,6 +242,23 @@ class Lane:
             half.at_end = False
             self.counter.at_end(half.kind, False)
 
+    def pass_over(self, half: Half, first: int, first_ms: int) -> int:
+        """Go on from the first offset that there still is, logged at `first_ms`; how many records were deleted before
+        anybody read them. Where only orders are gone, payments say all but what waits; without payments orders would
+        be half green."""
+        if half.kind == PAYMENTS:
+            self._raise_floor(first_ms)
+            if self.counter.rebuilding and first_ms > self.boundary_ms - self.counter.policy.open_ms:
+                log.warning("intake: %s: payments before %s are deleted: their panes stay as they were told",
+                            self.source, datetime.fromtimestamp(first_ms / 1000, UTC).isoformat())  # fmt: skip
+        return half.pass_over(first)
+
+    def _raise_floor(self, floor_ms: int) -> None:
+        """Who has told on from the noted boundary has read what is gone; the next owner will not."""
+        self.floor_ms = max(self.floor_ms, floor_ms)
+        if self.counter.rebuilding:
+            self.counter.raise_floor(floor_ms)
+
     # Questions
 
     def has_news(self, ends: dict[str, bool]) -> bool:
@@ -265,7 +288,10 @@ class Lane:
         needed_ms = self.counter.commit_from(min(self.counter.log_time_ms, self.counter.boundary_ms or 0))
         reach_ms = self.counter.policy.reach_ms
         return {
-            topic: (half.needed_from(needed_ms), Note(self.term, self.boundary_ms, self._read(half), reach_ms))
+            topic: (
+                half.needed_from(needed_ms),
+                Note(self.term, self.boundary_ms, self._read(half), reach_ms, self.floor_ms),
+            )
             for topic, half in self.halves.items()
         }
 

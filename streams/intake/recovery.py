@@ -26,13 +26,15 @@ class Note:
 
     `boundary_ms`: every tally up to it is acknowledged. `read`: the topic was read up to this offset, so that what
     lies before it and is read again was already counted, and its dead letters are already delivered. `reach_ms`: how
-    far before the boundary the policy of who wrote it reads again; 0: an older note does not say.
+    far before the boundary the policy of who wrote it reads again; 0: an older note does not say. `floor_ms`: see
+    Begin.
     """
 
     term: int
     boundary_ms: int
     read: int
     reach_ms: int = 0
+    floor_ms: int = 0
 
     def text(self) -> str:
         """The note as a commit's metadata."""
@@ -51,18 +53,20 @@ class Committed:
 class Begin:
     """How an owner takes up a source: its term, the boundary to rebuild up to, and per topic where to start.
 
-    `noted_ms` None: nothing was ever published. `read[topic]`: see Note.
+    `noted_ms` None: nothing was ever published. `read[topic]`: see Note. `floor_ms`: payments that were logged before
+    it are gone, so that nothing is told of the panes before it.
     """
 
     term: int
     noted_ms: int | None
     offsets: Mapping[str, int]
     read: Mapping[str, int]
+    floor_ms: int = 0
 
     def note(self, topic: str, reach_ms: int) -> Note:
         """What the owner commits at once, so that everybody sees the new term."""
         noted_ms = NO_BOUNDARY if self.noted_ms is None else self.noted_ms
-        return Note(self.term, noted_ms, self.read[topic], reach_ms)
+        return Note(self.term, noted_ms, self.read[topic], reach_ms, self.floor_ms)
 
 
 def parse_note(text: str) -> Note | None:
@@ -107,7 +111,8 @@ def begin_from(committed: Mapping[str, Committed], first: Mapping[str, int], fir
     # Both topics are committed in one request; should one be older all the same, the older boundary is the safe one.
     boundary_ms = min(note.boundary_ms for note in notes)
     noted_ms = None if boundary_ms == NO_BOUNDARY else boundary_ms
-    return Begin(max(note.term for note in notes) + 1, noted_ms, offsets, read)
+    floor_ms = max(note.floor_ms for note in notes)
+    return Begin(max(note.term for note in notes) + 1, noted_ms, offsets, read, floor_ms)
 
 
 def _read(at: Committed | None, offset: int) -> int:

@@ -30,7 +30,7 @@ from streams.intake.lane import Counted, Lane, Totals
 from streams.intake.placing import Placing
 from streams.intake.reader import NOT_PLACED, Reader, TopicPartition
 from streams.intake.recovery import Begin, Committed, Note, begin_from, of_another_log, short_of
-from streams.intake.strays import Strays
+from streams.intake.strays import Stray, Strays
 from streams.intake.turn import count_parts, note_ends, parts_of
 from streams.loopclock import loop_s
 from streams.refused import Refused, by_topic
@@ -236,7 +236,8 @@ class Session:
         """Take up what this assignment gives us; False where it is over already."""
         assigned = self._reader.assigned
         committed = await self._reader.committed(assigned)
-        begun, lost = await self._strays.look(assigned)
+        strays = await self._strays.look(assigned, self._clock_ms)
+        lost = {tp for tp, stray in strays.items() if stray.is_lost}
         first = await self._first_offsets(assigned - committed.keys() | lost)
         committed |= {tp: of_another_log(committed[tp], first[tp]) for tp in lost & committed.keys()}
         committed |= await self._further_back(committed)
@@ -251,7 +252,7 @@ class Session:
             lanes[source] = kept or self._new_lane(source, begin)
         if self._reader.round != round_ or (begins and not await self._reader.commit(begins, round_)):
             return False
-        self._exchange(lanes, begun)
+        self._exchange(lanes, strays)
         self._round = round_
         log.info("intake: %d sources, %d partitions taken up anew", len(lanes), len(begins))
         return True
@@ -264,8 +265,8 @@ class Session:
         terms = {at.note.term if at.note is not None else None for at in found.values()}
         return lane if terms == {lane.term} else None
 
-    def _exchange(self, lanes: dict[Source, Lane], begun: Mapping[TopicPartition, int]) -> None:
-        """Go on with these lanes; `begun` are first offsets that are perhaps beyond where a lane stands."""
+    def _exchange(self, lanes: dict[Source, Lane], strays: Mapping[TopicPartition, Stray]) -> None:
+        """Go on with these lanes; the first offset of a stray is perhaps beyond where its lane stands."""
         for source, lane in self.lanes.items():
             if lanes.get(source) is not lane:
                 self._all.retired.add(lane.totals())
@@ -275,7 +276,7 @@ class Session:
         self.lanes = lanes
         halves = {_partition(lane, topic): half for lane in lanes.values() for topic, half in lane.halves.items()}
         for tp, half in halves.items():
-            deleted = half.pass_over(begun.get(tp, 0))
+            deleted = self._lane(tp).pass_over(half, *strays[tp][:2]) if tp in strays else 0
             if deleted:
                 self._all.deleted[tp.topic] += deleted
                 log.warning("intake: %s partition %d begins at offset %d: what was to be read from %d on is deleted",

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 from aiokafka.errors import OffsetOutOfRangeError
 
+from detector.contracts.moments import EPOCH_MS_MAX
 from streams.intake.reader import Reader, TopicPartition
 from streams.loopclock import loop_s
 
-__all__ = ["AGAIN_S", "Strays"]
+__all__ = ["AGAIN_S", "Stray", "Strays"]
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +25,15 @@ Offsets = Mapping[TopicPartition, int]
 
 AGAIN_S = 10.0
 """A partition that strays again so soon ends the session: the next one waits a while before it tries."""
+
+
+class Stray(NamedTuple):
+    """A partition that has strayed: the first offset that there still is, and when that was logged. `is_lost`: the log
+    is another than the one that was read."""
+
+    first: int
+    first_ms: int
+    is_lost: bool
 
 
 class Strays:
@@ -60,10 +71,13 @@ class Strays:
                 self._note(at, read)
         return not self._found
 
-    async def look(self, assigned: Iterable[TopicPartition]) -> tuple[Offsets, set[TopicPartition]]:
-        """The first offset of each that has strayed, and those whose log is another than the one that was read."""
+    async def look(self, assigned: Iterable[TopicPartition], clock_ms: int | None) -> dict[TopicPartition, Stray]:
+        """Those that have strayed. It is `clock_ms` o'clock: an empty log begins now, and none later."""
         strayed = self._found.keys() & set(assigned)
-        extents = await self._reader.extents(strayed) if strayed else {}
+        if not strayed:
+            return {}
+        extents = await self._reader.extents(strayed)
+        times = await self._reader.first_times(strayed)  # after: what is deleted between the two is refused again
         lost = {at for at, (first, _) in extents.items() if self._found[at] >= first}
         for at in sorted(lost):
             log.warning(
@@ -71,7 +85,10 @@ class Strays:
                 "was made again, or its end was lost; it is read as on a first start",
                 at.topic, at.partition, self._found[at], *extents[at],
             )  # fmt: skip
-        return {at: first for at, (first, _) in extents.items()}, lost
+        since, latest = clock_ms or 0, clock_ms or EPOCH_MS_MAX
+        return {
+            at: Stray(first, min(times.get(at, since), latest), at in lost) for at, (first, _) in extents.items()
+        }  # fmt: skip
 
     def settled(self, read: Offsets) -> None:
         """All is taken up, and said to have been read up to these offsets."""

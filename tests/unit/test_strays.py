@@ -12,6 +12,8 @@ import pytest
 from aiokafka.errors import OffsetOutOfRangeError
 
 from detector.contracts.policy import DEFAULT
+from detector.counting.columns import APPROVED, PENDING
+from detector.counting.tally import Tally
 from streams.intake import session, strays
 from streams.intake.reader import TopicPartition
 from streams.intake.recovery import Committed, Note
@@ -47,6 +49,9 @@ class _Logs(_Reader):
 
     async def extents(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, tuple[int, int]]:
         return {tp: (self.first[tp], self._end(tp)) for tp in partitions}
+
+    async def first_times(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        return {tp: self.logs[tp][0].timestamp for tp in partitions if self.logs[tp]}
 
     async def beginnings(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         return {tp: self.first[tp] for tp in partitions}
@@ -171,6 +176,78 @@ def test_what_retention_deleted_is_passed_over(caplog: pytest.LogCaptureFixture)
     assert [said for said in warned(caplog) if "offset" in said] == [
         "intake: payments partition 0 begins at offset 10: what was to be read from 4 on is deleted"
     ]
+
+
+def heard(told: Iterable[Any]) -> dict[int, list[int]]:
+    """What a Judge holds of each pane: payments by status."""
+    panes: dict[int, list[int]] = {}
+    for tally in told:
+        if isinstance(tally, Tally):
+            panes = {pane: counts for pane, counts in panes.items() if not 0 <= tally.first_pane <= pane}
+            panes |= zip(tally.cells.pane.tolist(), tally.cells.counts.tolist(), strict=True)
+    return panes
+
+
+@pytest.mark.parametrize("cut", [30, 60], ids=["read before", "never read"])
+@pytest.mark.parametrize("topics", [("payments",), ("orders",), TOPICS], ids=["payments", "orders", "both"])
+def test_panes_that_lack_a_part_of_their_events_stay_as_told(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, topics: Sequence[str], cut: int
+) -> None:
+    """Where payments are deleted that a new owner would read again, it tells nothing of their panes, no order is half
+    green for want of them, and what is later is counted; the owner after it likewise. Orders alone may be missing."""
+    monkeypatch.setattr(session, "COMMIT_S", 0.0)
+    logs = {"payments": [paid(second, T + second * 1_000) for second in range(90)],
+            "orders": [placed(second, T + second * 1_000) for second in range(90)]}  # fmt: skip
+    first = -(-(T + 50 + (cut * 1_000 if "payments" in topics else -1_000)) // DEFAULT.pane_ms)
+
+    async def run() -> None:
+        reader = _Logs(**{topic: log[:45] for topic, log in logs.items()})
+        told: list[Any] = []
+
+        async def own() -> None:
+            one = way(None, reader)
+            await cycles(one, 8)
+            assert not one.session.is_rebuilding
+            told.extend(one.log.told)
+
+        await own()
+        before = heard(told)
+        assert sum(map(sum, before.values())) == 43  # the last two are held
+        reader.logs = {at(topic): log for topic, log in logs.items()}
+        for topic in topics:
+            reader.logs[at(topic)] = logs[topic][cut:]
+            reader.first[at(topic)] = cut
+        for _ in range(2):
+            await own()
+            after = heard(told)
+            assert {pane: after[pane] for pane in after if pane < first} == {
+                pane: before[pane] for pane in before if pane < first
+            }
+            assert sum(counts[PENDING] for counts in after.values()) == 0
+            last = (T + 88_000) // DEFAULT.pane_ms
+            assert [after[pane][APPROVED] for pane in range(first, last)] == [5] * (last - first)
+
+    asyncio.run(run())
+    assert [said.partition(" are deleted: ")[2] for said in warned(caplog) if "payments before" in said] == [
+        "their panes stay as they were told"
+    ] * ("payments" in topics)
+
+
+def test_an_empty_log_begins_now() -> None:
+    """So far as somebody knows what o'clock it is; and none begins later."""
+
+    async def run() -> None:
+        reader = _Logs(orders=[placed(10, T)])
+        given: Any = reader
+        found = strays.Strays(given)
+        found.refused(OffsetOutOfRangeError(dict.fromkeys(reader.assigned, -1)))
+        floors = {}
+        for clock_ms in (T + 1_000, T, None):
+            looked = await found.look(reader.assigned, clock_ms)
+            floors[clock_ms] = [looked[at(topic)].first_ms for topic in ("payments", "orders")]
+        assert floors == {T + 1_000: [T + 1_000, T + 50], T: [T, T], None: [0, T + 50]}
+
+    asyncio.run(run())
 
 
 def test_an_end_that_a_new_leader_says_too_small_is_asked_again(caplog: pytest.LogCaptureFixture) -> None:
