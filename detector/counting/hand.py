@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from operator import is_
-from typing import Any, ClassVar, NamedTuple, TypeVar, cast
+from typing import Any, ClassVar, TypeVar, cast
 
 import numba
 import numpy as np
@@ -30,32 +30,27 @@ _HEAD = 5
 """Words of an array before its shape and strides: owner, parent, entries, bytes an entry, address."""
 
 
-class _Address(NamedTuple):
-    address: int
-
-
-class Hand(_Address):
+class Hand:
     """The address of a block of words, and all that must live as long; of no use but to compiled loops.
 
-    Tables of other types are another class: a tuple of a known class is what numba knows at once, without a question
-    in Python.
+    Tables of other types are another class: by its `_numba_type_` numba knows it at once, without a question in Python.
+    Of a NamedTuple it would read its name and those of its fields at each call, which takes as long as many a loop.
     """
 
-    kind: ClassVar[_HandType]
-    block: Int64s
-    tables: tuple[Any, ...]
+    __slots__ = ("address", "block", "tables")
+    _numba_type_: ClassVar[_HandType]
 
-    def __new__(cls, tables: tuple[Any, ...], block: Int64s | None = None) -> Hand:
+    def __init__(self, tables: tuple[Any, ...], block: Int64s | None = None) -> None:
         if block is None:
             block = np.concatenate([table.block if isinstance(table, Hand) else _words(table) for table in tables])
-        made = super().__new__(cls, block.ctypes.data)
-        made.block, made.tables = block, tables
-        return made
+        self.address: int = block.ctypes.data
+        self.block: Int64s = block
+        self.tables = tables
 
     def again(self, tables: tuple[Any, ...]) -> Hand | None:
         """A hand of the same tables but for a few, which is quicker to make; None where one is of another type."""
         block = self.block.copy()
-        for (_, at), table, before in zip(self.kind.tables.values(), tables, self.tables, strict=True):
+        for (_, at), table, before in zip(self._numba_type_.tables.values(), tables, self.tables, strict=True):
             if table is before:
                 continue
             if isinstance(table, Hand) or _kind(table) != _kind(before):
@@ -87,7 +82,7 @@ class Hands:
         return cast(T, known[1])
 
 
-def in_hand(tables: T, before: T | None = None) -> T:
+def in_hand(tables: T, before: Any = None) -> T:
     """What to pass to loops that take these tables; make it anew whenever one was replaced.
 
     `before`: what was in hand of such tables last, most of which are the same still.
@@ -100,7 +95,7 @@ def in_hand(tables: T, before: T | None = None) -> T:
     found = _classes.get(kinds)
     if found is None:
         kind = _HandType(tables)
-        found = _classes[kinds] = type(kind.name, (Hand,), {"kind": kind})
+        found = _classes[kinds] = type(kind.name, (Hand,), {"_numba_type_": kind, "__slots__": ()})
     return cast(T, found(tables))
 
 
@@ -128,13 +123,9 @@ class _HandType(types.Type):
         self.words = 0
         for name, table in group._asdict().items():
             self.tables[name] = _numba.typeof(table), self.words
-            self.words += table.kind.words if isinstance(table, Hand) else _HEAD + 2 * table.ndim
+            self.words += table._numba_type_.words if isinstance(table, Hand) else _HEAD + 2 * table.ndim
         said = hashlib.sha256(repr(self.tables).encode()).hexdigest()
         super().__init__(name=f"{type(group).__name__} {said}")
-
-
-def _type_of(hand: Hand, _context: Any) -> _HandType:
-    return hand.kind
 
 
 def _table_type(_template: Any, hand: _HandType, name: str) -> Any:
@@ -154,10 +145,12 @@ def _read_table(context: Any, builder: Any, hand: _HandType, address: Any, name:
 
 
 def _unboxed(_type: _HandType, hand: Any, c: Any) -> Any:
-    return _extending.NativeValue(c.pyapi.long_as_voidptr(c.pyapi.tuple_getitem(hand, 0)))
+    address = c.pyapi.object_getattr_string(hand, "address")
+    found = c.pyapi.long_as_voidptr(address)
+    c.pyapi.decref(address)
+    return _extending.NativeValue(found)
 
 
-_extending.typeof_impl.register(Hand)(_type_of)
 _extending.register_model(_HandType)(_extending.models.OpaqueModel)
 _extending.infer_getattr(
     type("_Tables", (AttributeTemplate,), {"key": _HandType, "generic_resolve": _table_type, "__module__": __name__})

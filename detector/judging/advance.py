@@ -110,9 +110,11 @@ def run(rows: Rows, leaf_nodes: Int32s, flow: Flow, hazard: Hazard, known: Basel
 
 
 @compiled
-def run_all(rows: Rows, leaf_nodes: Int32s, figures: Figures, flags: UInt8s, bars: Bars, sources_away: bool, ages: bool,
-            time_ms: int, until_ms: int, step_ms: int, pane_ms: int, closing_ms: int) -> tuple[int, bool]:  # fmt: skip
-    """See `run`; the tables are handed over as one."""
+def run_all(rows: Rows, leaf_nodes: Int32s, figures: Figures, flags: UInt8s, page_s: float, ticket_s: float,
+            freeze_s: float, hold_ms: int, sources_away: bool, ages: bool, time_ms: int, until_ms: int, step_ms: int,
+            pane_ms: int, closing_ms: int) -> tuple[int, bool]:  # fmt: skip
+    """See `run`; the tables are handed over as one, and the bars one by one, see `hand.Hand`."""
+    bars = Bars(page_s, ticket_s, freeze_s, hold_ms)
     return run(
         rows, leaf_nodes, figures.flow, figures.hazard, figures.known, figures.evidence, figures.recovery,
         figures.technical, figures.weights, figures.due, flags, bars, sources_away, ages, time_ms, until_ms, step_ms,

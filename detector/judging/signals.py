@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from detector.contracts.policy import Policy
+from detector.contracts.policy import EvidenceRules, Policy
 from detector.contracts.scope import Leaf, Scope
 from detector.counting.ages import EDGES
 from detector.counting.columns import Bools, Int32s, UInt8s
@@ -51,6 +51,7 @@ class Signals:
 
     def __init__(self, policy: Policy, nodes: Nodes) -> None:
         self._policy, self._nodes, self.in_hand = policy, nodes, Hands()
+        self._bars = _bars(policy.evidence)
         self.time_ms = self.began_ms = -1
         self.flow, self.hazard = make_flow(0), make_hazard(0)
         self.baseline, self.evidence, self.recovery = make_baseline(0), make_evidence(0), make_recovery(0)
@@ -174,7 +175,7 @@ class Signals:
         """A new policy holds. Statistics that were off begin anew."""
         if self._policy.evidence.mode == "off":
             self.time_ms = -1
-        self._policy = policy
+        self._policy, self._bars = policy, _bars(policy.evidence)
         self.grow()
 
     def export(self) -> dict[str, Any]:
@@ -238,17 +239,14 @@ class Signals:
         return frozen.asks(self.frozen_ms, max(self.time_ms, 0))
 
     def _run(self, rows: Rows, until_ms: int, ages: bool) -> int:
-        policy, rules = self._policy, self._policy.evidence
-        bars = Bars(
-            rules.page_years * YEAR_S, rules.ticket_years * YEAR_S, rules.freeze_days * 86_400.0, rules.recovery_hold_ms
-        )  # fmt: skip
+        policy = self._policy
         figures = self.in_hand.whole(
             Figures, self.flow, self.hazard, self.baseline, self.evidence, self.recovery, self.technical, self.weights,
             self.due,
         )  # fmt: skip
         time_ms, self.changed = run_all(
-            rows, self._nodes.leaf_nodes, figures, self.flags, bars, self.sources_away, ages, self.time_ms, until_ms,
-            policy.boundary_ms, policy.pane_ms, policy.open_ms,
+            rows, self._nodes.leaf_nodes, figures, self.flags, *self._bars, self.sources_away, ages, self.time_ms,
+            until_ms, policy.boundary_ms, policy.pane_ms, policy.open_ms,
         )  # fmt: skip
         self.time_ms = int(time_ms)
         return self.time_ms
@@ -273,6 +271,12 @@ class Signals:
         own = self._nodes.own_nodes()
         learn(self.hazard, healthy[own], self._nodes.groups())
         self.refresh()
+
+
+def _bars(rules: EvidenceRules) -> Bars:
+    return Bars(
+        rules.page_years * YEAR_S, rules.ticket_years * YEAR_S, rules.freeze_days * 86_400.0, rules.recovery_hold_ms
+    )
 
 
 def parents_of(nodes: Nodes) -> Int32s:

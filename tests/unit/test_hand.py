@@ -83,6 +83,13 @@ def test_a_group_of_groups_is_one_hand() -> None:
     assert _compare(hands.whole(_Pair, one, other), 3) == 13
 
 
+def test_numba_knows_a_hand_without_a_question_in_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asked what a hand is, Python would take longer than most loops; also of a hand that is made anew."""
+    _look(in_hand(fresh()), 3)
+    monkeypatch.setattr(type(_look), "typeof_pyval", None)
+    assert _look(in_hand(fresh()), 3) > 0
+
+
 def test_another_table_is_another_type() -> None:
     """A loop that was kept for one shape of tables is not used for another."""
     book = fresh()
