@@ -77,12 +77,12 @@ class Shop:
             return
         self.usual = peers * self.own / self.peers
         due = self.usual * math.exp(-3 * math.sqrt(TAU2 + 1 / self.own))
-        nats = [seen * log_theta + (1 - theta) * due for theta, log_theta in _THETA]
-        self.r[row] = [
-            min((r + window_ms / 1000) * math.exp(min(llr, _NATS_MAX)), R_MAX)
-            for r, llr in zip(self.r[row], nats, strict=True)
-        ]
-        if max(nats) <= 0:
+        speaks, r = False, self.r[row]
+        for j, (theta, log_theta) in enumerate(_THETA):
+            llr = seen * log_theta + (1 - theta) * due
+            r[j] = min((r[j] + window_ms / 1000) * math.exp(min(llr, _NATS_MAX)), R_MAX)
+            speaks = speaks or llr > 0
+        if not speaks:
             self.onset_ms = None
         elif self.onset_ms is None:
             self.onset_ms = at_ms - round(window_ms * (1 - seen / self.usual))

@@ -56,6 +56,7 @@ class Board:
         self.now = np.full(1, END, np.int64)
         self._away: dict[int, int] = {}
         self._tells = True
+        self._due_ms = int(streak.NEVER)
 
     @property
     def moment(self) -> streak.Moment:
@@ -205,7 +206,8 @@ class Board:
 
     def evaluate(self) -> int:
         """Find the verdicts that can have changed; how many nodes are in breach."""
-        return picture.evaluate(self._picture, self.moment)
+        breaches, self._due_ms = picture.evaluate(self._picture, *self.moment)
+        return breaches
 
     def settle(self) -> None:
         """The boundary is judged: nothing is news any more."""
@@ -213,7 +215,7 @@ class Board:
 
     def next_due_ms(self) -> int:
         """When a verdict can change next without news; not later than now where a scope is still to be judged."""
-        return self.boundary_ms if self.marks.dirty.any() else int(self.found.due_ms.min())
+        return self.boundary_ms if np.count_nonzero(self.marks.dirty) else self._due_ms
 
     def restart(self, node: int, floor: int) -> None:
         """The node's streak begins after the pane `floor`."""

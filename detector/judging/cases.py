@@ -41,7 +41,7 @@ class Cases:
         if not board.has_evidence:
             return []
         stalled = list(self._shops_that_stall()) if board.boundary_ms % STEP_MS == 0 else []
-        if not board.signals.flags.any() or (not board.signals.changed and board.boundary_ms % AGAIN_MS):
+        if (not board.signals.changed and board.boundary_ms % AGAIN_MS) or not np.count_nonzero(board.signals.flags):
             return stalled
         blamed = {merchant for outage in outages
                   if (merchant := outage.scope.value("merchant")) is not None and outage.kind != "stall"}  # fmt: skip
@@ -86,7 +86,7 @@ class Cases:
     def next_due_ms(self, never: int, is_open: bool) -> int:
         """When to ask again; `is_open`: evidence speaks for an outage."""
         boundary_ms = self.board.boundary_ms
-        asks = self.board.has_evidence and (is_open or self.board.signals.flags.any())
+        asks = self.board.has_evidence and (is_open or np.count_nonzero(self.board.signals.flags) > 0)
         return (boundary_ms // AGAIN_MS + 1) * AGAIN_MS if asks else never
 
     def watch(self, outage: Outage, finding: Finding) -> None:

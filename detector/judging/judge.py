@@ -135,7 +135,6 @@ class Judge:
             stop_ms = min(boundary_ms, until_ms, self.lifecycle.cases.next_minute_ms(until_ms))
             reached_ms, tells = self.board.coast(stop_ms)
             self._move_to(reached_ms)
-            self._age()
             if self._arrive() or tells or reached_ms == boundary_ms:
                 changes += self._judge()
         return changes

@@ -14,7 +14,7 @@ Does not know who is to blame.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import NamedTuple, TypeVar
@@ -28,7 +28,7 @@ from detector.counting.tally import Details, Source
 APPROVED, RED = 1, 2
 """Columns of `Details.merchant_counts`."""
 TECHNICAL = 2
-"""Column of `Held.counts`."""
+"""Column of what came since an onset, after the approved and the refused."""
 SPAN_MS = 3_600_000
 FINE_MS, STEP_MS = 60_000, 30_000
 """All that was told in the last minute is kept, of the time before the last in each half."""
@@ -44,7 +44,8 @@ class Held(NamedTuple):
     at_ms: int
     leaf: Int32s
     merchant: Int32s
-    counts: Int32s  # [row, approved red technical]
+    counts: Int32s  # [row, approved red]
+    technical: Int32s  # [row]
 
 
 class Told:
@@ -115,7 +116,7 @@ class Lately:
 
     def __init__(self) -> None:
         self.newest: dict[Source, Details] = {}
-        self._told: dict[Source, Told] = {}
+        self._told: defaultdict[Source, Told] = defaultdict(Told)
         self._leaves: dict[Leaf, int] = {}
         self._merchants: dict[str, int] = {}
 
@@ -126,9 +127,9 @@ class Lately:
             self._forget_names()
         leaves = _numbered(self._leaves, details.leaves)
         merchants = _numbered(self._merchants, details.merchants)
-        counts = np.column_stack((details.merchant_counts[:, [APPROVED, RED]], _technical(details)))
-        held = Held(boundary_ms, leaves[details.merchant_leaf], merchants[details.merchant], counts)
-        self._told.setdefault(source, Told()).add(held)
+        counts, technical = details.merchant_counts[:, APPROVED : RED + 1].copy(), _technical(details)
+        held = Held(boundary_ms, leaves[details.merchant_leaf], merchants[details.merchant], counts, technical)
+        self._told[source].add(held)
 
     def since(self, onset_ms: int, leaves: Collection[Leaf], open_ms: int) -> Mapping[str, Float64s]:
         """Approved and refused payments of each merchant in the leaves since about `onset_ms`, by name."""
@@ -153,7 +154,7 @@ class Lately:
             for held, weight in told.weighted(onset_ms, open_ms):
                 rows = wanted[held.leaf]
                 merchants.append(held.merchant[rows])
-                counts.append(np.multiply(held.counts[rows], weight))
+                counts.append(np.multiply(np.column_stack((held.counts[rows], held.technical[rows])), weight))
         of, weights = np.concatenate(merchants), np.concatenate(counts)
         came = np.stack([np.bincount(of, column, len(names)) for column in weights.T], axis=1)
         came = np.maximum(came, 0.0)

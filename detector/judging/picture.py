@@ -57,8 +57,10 @@ def leave(picture: Picture, begin: int, end: int, pane_ms: int, newest_start_ms:
 
 
 @compiled
-def evaluate(picture: Picture, moment: Moment) -> int:
-    """See `streak.evaluate_nodes`."""
+def evaluate(picture: Picture, boundary_ms: int, oldest: int, pane_ms: int, closing_ms: int, ring_ms: int,
+             now: Int64s) -> tuple[int, int]:  # fmt: skip
+    """See `streak.evaluate_nodes`; a `Moment` is handed over field by field, see `hand.Hand`."""
+    moment = Moment(boundary_ms, oldest, pane_ms, closing_ms, ring_ms, now)
     return evaluate_nodes(
         picture.rows, picture.leaves, picture.marks, picture.fold, picture.tree, picture.found, moment
     )

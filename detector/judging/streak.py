@@ -245,9 +245,9 @@ def clear(found: Verdicts, node: int) -> None:
 
 @compiled
 def evaluate_nodes(rows: Rows, leaves: Leaves, marks: Marks, fold: Fold, tree: Tree, found: Verdicts,
-                   moment: Moment) -> int:  # fmt: skip
-    """Evaluate every node that has news or is due; how many are in breach now."""
-    breaches = 0
+                   moment: Moment) -> tuple[int, int]:  # fmt: skip
+    """Evaluate every node that has news or is due; how many are in breach now, and when one can change without news."""
+    breaches, due_ms = 0, NEVER
     for node in range(len(found.first)):
         due = found.due_ms[node] <= moment.boundary_ms or found.due_start[node] <= moment.now[0]
         if marks.dirty[node] or due:
@@ -257,7 +257,8 @@ def evaluate_nodes(rows: Rows, leaves: Leaves, marks: Marks, fold: Fold, tree: T
             else:
                 evaluate(rows, leaves, marks, fold, tree, found, node, moment)
         breaches += found.verdict[node] == BREACH
-    return breaches
+        due_ms = min(due_ms, found.due_ms[node])
+    return breaches, int(due_ms)
 
 
 @allocating
