@@ -1,9 +1,9 @@
 """`python -m tests.together`: the whole suite in pytest processes side by side, as most tests on Kafka only wait.
 
 Each of `PARTS` is the folders of one process, and a last one takes everything else, whichever folders there are. Those
-that compute have about as much to do each, so that at the end no core waits for one. The first is seen live, the others
-are shown when it is done. What needs no compiled loop begins while they are compiled. Options of pytest (`-k worker`)
-go to all. A plain `pytest` runs the same tests in one.
+that compute have about as much to do each, and give way to those that wait, so that at the end no core waits for one.
+The first is seen live, the others are shown when it is done. What needs no compiled loop begins while they are
+compiled. Options of pytest (`-k worker`) go to all. A plain `pytest` runs the same tests in one.
 
 Knows folders and exit codes, and nothing of what is tested.
 """
@@ -22,21 +22,15 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-WAITING = ("tests/integration",)
-COMPUTING = ("tests/simulation",)
+WAITING = (("tests/integration",), ("tests/commands",), ("tests/degraded", "tests/recorded"))
+"""Most of their way is waiting for processes that they start, which is longer where those wait for a core."""
+COMPUTING = (("tests/simulation",), ("tests/scenarios",), ("tests/property",), ("tests/judging",))
 CHECKING = ("tests/tidy", "tests/deploy", "tests/embedded")
 """Needs no compiled loop."""
-PARTS = (
-    WAITING,
-    ("tests/commands",),
-    ("tests/degraded", "tests/recorded"),
-    COMPUTING,
-    ("tests/scenarios",),
-    ("tests/property",),
-    ("tests/judging",),
-    CHECKING,
-)
+PARTS = (*WAITING, *COMPUTING, CHECKING)
 REST = "everything else"
+NICE = 4
+"""So far who computes gives way to who waits: by little, as tests have timeouts."""
 WARM = ("tests.warm",)
 """Before the others: two that compile the same loops take twice the time."""
 SAID = {0: "passed", 2: "interrupted", 5: "found no test"}
@@ -57,11 +51,14 @@ class Together:
             if end != signal.SIGHUP or signal.getsignal(end) != signal.SIG_IGN:  # nohup stays nohup
                 signal.signal(end, self.end)
 
-    def begin(self, module: str, *arguments: str, output: Any = None) -> subprocess.Popen[bytes]:
+    def begin(
+        self, module: str, *arguments: str, output: Any = None, computes: bool = False
+    ) -> subprocess.Popen[bytes]:
         """Start a module in a process group of its own, so that a Ctrl-C reaches it once and from here."""
         process = subprocess.Popen(
             [sys.executable, "-m", module, *arguments], cwd=self.root, start_new_session=True, env=ENVIRONMENT,
             stdin=subprocess.DEVNULL, stdout=output, stderr=None if output is None else subprocess.STDOUT,
+            preexec_fn=give_way if computes else None,
         )  # fmt: skip
         self._begun.append(process)
         if self.is_ending:
@@ -91,8 +88,11 @@ def run(root: Path, warm: Sequence[str], options: Sequence[str]) -> int:
             checking.wait()
             say("no test of a loop ran: they were not compiled")
             return 1
-        begun = [checking if where is CHECKING else together.begin("pytest", *where, *options, output=file)
-                 for where, file in zip(folders, kept, strict=True)]  # fmt: skip
+        begun = [
+            checking if where is CHECKING else
+            together.begin("pytest", *where, *options, output=file, computes=where not in WAITING)
+            for where, file in zip(folders, kept, strict=True)
+        ]  # fmt: skip
         codes = []
         for name, process, file in zip(names, begun, kept, strict=True):
             if process.poll() is None and file is not None:
@@ -104,6 +104,13 @@ def run(root: Path, warm: Sequence[str], options: Sequence[str]) -> int:
                 shutil.copyfileobj(file, sys.stdout.buffer)
     say("== " + ", ".join(f"{name} {said(code)}" for name, code in zip(names, codes, strict=True)))
     return int(any(codes))
+
+
+def give_way() -> None:
+    """Let others have the core first, in this process and those that it starts."""
+    os.nice(NICE)
+    with contextlib.suppress(OSError):  # Linux may share cores among sessions, whatever their processes say
+        Path("/proc/self/autogroup").write_text(str(NICE))
 
 
 def named(folders: Sequence[str]) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.together import COMPUTING, PARTS, REST, ROOT, WAITING, named
+from tests.together import COMPUTING, NICE, PARTS, REST, ROOT, WAITING, named
 
 RUN = """
 import sys
@@ -94,7 +94,8 @@ def last_line(said: dict[str, str]) -> str:
 
 
 @pytest.mark.parametrize(
-    ("broken", "name"), [(WAITING[0], named(WAITING)), (COMPUTING[0], named(COMPUTING)), (NEW, REST)]
+    ("broken", "name"),
+    [(WAITING[0][0], named(WAITING[0])), (COMPUTING[0][0], named(COMPUTING[0])), (NEW, REST)],
 )
 def test_one_failure_fails_all(suite: Suite, broken: str, name: str) -> None:
     """Where one of them fails the exit code says so, its output is there, and the others are run to their end."""
@@ -103,6 +104,17 @@ def test_one_failure_fails_all(suite: Suite, broken: str, name: str) -> None:
     assert code == 1
     assert "broken here" in output
     assert output.splitlines()[-1] == last_line({name: "failed"})
+
+
+def test_who_computes_gives_way(suite: Suite) -> None:
+    """Those that wait for others' processes have the cores first."""
+    mine = os.nice(0)
+    computing = [part[0] for part in COMPUTING]
+    for folder in (WAITING[0][0], *computing, NEW):
+        wanted = mine + NICE * (folder in (*computing, NEW))
+        suite.write(folder, f"import os\ndef test_it(): assert os.nice(0) == {wanted}\n")
+    code, output = suite.run()
+    assert code == 0, output
 
 
 @pytest.fixture
