@@ -108,13 +108,12 @@ class Board:
     def clear(self, source: int, first: int, oldest: int) -> None:
         """Before a snapshot: forget what a source said of the panes from `first` on. Where it begins later than the
         pane `oldest`, the source will say no more of those between: what waits there is over."""
-        newest = int(self.marks.newest[0])
-        hand = self.in_hand
+        hand, newest = self.in_hand, int(self.marks.newest[0])
         rows, flow = hand(self.rows), hand(self.signals.flow)
         marks, windows = hand(self.marks), hand(self.windows)
         ring.clear_source(
-            rows, hand(self.leaves), marks, flow, windows,
-            self.tree.leaf_nodes, source, first, newest, self.oldest, self.policy.pane_ms, *self._news,
+            rows, hand(self.leaves), marks, flow, windows, self.tree.leaf_nodes, source, first, newest, self.oldest,
+            self.policy.pane_ms, *self._news,
         )  # fmt: skip
         if oldest < first:
             ring.end_waiting(
