@@ -32,12 +32,14 @@ def fold(known: dict[str, Maintenance], key: bytes | None, value: bytes | None) 
 def read_file(path: Path) -> list[Maintenance]:
     """The maintenances of a file of JSON lines. Raises UserError with the first line that is wrong."""
     try:
-        if path.stat().st_size > FILE_BYTES_MAX:
-            raise UserError(f"a file of maintenances has at most {FILE_BYTES_MAX} bytes; {path} has more; shorten it")
-        lines = path.read_bytes().splitlines()
+        with path.open("rb") as file:
+            data = file.read(FILE_BYTES_MAX + 1)
     except OSError as error:
         reason = f"got {path}: {error.strerror}"
         raise UserError(f"the maintenances cannot be read; {reason}; give a readable file") from None
+    if len(data) > FILE_BYTES_MAX:
+        raise UserError(f"a file of maintenances has at most {FILE_BYTES_MAX} bytes; {path} has more; shorten it")
+    lines = data.splitlines()
     return [_line(path, number, line) for number, line in enumerate(lines, 1) if line.strip()]
 
 

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Protocol
 
 from rich.console import Console
@@ -22,10 +23,10 @@ from detector.contracts.moments import rfc3339
 from detector.contracts.policy import Policy
 from detector.counting.packed import Packed
 from detector.judging.outage import Change
-from detector.rehearsal.replay import Counted, Read, Replay, Seen
+from detector.rehearsal.replay import Counted, GapError, Read, Replay, Seen
 from streams.errors import UserError
 
-__all__ = ["blocks_of", "counted_ahead", "out_of_order", "played", "require_events"]
+__all__ = ["bad_lines", "blocks_of", "counted_ahead", "out_of_order", "played", "require_events"]
 
 BLOCK_BYTES, PIPE_BYTES = 1 << 21, 1 << 18
 LINE_BYTES_MAX = 16 << 20
@@ -47,13 +48,15 @@ def played(files: Sequence[str], replay: Replay) -> Iterator[Sequence[Change]]:
         with _watch(replay) as watch:
             for file in files:
                 with _opened(file) as source:
-                    way = _one_by_one(source, replay) if file == "-" else counted_ahead(blocks_of(source), replay)
+                    way = counted_ahead(blocks_of(source), replay) if _is_whole(file) else _one_by_one(source, replay)
                     for counted in way:
                         yield replay.judge(counted)
                         watch.look()
+        yield replay.finish()
+    except GapError as error:
+        raise UserError(str(error)) from None
     except (OSError, EOFError, zlib.error) as error:
         raise UserError(f"a file cannot be used; got {error}; give JSON lines, plain or .gz") from None
-    yield replay.finish()
 
 
 def require_events(seen: Seen, files: Sequence[str], who: str) -> None:
@@ -68,6 +71,14 @@ def require_events(seen: Seen, files: Sequence[str], who: str) -> None:
     )
 
 
+def bad_lines(seen: Seen) -> str:
+    """What a person has to know of the lines that are no events; empty where there are none."""
+    if not seen.reasons:
+        return ""
+    reasons = ", ".join(f"{count:,} {reason}" for reason, count in sorted(seen.reasons.items()))
+    return f"bad lines, left out: {reasons}; pastille replay --rejects says which"
+
+
 def out_of_order(seen: Seen, policy: Policy) -> str:
     """What a person has to know of the order of the lines, once they were played; empty where it was good."""
     if not seen.too_late:
@@ -79,7 +90,8 @@ def out_of_order(seen: Seen, policy: Policy) -> str:
 
 
 def _one_by_one(source: Readable, replay: Replay) -> Iterator[Counted]:
-    """What a program writes may come slowly: nothing waits for the next block, and blocks are small."""
+    """What a program writes may come slowly: nothing waits for the next block, least of all a thread, which Ctrl-C does
+    not reach; and blocks are small."""
     return (replay.count(replay.read(lines)) for lines in blocks_of(source, PIPE_BYTES))
 
 
@@ -100,6 +112,11 @@ def counted_ahead(blocks: Iterator[Packed], replay: Replay) -> Iterator[Counted]
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+
+
+def _is_whole(file: str) -> bool:
+    """Whether all of it is there: no pipe, and no standard input."""
+    return file != "-" and Path(file).is_file()
 
 
 @contextmanager

@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 
 from detector.contracts.models import Maintenance
+from detector.contracts.moments import rfc3339
 from detector.contracts.policy import Policy, Rule
 from detector.contracts.scope import Scope
 from detector.counting.columns import Columns, Int32s
@@ -41,7 +42,16 @@ SOURCES_MAX = 4096
 ORDERS = 1
 """The second topic of a source: a file is one stream of both, taken as the first; the second is at its end."""
 
+DAY_MS = 86_400_000
+GAP_DAYS_MAX = 366
+"""Lines of one file are not further apart, unless a time is wrong: one of 1970 before those of today would be judged
+second by second for half a century."""
+
 _AHEAD = "occurred_at lies far ahead of the lines around it; sort the lines by it, or mend the clock of the sender"
+
+
+class GapError(ValueError):
+    """The lines go on years later."""
 
 
 class _Key(msgspec.Struct):
@@ -128,6 +138,7 @@ class Replay:
         # Of those declared at once the order of the list counts.
         self._announced = deque(sorted(maintenances, key=lambda said: said.declared_at or 0))
         self._lines = 0
+        self._began_ms: int | None = None  # the first boundary
         self.seen = Seen()
         self.bad_lines: list[BadLine] = []
 
@@ -170,18 +181,24 @@ class Replay:
         return Counted(read, tallies, read.bad + self._ahead())
 
     def judge(self, counted: Counted) -> list[Change]:
-        """What the Judge says of that."""
+        """What the Judge says of that. Raises GapError."""
         self._note(counted.read)
         self._note_bad(counted.bad)
         return self._judged(counted.tallies)
 
     def finish(self) -> list[Change]:
-        """Say that every source is at its end, so that all of them are judged up to the newest boundary of any."""
-        changes = self._judged(_in_order([tally for counter in self._counters for tally in counter.finish()]))
+        """Say that every source is at its end, so that all of them are judged up to the newest boundary of any: one
+        whose last event came sooner moves on with the others, as it does in the worker."""
+        tallies = [tally for counter in self._counters for tally in counter.finish()]
+        reached_ms = [counter.watermark_ms or 0 for counter in self._counters]
+        for counter, mine_ms in zip(self._counters, reached_ms, strict=True):
+            tallies += counter.idle(max(reached_ms) - mine_ms)
+        changes = self._judged(_in_order(tallies))
         self._note_bad(self._ahead())
         for source in self._sources:
             changes += self._judge.take(Marker("ended", source))
         self.seen.too_late = sum(counter.stats.too_late for counter in self._counters)
+        self._note_span()
         return changes
 
     def _counted(self, columns: Columns, of_event: Int32s) -> list[Tally]:
@@ -195,10 +212,19 @@ class Replay:
     def _judged(self, tallies: Sequence[Tally]) -> list[Change]:
         changes: list[Change] = []
         for tally in tallies:
+            self._check_gap(tally.boundary_ms)
+            self._began_ms = min(self._began_ms or tally.boundary_ms, tally.boundary_ms)
             while self._announced and (self._announced[0].declared_at or 0) <= tally.boundary_ms:
                 self._judge.take(Marker("maintenance", text=self._announced.popleft().model_dump_json()))
             changes += self._judge.take(tally if self._through is None else self._through(tally))
         return changes
+
+    def _check_gap(self, boundary_ms: int) -> None:
+        if self.time_ms >= 0 and boundary_ms - self.time_ms > GAP_DAYS_MAX * DAY_MS:
+            raise GapError(
+                f"lines are at most {GAP_DAYS_MAX} days apart; got {rfc3339(self.time_ms)} and "
+                f"{rfc3339(boundary_ms)}; take out, or mend, what has a wrong occurred_at"
+            )
 
     def _ahead(self) -> list[BadLine]:
         """The lines that a Counter refused: it alone knows the time of the log."""
@@ -208,12 +234,20 @@ class Replay:
     def _note(self, read: Read) -> None:
         seen, columns = self.seen, read.decoded.columns
         seen.lines += read.lines
-        seen.events += len(columns)
         seen.ignored += read.decoded.ignored
         if len(columns):
             earliest, latest = int(columns.occurred_at.min()), int(columns.occurred_at.max())
-            seen.first_ms = min(seen.first_ms, earliest) if seen.first_ms else earliest
+            seen.first_ms = min(seen.first_ms, earliest) if seen.events else earliest
             seen.last_ms = max(seen.last_ms, latest)
+        seen.events += len(columns)
+
+    def _note_span(self) -> None:
+        """A time that was refused, or lies before all panes that were ever open, is of no event that was counted: one
+        of them would make a day a century."""
+        seen, times_ms = self.seen, [counter.log_time_ms for counter in self._counters]
+        seen.last_ms = min(seen.last_ms, max((time_ms for time_ms in times_ms if time_ms is not None), default=0))
+        if self._began_ms is not None:
+            seen.first_ms = max(seen.first_ms, self._began_ms - self._policy.open_ms)
 
     def _note_bad(self, found: list[BadLine]) -> None:
         self.bad_lines = found

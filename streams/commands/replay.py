@@ -66,6 +66,7 @@ def _replay(
         raise UserError(str(error)) from None
     for odd in sorted(filter(None, {unjudged(said, rules) for said in announced})):
         typer.echo(f"warning: {odd}; no outage will be in it", err=True)
+    _require_apart(rejects, files)
     began = time.monotonic()
     try:
         with ExitStack() as stack:
@@ -80,6 +81,13 @@ def _replay(
         raise UserError(f"the output cannot be written; got {error}; look at --rejects and standard output") from None
     _summarise(replay, time.monotonic() - began, as_json, out_of_order(replay.seen, rules))
     require_events(replay.seen, files, "a replay")
+
+
+def _require_apart(rejects: Path | None, files: Sequence[str]) -> None:
+    """UserError where --rejects would empty what is to be read."""
+    for file in files:
+        if rejects is not None and rejects.exists() and Path(file).exists() and rejects.samefile(file):
+            raise UserError(f"--rejects is a file of its own; got {file}, which is read; choose another")
 
 
 def event_line(change: Change) -> str:

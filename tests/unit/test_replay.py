@@ -2,7 +2,9 @@
 
 import gzip
 import json
+import os
 import random
+import threading
 from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
@@ -22,8 +24,10 @@ from detector.rehearsal.partition import partitions
 from detector.rehearsal.replay import Replay
 from detector.rehearsal.shops import Shops
 from detector.rehearsal.simulate import made_day, simulate
+from streams import maintenances
 from streams.commands import app_for
-from streams.recording import blocks_of, counted_ahead
+from streams.errors import UserError
+from streams.recording import blocks_of, counted_ahead, played
 from tests.alone import alone
 
 ALONE = alone()
@@ -112,6 +116,25 @@ def test_any_cutting_gives_the_same_with_sources(scene: list[bytes], sources: in
     assert play(scene, Replay(QUICK, sources), cuts) == play(scene, Replay(QUICK, sources)), f"seed {SEED}"
 
 
+def test_a_source_that_ends_sooner_is_counted_to_its_end() -> None:
+    """The last refusal of three, after which its source has nothing more, is judged while the others go on."""
+    orders = [f"o{number}" for number in range(40)]
+    of = partitions([order.encode() for order in orders], 2).tolist()
+    here, there = ([order for order, at in zip(orders, of, strict=True) if at == source] for source in (0, 1))
+    red = zip((here[0], here[1], there[0]), (0, 5, 12), strict=True)
+    lines = [_paid(order, "bnp", "declined", at_s) for order, at_s in red]
+    lines += [_paid(order, "axa", "approved", 20 + at_s) for at_s, order in enumerate(here[2:12])]
+    policy = alone(all_red=Rule(10_000, 3), min_merchants=1, wait_ms=0)
+    one, two = (story(play(lines, Replay(policy, sources))) for sources in (1, 2))
+    assert [change[:3] for change in one] == [("bnp", None, "started")]
+    assert two == one
+
+
+def _paid(order: str, bank: str, status: str, at_s: int) -> bytes:
+    return json.dumps({"payment_id": order, "order_id": order, "bank": bank, "method": "card", "status": status,
+                       "occurred_at": START_MS + 1_000 * at_s}).encode()  # fmt: skip
+
+
 def test_the_wire_changes_nothing(scene: list[bytes]) -> None:
     """Tallies that were encoded and decoded on their way to the Judge give every field of every change again."""
 
@@ -187,6 +210,26 @@ def test_command_prints_the_same_from_file_gzip_and_stdin(scene: list[bytes], tm
     assert "events of" in plain.stderr
 
 
+def test_a_pipe_is_judged_as_it_comes(scene: list[bytes], tmp_path: Path) -> None:
+    """What stands in a named pipe is judged while its writer waits: nobody waits for the next block, where Ctrl-C would
+    not reach him."""
+    pipe, judged, waited = tmp_path / "pipe", threading.Event(), list[bool]()
+    os.mkfifo(pipe)
+
+    def write() -> None:
+        with pipe.open("wb", buffering=0) as out:
+            out.write(b"\n".join(scene[:200]) + b"\n")
+            waited.append(judged.wait(20))
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    replay = Replay(ALONE)
+    for _ in played([str(pipe)], replay):
+        judged.set()
+    writer.join()
+    assert (waited, replay.seen.events) == ([True], 200)
+
+
 def test_command_writes_bad_lines_without_their_text(scene: list[bytes], tmp_path: Path) -> None:
     """--rejects holds number and reason of each bad line and no word of it; the summary counts them."""
     (tmp_path / "day.jsonl").write_bytes(b'{"payment_id":"secret-word"}\nnonsense\n' + scene[0])
@@ -197,6 +240,16 @@ def test_command_writes_bad_lines_without_their_text(scene: list[bytes], tmp_pat
     assert [item["line"] for item in bad] == [1, 2]
     assert "secret-word" not in rejects.read_text(encoding="utf-8")
     assert sum(json.loads(result.stderr)["rejects"].values()) == 2
+
+
+def test_what_is_read_is_not_written_to(tmp_path: Path) -> None:
+    """Bad lines never take the place of the recording, whatever it is called."""
+    day = tmp_path / "day.jsonl"
+    day.write_text("nonsense\n")
+    (tmp_path / "same.jsonl").symlink_to(day)
+    result = run(str(day), "--rejects", str(tmp_path / "same.jsonl"))
+    assert "--rejects is a file of its own" in str(result.exception)
+    assert day.read_text() == "nonsense\n"
 
 
 @pytest.mark.parametrize("sources", [1, 4])
@@ -239,6 +292,31 @@ def test_a_file_without_events_is_refused(tmp_path: Path, text: str, got: str) -
     result = run(str(tmp_path / "day.jsonl"))
     assert type(result.exception).__name__ == "UserError"
     assert got in str(result.exception)
+
+
+def test_a_time_of_1970_is_named_not_waited_for(tmp_path: Path) -> None:
+    """One wrong time before all others would be judged second by second for half a century."""
+    lines = [_paid(f"o{at_s}", "bnp", "approved", at_s if at_s else -START_MS // 1_000) for at_s in range(60)]
+    (tmp_path / "day.jsonl").write_bytes(b"\n".join(lines))
+    result = run(str(tmp_path / "day.jsonl"))
+    assert "got 1970-01-01T00:00:01.000Z and 2023-11-14" in str(result.exception)
+    assert Replay(ALONE).feed(lines[1:]) == []
+
+
+@pytest.mark.parametrize("wrong_s", [-START_MS // 1_000, 30 * 365 * 86_400])
+def test_one_wrong_time_makes_no_day_a_century(wrong_s: int) -> None:
+    """It is refused, or too late, and a file is as long as what is counted of it."""
+    replay = Replay(ALONE)
+    play([_paid(f"o{at_s}", "bnp", "approved", wrong_s if at_s == 30 else at_s) for at_s in range(60)], replay)
+    assert START_MS - ALONE.open_ms <= replay.seen.first_ms <= START_MS
+    assert replay.seen.last_ms == START_MS + 59_000
+
+
+def test_the_first_moment_of_1970_is_a_moment() -> None:
+    """A file from there on has its whole length, however it is cut."""
+    replay = Replay(ALONE)
+    play([_paid(f"o{at_s}", "bnp", "approved", at_s - START_MS // 1_000) for at_s in range(60)], replay, [1, 30])
+    assert (replay.seen.first_ms, replay.seen.last_ms) == (0, 59_000)
 
 
 @pytest.mark.parametrize("arguments", [("missing.jsonl",), ("-", "--sources", "0"), ("-", "--policy", "missing.toml")])
@@ -295,3 +373,15 @@ def test_the_command_reads_maintenances(scene: list[bytes], tmp_path: Path) -> N
     file.write_text(json.dumps(line) + "\n" + json.dumps({**line, "scope": "aurora"}))
     failed = CliRunner().invoke(app_for(["replay"]), call)
     assert f"{file}:2: a line is one maintenance as JSON; got: scope: a scope is" in str(failed.exception)
+
+
+def test_maintenances_are_bounded_whatever_they_come_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No more is read than a file may hold: what is no file does not say its size, and /dev/zero has no end."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    monkeypatch.setattr(maintenances, "FILE_BYTES_MAX", 1_000)
+    writer = threading.Thread(target=pipe.write_bytes, args=(b"\0" * 2_000,))
+    writer.start()
+    with pytest.raises(UserError, match="at most 1000 bytes"):
+        maintenances.read_file(pipe)
+    writer.join()
