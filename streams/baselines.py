@@ -10,6 +10,7 @@ import json
 import os
 import zlib
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,8 +30,9 @@ FILE_BYTES_MAX: Final = 512 * 1024 * 1024
 
 
 def is_learned_file(file: str) -> bool:
-    """Whether a file begins as one of baselines; standard input, and what cannot be read, does not."""
-    if file == "-":
+    """Whether a file begins as one of baselines; what cannot be read does not, nor what can be read only once, as
+    standard input and pipes."""
+    if file == "-" or not Path(file).is_file():
         return False
     try:
         with _opened(file) as source:
@@ -54,16 +56,29 @@ def read_file(file: str) -> Learned:
 
 
 def write_file(path: Path, learned: Learned) -> None:
-    """Write the baselines whole or not at all. Raises UserError where they cannot be."""
-    beside = path.with_name(f"{path.name}.part")
+    """Write the baselines whole or not at all; to a device or a pipe as they are. Raises UserError where they cannot
+    be."""
     text = json.dumps(to_plain(learned), separators=(",", ":")).encode()
+    data = gzip.compress(text, 6) if path.suffix == ".gz" else text
     try:
-        beside.write_bytes(gzip.compress(text, 6) if path.suffix == ".gz" else text)
-        os.replace(beside, path)
+        if path.exists() and not path.is_file():
+            path.write_bytes(data)  # never put a file in the place of /dev/null
+        else:
+            _write_whole(path, data)
     except OSError as error:
-        beside.unlink(missing_ok=True)
         reason = f"got {path}: {error.strerror}"
         raise UserError(f"the baselines cannot be written; {reason}; choose another --out") from None
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    beside = path.with_name(f"{path.name}.part")
+    try:
+        beside.write_bytes(data)
+        os.replace(beside, path)
+    except BaseException:  # also Ctrl-C
+        with suppress(OSError):
+            beside.unlink()
+        raise
 
 
 def _opened(file: str) -> Any:

@@ -13,7 +13,7 @@ from detector.judging.learned import Learned, Origin
 from detector.rehearsal.replay import Replay
 from streams.baselines import is_learned_file, read_file
 from streams.errors import UserError
-from streams.recording import out_of_order, played
+from streams.recording import bad_lines, out_of_order, played
 
 __all__ = ["learn", "trained"]
 
@@ -48,6 +48,8 @@ def _replayed(file: str, policy: Policy, made_ms: int) -> Learned:
         pass  # what it raises is known already
     learned, seen = replay.learned(), replay.seen
     disorder = out_of_order(seen, policy)
+    if bad := bad_lines(seen):
+        sys.stderr.write(f"{bad}\n")
     if disorder and not learned.nodes:
         raise UserError(f"a recorded file teaches in the order of time; got no full hour in {file}: {disorder}")
     if disorder:

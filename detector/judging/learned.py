@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 
+from detector.contracts.moments import epoch_ms
 from detector.contracts.scope import Leaf, parse_scope
 from detector.counting.ages import BINS
 from detector.judging.baseline import SLOTS, VOLUME_WEEKS, Baseline, make_baseline
@@ -168,7 +169,7 @@ def from_plain(plain: Any) -> Learned:
         dimensions = tuple(map(str, plain["dimensions"]))
         nodes = {parse_scope(key).key: nodes_unpacked(arrays) for key, arrays in plain["nodes"].items()}
         leaves = {_leaf(leaf, dimensions): leaves_unpacked(arrays) for leaf, arrays in plain["leaves"]}
-        times = {name: int(plain[name]) for name in ("first_ms", "last_ms", "made_ms")}
+        times = {name: epoch_ms(plain[name]) for name in ("first_ms", "last_ms", "made_ms")}
         return Learned(dimensions, nodes, leaves, Origin(str(plain["policy_version"]), **times))
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"these are no learned baselines; got {error!r}; make them with baseline learn") from None

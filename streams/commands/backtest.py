@@ -28,7 +28,7 @@ from streams.commands import Exit
 from streams.errors import UserError
 from streams.learning import trained
 from streams.policy_file import read_policy
-from streams.recording import out_of_order, played, require_events
+from streams.recording import bad_lines, out_of_order, played, require_events
 from streams.settings import load_settings
 
 __all__ = ["register"]
@@ -72,12 +72,12 @@ def _backtest(
     if disorder:
         typer.echo(f"warning: {disorder}: the figures are of the rest", err=True)
     result = score(known, outages, day)
-    if plot is not None:
-        draw(picture_of(dataset_of(file), result, outages, panes), plot)
     if as_json:
         typer.echo(json.dumps({"file": file, **json_of(result)}))
     else:
         _print(Console(), file, result)
+    if plot is not None:  # last: a disk that is full costs the picture, not the figures
+        draw(picture_of(dataset_of(file), result, outages, panes), plot)
     if not result.passed:
         raise typer.Exit(Exit.FOUND)
 
@@ -93,9 +93,8 @@ def _played(file: str, policy: Policy, sources: int, learned: Learned | None) ->
     changes = [change for some in played([file], replay) for change in some]
     seen = replay.seen
     require_events(seen, [file], "a back-test")
-    if seen.reasons:
-        reasons = ", ".join(f"{count:,} {reason}" for reason, count in sorted(seen.reasons.items()))
-        typer.echo(f"bad lines, left out: {reasons}; pastille replay --rejects says which", err=True)
+    if bad := bad_lines(seen):
+        typer.echo(bad, err=True)
     day = Day(seen.first_ms, seen.last_ms, len(replay.scopes), policy, panes.votes)
     return panes, day, raised(changes), out_of_order(seen, policy)
 

@@ -110,6 +110,14 @@ def test_the_picture_is_drawn(folder: Path) -> None:
     assert (folder / "day.png").read_bytes().startswith(PNG)
 
 
+def test_a_picture_that_cannot_be_drawn_costs_no_figures(folder: Path, tmp_path: Path) -> None:
+    """They are out before: a long day is not replayed again for a disk that was full."""
+    (tmp_path / "day.png").mkdir()
+    result = run(folder, RED + PENDING, "--json", "--plot", str(tmp_path / "day.png"))
+    assert "choose another file" in str(result.exception)
+    assert json.loads(result.stdout)["passed"]
+
+
 def test_without_matplotlib_it_says_what_to_install(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before anything is replayed: what is needed, and how to get it."""
     monkeypatch.setitem(sys.modules, "matplotlib", None)

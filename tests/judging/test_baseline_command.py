@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from typer.testing import CliRunner
@@ -13,7 +15,7 @@ from typer.testing import CliRunner
 from detector.contracts.models import Lesson
 from detector.contracts.policy import EvidenceRules, Policy
 from detector.judging.judge import Judge
-from detector.judging.learned import MARK, from_plain
+from detector.judging.learned import MARK, Learned, from_plain
 from detector.judging.lessons import lessons_of
 from detector.rehearsal.line import Lines
 from detector.rehearsal.shops import Shops
@@ -26,6 +28,7 @@ from tests.alone import alone
 
 HOUR_MS = 3_600_000
 SHOPS = Shops(rate=0.5, banks=3, merchants=20, swing=0.0)
+NOTHING = Learned(("bank", "method"), {}, {})
 LIVE = '[evidence]\nmode = "live"\n'
 
 
@@ -119,12 +122,20 @@ def test_wrong_usage_is_said(
     assert word in str(found.exception)
 
 
+def test_bad_lines_are_told(tmp_path: Path) -> None:
+    """What was not learned from is said, as of a back-test."""
+    (tmp_path / "day.jsonl").write_text("nonsense\n{}\n")
+    said = run("learn", str(tmp_path / "day.jsonl"), "--out", str(tmp_path / "x.json"))
+    assert "bad lines, left out: 1 missing_field, 1 not_json" in said.stderr
+
+
 @pytest.mark.parametrize(
     ("change", "word"),
     [
         ({MARK: 1}, "have version 4; got 1"), ({"nodes": []}, "no learned baselines"), ({"nodes": None}, "no learned"),
         ({"leaves": [[["bnp"], {}]]}, "a value for each"), ({"nodes": {"x": {}}}, "a scope is"),
         ({"nodes": {"platform": {"level": 3}}}, "no learned|no packed"), ({"dimensions": 3}, "no learned baselines"),
+        ({"last_ms": float("inf")}, "from 1970 to 9999"), ({"made_ms": 10**18}, "from 1970 to 9999"),
     ],
 )  # fmt: skip
 def test_a_file_that_is_something_else(folder: Path, tmp_path: Path, change: dict[str, Any], word: str) -> None:
@@ -137,12 +148,40 @@ def test_a_file_that_is_something_else(folder: Path, tmp_path: Path, change: dic
     assert "bad.json" in str(raised.value)
 
 
-def test_a_file_is_written_whole_or_not_at_all(folder: Path, tmp_path: Path) -> None:
-    """A folder that is not there is an error of one line, and nothing is left."""
+def test_a_file_is_written_whole_or_not_at_all(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder that is not there, or is none, is an error of one line, and nothing is left, nor after Ctrl-C."""
     learned = read_file(str(folder / "learned.json"))
-    with pytest.raises(UserError, match="choose another --out"):
-        write_file(tmp_path / "absent" / "x.json", learned)
+    for place in ("absent", folder / "policy.toml"):
+        with pytest.raises(UserError, match="choose another --out"):
+            write_file(tmp_path / place / "x.json", learned)
+    monkeypatch.setattr(os, "replace", Mock(side_effect=KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        write_file(tmp_path / "x.json", learned)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_no_file_is_left_what_it_is(tmp_path: Path) -> None:
+    """A device or a pipe is written to, and never has a file put in its place; a folder is an error."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDWR | os.O_NONBLOCK)
+    write_file(pipe, NOTHING)
+    assert from_plain(json.loads(os.read(reader, 10_000))) == NOTHING
+    os.close(reader)
+    assert pipe.is_fifo()
+    with pytest.raises(UserError, match="choose another --out"):
+        write_file(Path("."), NOTHING)
+
+
+def test_what_can_be_read_once_is_not_looked_into(tmp_path: Path) -> None:
+    """The lines of `learn <(zcat week.jsonl.gz)` are all there afterwards; it is a recording."""
+    pipe, data = tmp_path / "pipe", f'{{"{MARK}": 4}}\n'.encode() * 10
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDWR | os.O_NONBLOCK)
+    os.write(reader, data)
+    assert not is_learned_file(str(pipe))
+    assert os.read(reader, 10_000) == data
+    os.close(reader)
 
 
 # ── what a Judge has learned ──
