@@ -14,9 +14,11 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
+
+from detector.contracts.moments import EPOCH_MS_MAX
 
 KEY_BYTES_MAX: Final = 1024
 HEADERS_MAX: Final = 32
@@ -53,14 +55,18 @@ class Letter:
     value: bytes | None
 
 
+_Count = Annotated[int, msgspec.Meta(ge=0)]
+_Ms = Annotated[int, msgspec.Meta(ge=0, le=EPOCH_MS_MAX)]
+
+
 class _Wire(msgspec.Struct):
     """The DeadLetter contract's fields; unknown ones are ignored."""
 
     topic: str
-    partition: int
-    offset: int
+    partition: _Count
+    offset: _Count
     reason: str
-    received_at: int
+    received_at: _Ms
     key: str | None = None
     headers: dict[str, str | None] = {}
     field: str | None = None

@@ -30,6 +30,7 @@ SENT: Final = "pastille-sent"
 """Header of a mark: the offset, in the mark's own partition, of the letter that was sent again."""
 ORIGIN: Final = "pastille-dead-letter"
 """Header of a record that was sent again: the place of its dead letter."""
+OFFSET_DIGITS_MAX: Final = 19
 SEND_S: Final = 30.0
 BATCH: Final = 500
 
@@ -131,7 +132,7 @@ def send(settings: Settings, plans: Sequence[Plan], dead_letters: str) -> int:
 def _marked(record: Record) -> Place | None:
     """The letter that a mark names; None for what is no mark."""
     text = dict(record.headers).get(SENT)
-    if record.value is not None or text is None or not text.isdigit():
+    if record.value is not None or text is None or not (text.isdigit() and len(text) <= OFFSET_DIGITS_MAX):
         return None
     return Place(record.place.topic, record.place.partition, int(text))
 

@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from enum import Enum
 
+from detector.contracts.moments import EPOCH_MS_MAX
 from detector.contracts.scope import Scope, parse_scope
 
 FACTOR_DEFAULT = 20.0
@@ -50,7 +51,10 @@ def parse_duration(text: str) -> int:
     parts = _DURATION.findall(text)
     if text != "0" and (not parts or "".join(number + unit for number, unit in parts) != text):
         raise ValueError(f'a duration is numbers with ms, s, m, h or d; got "{text}"; write it like 90s or 1h30m')
-    return round(sum(float(number) * _UNIT_MS[unit] for number, unit in parts))
+    length_ms = sum(float(number) * _UNIT_MS[unit] for number, unit in parts)
+    if length_ms > EPOCH_MS_MAX:
+        raise ValueError(f'a duration is at most 8,000 years or so; got "{text[:40]}"; write a shorter one')
+    return round(length_ms)
 
 
 def parse_fault(text: str) -> Fault:
@@ -100,6 +104,6 @@ def _options(words: list[str]) -> dict[str, float]:
             raise ValueError(f'a fault\'s option is name=number; got "{word}"; write it like leak=0.04') from None
         if name not in ("share", "leak", "factor"):
             raise ValueError(f'unknown option of a fault; got "{name}"; use share, leak or factor')
-        if (name == "factor" and options[name] <= 0) or (name != "factor" and not 0 <= options[name] <= 1):
+        if not (options[name] > 0 if name == "factor" else 0 <= options[name] <= 1):  # nan is neither
             raise ValueError(f'{name} is {"above 0" if name == "factor" else "from 0 to 1"}; got "{value}"')
     return options

@@ -124,7 +124,7 @@ def _with_reason(letters: Letters, reason: str | None) -> list[Stored]:
 
 def _since_ms(text: str) -> int:
     if ago := _AGO.fullmatch(text):
-        return time.time_ns() // 1_000_000 - int(ago[1]) * _UNIT_MS[ago[2]]
+        return max(0, time.time_ns() // 1_000_000 - int(ago[1]) * _UNIT_MS[ago[2]])
     try:
         return epoch_ms(text)
     except ValueError:
