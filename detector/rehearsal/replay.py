@@ -24,6 +24,7 @@ from detector.counting.decoder import Decoder
 from detector.counting.names import Names
 from detector.counting.reference import Decoded, words_of
 from detector.counting.rejects import Reason
+from detector.counting.rows import DAY_MS
 from detector.counting.tally import Marker, Source, Tally
 from detector.judging.judge import Judge
 from detector.judging.learned import Learned
@@ -42,7 +43,6 @@ SOURCES_MAX = 4096
 ORDERS = 1
 """The second topic of a source: a file is one stream of both, taken as the first; the second is at its end."""
 
-DAY_MS = 86_400_000
 GAP_DAYS_MAX = 366
 """Lines of one file are not further apart, unless a time is wrong: one of 1970 before those of today would be judged
 second by second for half a century."""

@@ -11,10 +11,10 @@ from typing import Final
 
 from aiokafka import TopicPartition
 
-__all__ = ["HELD_S", "HeldBack"]
+from streams.verdict.clock import SILENT_S
 
-HELD_S: Final = 30.0
-"""After so long the Judge goes on without the source."""
+__all__ = ["HeldBack"]
+
 SHOWN_MAX: Final = 3
 
 
@@ -25,9 +25,10 @@ class HeldBack:
         self._since_s: dict[tuple[TopicPartition, int], float] = {}
 
     def problem(self, held: Mapping[TopicPartition, int], now_s: float) -> str | None:
-        """What is held back too long, and what to do; None where nothing is. `held[partition]` is the offset."""
+        """What is held back for so long that the Judge goes on without it, and what to do; None where nothing is.
+        `held[partition]` is the offset."""
         self._since_s = {at: self._since_s.get(at, now_s) for at in held.items()}
-        found = sorted(at for at, since_s in self._since_s.items() if now_s - since_s >= HELD_S)
+        found = sorted(at for at, since_s in self._since_s.items() if now_s - since_s >= SILENT_S)
         if not found:
             return None
         shown = ", ".join(f"{at.topic}/{at.partition} from offset {offset}" for at, offset in found[:SHOWN_MAX])

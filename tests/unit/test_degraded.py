@@ -16,13 +16,14 @@ import pytest
 from aiokafka import TopicPartition
 
 from streams.degraded.board import Board, Reason
-from streams.degraded.heldback import HELD_S, HeldBack
+from streams.degraded.heldback import HeldBack
 from streams.degraded.lookout import WRITES_S, Lookout
 from streams.degraded.pulse import Pulse
 from streams.intake import reader
 from streams.logs import REPEAT_S, Log
 from streams.refused import Refused
 from streams.settings import load_settings
+from streams.verdict.clock import SILENT_S
 from streams.verdict.setback import PAUSE_S, PAUSE_S_MAX, STEADY_S, Setback
 
 AIOKAFKA = logging.getLogger("aiokafka.test")
@@ -241,14 +242,14 @@ def test_a_transaction_that_goes_on_is_said() -> None:
     """Only where the same one has held back the partition for a while; the next one begins its own time."""
     held, at = HeldBack(), TopicPartition("payments", 3)
     assert held.problem({at: 7}, 0.0) is None
-    assert held.problem({at: 7}, HELD_S - 1) is None
-    assert "payments/3 from offset 7;" in (held.problem({at: 7}, HELD_S) or "")
-    assert held.problem({at: 9}, HELD_S + 1) is None
-    assert held.problem({}, 2 * HELD_S) is None
-    assert held.problem({at: 9}, 3 * HELD_S) is None
+    assert held.problem({at: 7}, SILENT_S - 1) is None
+    assert "payments/3 from offset 7;" in (held.problem({at: 7}, SILENT_S) or "")
+    assert held.problem({at: 9}, SILENT_S + 1) is None
+    assert held.problem({}, 2 * SILENT_S) is None
+    assert held.problem({at: 9}, 3 * SILENT_S) is None
     many = {TopicPartition("orders", number): 0 for number in range(5)}
-    held.problem(many, 3 * HELD_S)
-    assert "orders/2 from offset 0 and 2 more;" in (held.problem(many, 4 * HELD_S) or "")
+    held.problem(many, 3 * SILENT_S)
+    assert "orders/2 from offset 0 and 2 more;" in (held.problem(many, 4 * SILENT_S) or "")
 
 
 def test_a_look_that_fails_ends_nothing(caplog: pytest.LogCaptureFixture, output: Log) -> None:
