@@ -135,7 +135,7 @@ def _volume(known: Baseline, slot: int) -> Floats:
 def _expected(known: Baseline, slot: int) -> Floats:
     """Votes of the slot's hour: the median of four weeks, or of the other kind of day's where there is none; of an
     hour that was never learned what lies between the hours around it."""
-    own, other = _median(known.volumes[:, slot]), _median(known.volumes[:, (slot + 24) % SLOTS])
+    own, other = median(known.volumes[:, slot]), median(known.volumes[:, (slot + 24) % SLOTS])
     found: Floats = np.where(own >= 0, own, other)
     for kind in (slot // 24 * 24, (slot // 24 * 24 + 24) % SLOTS):
         missing = np.flatnonzero(found < 0)
@@ -147,7 +147,7 @@ def _expected(known: Baseline, slot: int) -> Floats:
 def _between(volumes: Floats, hour: int) -> Floats:
     """Votes of an hour that is not known, on the log between the nearest that are, `volumes[node, hour, week]` of one
     kind of day; -1 where these are too far from each other."""
-    day = np.stack([_median(volumes[:, h]) for h in range(24)], axis=1)
+    day = np.stack([median(volumes[:, h]) for h in range(24)], axis=1)
     turned = np.roll(day, -hour, axis=1)[:, 1:]  # the hours after it, then those before
     is_known = turned >= 0
     after, before = is_known.argmax(axis=1), 22 - is_known[:, ::-1].argmax(axis=1)
@@ -178,13 +178,12 @@ def note_window(known: Baseline, node: int) -> None:
     known.window[node] = 0.0
 
 
-def _median(history: Floats) -> Floats:
+def median(history: Floats) -> Floats:
     """The median of what is known in each row; -1 where nothing is."""
-    filled = np.where(history >= 0, history, np.nan)
-    known = ~np.isnan(filled).all(axis=1)
-    median = np.full(len(history), -1.0)
-    median[known] = np.nanmedian(filled[known], axis=1)
-    return median
+    ordered = np.sort(np.where(history >= 0, history, np.inf), axis=1)
+    known, rows = (history >= 0).sum(axis=1), np.arange(len(history))
+    middle = (ordered[rows, (known - 1) // 2] + ordered[rows, known // 2]) / 2
+    return np.where(known > 0, middle, -1.0)
 
 
 def shift(known: Baseline, z: float, taus: Floats) -> Floats:
@@ -266,7 +265,7 @@ def _learn_tau(tau2: Floats, approved: Floats, refused: Floats, usual: Floats, w
 
 def _learn_volumes(known: Baseline, slot: int, healthy: Bools) -> None:
     came = known.came[BEFORE]
-    expected = _median(known.volumes[:, slot])
+    expected = median(known.volumes[:, slot])
     met = healthy & (expected >= HOUR_VOTES_MIN) & (came >= 1)
     off = np.log(came[met] / expected[met]) ** 2
     variance = known.volume_tau2[met]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import statistics
+
 import numpy as np
 import pytest
 
 from detector.counting.columns import Float64s
-from detector.judging.baseline import HOUR_MS, TAU_MIN, TAU_START, learn, make_baseline, pooled_tau, refresh
+from detector.judging.baseline import HOUR_MS, TAU_MIN, TAU_START, learn, make_baseline, median, pooled_tau, refresh
 
 KEYS = 60
 HOURS = 28 * 24
@@ -58,3 +60,12 @@ def test_an_hour_that_was_never_learned_lies_between_those_around_it() -> None:
     refresh(known, np.zeros(3, np.int32), 4 * 24 * HOUR_MS + 10 * HOUR_MS)
     assert known.volume[:2] * 3600 == pytest.approx([400.0, 400.0])  # half way from 1,600 at eight to 100 at noon
     assert known.volume[2] == -1.0
+
+
+@pytest.mark.parametrize("weeks", [1, 3, 4])
+def test_a_median_is_of_the_weeks_that_are_known(weeks: int) -> None:
+    """Of each row as a schoolbook has it, however few are known, and wherever they stand."""
+    chance = np.random.default_rng(weeks)
+    history = np.where(chance.random((200, weeks)) < 0.5, -1.0, chance.gamma(0.5, 1_000.0, (200, weeks)))
+    schoolbook = [statistics.median([week for week in row if week >= 0] or [-1.0]) for row in history.tolist()]
+    assert median(history).tolist() == schoolbook
