@@ -19,6 +19,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 
 import numpy as np
 
@@ -97,8 +98,10 @@ def expit(logit: Float64s) -> Float64s:
     return np.asarray(1 / (1 + np.exp(-logit)))
 
 
+@cache
 def make_world(seed: int) -> World:
-    """Which ways to pay there are, and how usual and how good each is; every bank has at least one."""
+    """Which ways to pay there are, and how usual and how good each is; every bank has at least one. All rows are of the
+    same worlds."""
     chance = np.random.default_rng(seed)
     banks = 1 / np.arange(1, BANKS + 1)
     share = np.einsum("b,m,c->bmc", banks / banks.sum(), METHOD_SHARES, COUNTRY_SHARES)
@@ -129,14 +132,19 @@ def targets(world: World, fixes: tuple[int, ...]) -> list[Name]:
     for left_out in fixes:
         broader = votes_of_names(world, tuple(place for place in fixes if place != left_out))
         told &= broader - own >= BEYOND_MIN
-    rows = np.unique(world.values[told][:, fixes], axis=0) if fixes else np.zeros((1, 0), np.int32)
-    return [tuple(zip(fixes, row, strict=True)) for row in rows.tolist()]
+    _, first = np.unique(keys_of_names(world, fixes)[told], return_index=True)
+    return [tuple(zip(fixes, row, strict=True)) for row in world.values[told][first][:, fixes].tolist()]
 
 
 def votes_of_names(world: World, fixes: tuple[int, ...]) -> Float64s:
     """For each cell the expected votes of all that have its values in these places."""
-    key = world.values[:, fixes] @ 64 ** np.arange(len(fixes))
+    key = keys_of_names(world, fixes)
     return np.bincount(key, world.votes)[key]
+
+
+def keys_of_names(world: World, fixes: tuple[int, ...]) -> Int64s:
+    """For each cell a number of its values in these places, which is in their order."""
+    return world.values[:, fixes] @ 64 ** np.arange(len(fixes))[::-1]
 
 
 def draw_faults(chance: np.random.Generator, world: World, row: Row) -> list[Name]:
@@ -166,7 +174,8 @@ def play(chance: np.random.Generator, world: World, faults: list[Name], times: f
     ways = chance.normal(0, BASELINE_ERROR, WAYS) - 2 * BASELINE_ERROR
     logit_null = world.logit + (np.repeat(ways, MERCHANTS) if wrong else 0.0)
     seen = votes > 0
-    return Table(DIMENSIONS, world.values[seen], evidence(votes - approved, approved, logit_null)[seen])
+    refused, approved = (votes - approved)[seen], approved[seen]
+    return Table(DIMENSIONS, world.values[seen], evidence(refused, approved, logit_null[seen]))
 
 
 def trial(seed: int, row: Row, wrong: bool, score: Score) -> None:
