@@ -23,18 +23,19 @@ tries again so often, every five seconds), `clusters N` (so many at once), `spre
 the first of the next), `dead WHEN` (no answer comes from then on, whenever its payment began), `back WHEN` (those that
 were due meanwhile come within ten minutes of it).
 Payments lie evenly in their span; the story has no chance in it. A `method` or bank may be a list: `a|b|c`.
-`learned` is what the same hours were like the day before, from two hours earlier on: what the statistics know.
+`learned` is what the hour before, the first and the second were like the day before: what the statistics know.
 Of a maintenance: `declared WHEN` (default: at once), `note WORD`, `cancelled True`; a later line of a scope changes it.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+
+import msgspec
 
 from detector.contracts.models import Maintenance
 from detector.contracts.policy import Policy, load_policy
@@ -48,7 +49,7 @@ _GOLDEN = 0.6180339887498949
 _LINE = re.compile(r"(?P<bank>\S+)\s+(?P<method>\S+)\s+(?P<count>\d+)/(?P<per>min|h|s)\s+(?P<outcome>.+?)\s+"
                    r"(?P<begin>[\d:]+)\s*-\s*(?P<end>[\d:]+)(?P<options>(?:,\s*\w+ [\w:]+)*)$")  # fmt: skip
 _MAINTENANCE = re.compile(r"(?P<scope>\S+)\s+(?P<begin>[\d:]+)\s*-\s*(?P<end>[\d:]+)(?P<options>(?:,\s*\w+ \S+)*)$")
-_LEARNED_MS = (-26 * 3_600_000, -19 * 3_600_000)
+_LEARNED_MS = (-25 * 3_600_000, -22 * 3_600_000)
 """The hours that are learned; an hour is learned an hour late."""
 _PER_MS = {"s": 1_000, "min": 60_000, "h": 3_600_000}
 
@@ -216,20 +217,24 @@ def _payment(base: dict[str, object], outcome: str, at: int, answer_ms: int, nam
         yield {**payment, "status": word, "occurred_at": at + answer_ms, "started_at": at, **code}
 
 
+def _lines(events: list[dict[str, object]]) -> list[bytes]:
+    return [msgspec.json.encode(event) for event in events]
+
+
 @cache
 def _known(lines: tuple[str, ...], policy: Policy) -> Learned | None:
     """What the hours of `learned` teach. Several scenes begin with the same; a Judge copies what it is given."""
     if not lines:
         return None
     replay = Replay(policy)
-    replay.feed([json.dumps(event).encode() for event in _events(list(lines), START_MS + _LEARNED_MS[0])])
+    replay.feed(_lines(_events(list(lines), START_MS + _LEARNED_MS[0])))
     replay.finish()
     return replay.learned()
 
 
 def play(scene: Scene, sources: int = 1, batch: int = 500) -> list[Change]:
     """The changes the scene gives, through the very Counter and Judge of the worker."""
-    lines = [json.dumps(event).encode() for event in events(scene)]
+    lines = _lines(events(scene))
     learned = _known(tuple(scene.learned), scene.policy)
     replay = Replay(scene.policy, sources, maintenances=scene.maintenances, learned=learned)
     changes = [change for at in range(0, len(lines), batch) for change in replay.feed(lines[at : at + batch])]
