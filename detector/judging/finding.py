@@ -191,7 +191,9 @@ def _finding(board: Board, channel: int, cause: Cause, cells: Int64s, seen: Floa
     one that recovered since another's onset is not named again for what it showed before."""
     scope = Scope(tuple(board.nodes.scopes[number].values[0] for _, number in cause.fixed))
     node = board.node_of(scope)
-    near = [other for other in flagged.tolist() if np.isin(board.nodes.leaves_of(other), cells).any()]
+    is_in = np.zeros(len(seen), np.bool_)
+    is_in[cells] = True
+    near = [other for other in flagged.tolist() if is_in[board.nodes.leaves_of(other)].any()]
     if not near or not _speaks(board, channel, node):
         return None
     page = board.signals.evidence.m[:, channel]

@@ -11,10 +11,6 @@ from math import exp, fsum, lgamma, log
 TAIL = 0.025
 """On each side, so that the interval holds the mean in at least 95 % of cases."""
 
-_HALVINGS = 100
-"""More than a float can tell apart."""
-
-
 def interval(count: int) -> tuple[float, float]:
     """Between what and what the mean lies, at 95 %, where `count` events were seen.
 
@@ -35,9 +31,6 @@ def _at_most(count: int, mean: float) -> float:
 def _root(is_below: Callable[[float], bool], ceiling: float) -> float:
     """Where a question on the means from 0 to `ceiling` turns from yes to no."""
     low, high = 0.0, ceiling
-    for _ in range(_HALVINGS):
-        middle = (low + high) / 2
+    while low < (middle := (low + high) / 2) < high:
         low, high = (middle, high) if is_below(middle) else (low, middle)
-        if low == high:
-            break
     return high
