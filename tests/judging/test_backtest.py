@@ -147,10 +147,10 @@ def test_wrong_usage_is_a_sentence(folder: Path, arguments: tuple[str, ...], wor
 
 
 def test_a_trained_day_is_judged_by_what_is_usual(folder: Path) -> None:
-    """With four healthy hours to learn from, both faults are found by evidence, sooner than the policy would."""
+    """With three healthy hours to learn from, both faults are found by evidence, sooner than the policy would."""
     lines = Lines(calm := replace(SHOPS, faults=(), start_ms=SHOPS.start_ms - 86_400_000))
     train = folder / "calm.jsonl"
-    said = (line for events in simulate(calm, 240 * MINUTE_MS) for line in lines.values(events))
+    said = (line for events in simulate(calm, 180 * MINUTE_MS) for line in lines.values(events))
     train.write_text("\n".join(said), encoding="utf-8")
     slow = folder / "live.toml"
     slow.write_text('[evidence]\nmode = "live"\n', encoding="utf-8")

@@ -13,16 +13,18 @@ from detector.rehearsal.shops import Shops
 from detector.rehearsal.simulate import simulate
 
 FEED_LINES = 2_000
-DEAD_MS = (110 * 60_000, 125 * 60_000)
+START_MS = 1_700_001_600_000
+"""Twenty minutes before a full hour: they are known after eighty."""
+DEAD_MS = (85 * 60_000, 95 * 60_000)
 PROVIDERS = ("north", "south")
 
 
 def lines() -> Iterator[bytes]:
-    """Two hours of shops that pay through two providers; for a quarter of an hour the second refuses everything."""
-    shops = Shops(banks=4, merchants=40, rate=4.0, swing=0.0)
+    """Hour and a half of shops that pay through two providers; for ten minutes the second refuses everything."""
+    shops = Shops(banks=4, merchants=40, rate=4.0, swing=0.0, start_ms=START_MS)
     since, until = (shops.start_ms + at_ms for at_ms in DEAD_MS)
     to_lines = Lines(shops)
-    for events in simulate(shops, 130 * 60_000):
+    for events in simulate(shops, 97 * 60_000):
         for line in to_lines.values(events):
             event = json.loads(line)
             event["psp"] = PROVIDERS[crc32(event["order_id"].encode()) % 2]
