@@ -11,6 +11,7 @@ from math import exp, fsum, lgamma, log
 TAIL = 0.025
 """On each side, so that the interval holds the mean in at least 95 % of cases."""
 
+
 def interval(count: int) -> tuple[float, float]:
     """Between what and what the mean lies, at 95 %, where `count` events were seen.
 
