@@ -90,7 +90,7 @@ def test_updates_of_a_wavering_scope_are_at_least_a_minute_apart() -> None:
 
 def test_a_bank_that_is_routed_away_stays_open_and_asks_for_probes() -> None:
     """Without payments nobody can see a bank recover: the outage says so, and stays."""
-    day = [line for line in lines(shops("bank:bnp all_red 5m 20m"), 20 * 60_000) if not routed_away(line)]
+    day = [line for line in lines(shops("bank:bnp all_red 5m 20m"), 15 * 60_000) if not routed_away(line)]
     replay = Replay(LIVE, learned=usual())
     changes = replay.feed(day) + replay.finish()
     [quiet] = [change for change in changes if change.data.reason == "no_traffic"]

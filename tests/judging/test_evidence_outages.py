@@ -48,7 +48,7 @@ def usual() -> Learned:
     return from_plain(to_plain(replay.learned()))
 
 
-def found(*faults: str, policy: Policy = LIVE, minutes: int = 15) -> list[Change]:
+def found(*faults: str, policy: Policy = LIVE, minutes: int = 13) -> list[Change]:
     """The changes of a day that begins with what is usual."""
     replay = Replay(policy, learned=usual())
     changes = replay.feed(lines(shops(*faults), minutes * 60_000)) + replay.finish()
@@ -67,9 +67,9 @@ def pages(changes: list[Change]) -> dict[str, OutageData]:
 @pytest.mark.parametrize(
     ("fault", "scope", "kinds", "within_s"),
     [
-        ("bank:bnp all_red 5m 12m", "bank:bnp", {"all_red", "drop"}, 60),
-        ("bank:bnp all_pending 5m 12m", "bank:bnp", {"all_pending", "slow", "drop"}, 90),
-        ("method:card all_red 5m 12m", "method:card", {"all_red", "drop"}, 60),
+        ("bank:bnp all_red 5m 9m", "bank:bnp", {"all_red", "drop"}, 60),
+        ("bank:bnp all_pending 5m 9m", "bank:bnp", {"all_pending", "slow", "drop"}, 90),
+        ("method:card all_red 5m 9m", "method:card", {"all_red", "drop"}, 60),
     ],
 )
 def test_a_dead_scope_is_one_page_and_soon(fault: str, scope: str, kinds: set[str], within_s: int) -> None:
@@ -100,7 +100,7 @@ def first_page_s(made: list[bytes], scope: str) -> float:
 
 def test_technical_refusals_speak_sooner() -> None:
     """A bank of which three payments in ten fail is paged in half the time where errors and codes are told."""
-    made = lines(shops("bank:bnp errors 5m 12m share=0.3"), 10 * 60_000)
+    made = lines(shops("bank:bnp errors 5m 9m share=0.3"), 10 * 60_000)
     told = first_page_s(made, "bank:bnp")
     assert 10 <= told <= 20
     assert first_page_s([without_reasons(line) for line in made], "bank:bnp") >= 2 * told
@@ -108,7 +108,7 @@ def test_technical_refusals_speak_sooner() -> None:
 
 def test_a_shop_with_technical_refusals_is_no_bank() -> None:
     """One shop whose calls fail, at every bank, wakes nobody."""
-    changes = found("merchant:shop-2 errors 5m 12m share=0.9")
+    changes = found("merchant:shop-2 errors 5m 9m share=0.9")
     assert pages(changes) == {}
     assert all(change.data.scope.merchant is not None for change in changes)
 
@@ -120,7 +120,7 @@ def test_a_healthy_day_is_silent() -> None:
 
 def test_a_shop_of_its_own_is_no_bank() -> None:
     """One shop whose payments are all refused is named itself, and wakes nobody."""
-    changes = found("merchant:shop-1 all_red 5m 12m")
+    changes = found("merchant:shop-1 all_red 5m 9m")
     assert pages(changes) == {}
     assert all(change.data.scope.merchant is not None for change in changes)
 
@@ -128,7 +128,7 @@ def test_a_shop_of_its_own_is_no_bank() -> None:
 def test_a_shop_that_stays_down_stays_the_only_one_to_blame() -> None:
     """However long it lasts, and however unevenly its shoppers try again, nobody else is named; most of what is told
     of it is refused. Of a pair that enters the details by its reds what was approved before comes with them."""
-    changes = found("merchant:shop-4 all_red 5m 20m", minutes=25)
+    changes = found("merchant:shop-4 all_red 5m 15m", minutes=20)
     assert [change.type for change in changes] == ["started", "resolved"]
     told = changes[0].data
     assert told.scope.to_scope().key == "merchant:shop-4"
@@ -138,7 +138,7 @@ def test_a_shop_that_stays_down_stays_the_only_one_to_blame() -> None:
 
 def test_the_policy_joins_an_outage_of_the_evidence() -> None:
     """A policy that fires later adds itself; then both must call it over."""
-    changes = found("bank:bnp all_red 5m 14m", minutes=20)
+    changes = found("bank:bnp all_red 5m 11m", minutes=16)
     of_bank = [change for change in changes if change.data.scope.to_scope().key == "bank:bnp"]
     triggers = [(change.type, change.data.trigger) for change in of_bank]
     assert triggers[0] == ("started", "evidence")
@@ -148,14 +148,14 @@ def test_the_policy_joins_an_outage_of_the_evidence() -> None:
 
 def test_shadow_and_off_page_nobody() -> None:
     """Off, the statistics say nothing at all; in shadow what they say only warns."""
-    assert found("bank:bnp all_red 5m 8m", policy=Policy(evidence=EvidenceRules("off"))) == []
-    shadow = found("bank:bnp all_red 5m 8m", policy=Policy(evidence=EvidenceRules("shadow")))
+    assert found("bank:bnp all_red 5m 8m", policy=Policy(evidence=EvidenceRules("off")), minutes=8) == []
+    shadow = found("bank:bnp all_red 5m 8m", policy=Policy(evidence=EvidenceRules("shadow")), minutes=8)
     assert {change.data.severity for change in shadow} == {"warning"}
 
 
 def test_what_the_policy_joins_while_the_judge_is_behind_pages_when_it_is_not() -> None:
     """A warning from before the delay is no last word: once that is over, it is critical, once."""
-    told = tallies(lines(shops("bank:bnp all_red 5m 14m"), 13 * 60_000))
+    told = tallies(lines(shops("bank:bnp all_red 5m 14m"), 11 * 60_000))
     judge = Judge(Policy(evidence=EvidenceRules("shadow")))
     judge.begin_with(usual())
     half = next(n for n, tally in enumerate(told) if tally.boundary_ms >= START_MS + FAULT_MS + 90_000)
@@ -200,7 +200,7 @@ def handed_over(day: list[bytes], at_ms: int) -> tuple[list[Change], list[Change
 
 def test_a_new_owner_goes_on_as_the_old_one() -> None:
     """A Judge restored in an outage from its snapshot, with the hour read again, says what the old one says."""
-    day = lines(shops("bank:bnp all_red 5m 9m"), 15 * 60_000)
+    day = lines(shops("bank:bnp all_red 5m 9m"), 13 * 60_000)
     before, old, new = handed_over(day, START_MS + FAULT_MS + 90_000)
     assert [change.type for change in before].count("started") == 1
     assert [change.type for change in old].count("resolved") == 1

@@ -41,7 +41,7 @@ def all_lessons() -> list[Marker]:
 
 
 @cache
-def told(*faults: str, minutes: int = 12) -> tuple[Tally, ...]:
+def told(*faults: str, minutes: int = 8) -> tuple[Tally, ...]:
     """The tallies of a day."""
     found: list[Tally] = []
 
@@ -98,7 +98,7 @@ def test_a_taught_judge_finds_a_dead_bank_at_once() -> None:
 @pytest.mark.parametrize("cut", [3, 40], ids=["some wait, none is known", "all are known"])
 def test_a_snapshot_between_lessons(cut: int) -> None:
     """Restored between two lessons, with the hour read again, a Judge ends as the one that was never away."""
-    day, words = list(told("bank:bnp all_red 5m 8m")), all_lessons()
+    day, words = list(told("bank:bnp all_red 5m 8m", minutes=10)), all_lessons()
     records: list[Tally | Marker] = [*words[:5], *day[:cut], *words[5:9], *day[cut:300], *words[9:], *day[300:]]
     at = 5 + cut + 2
     judge = Judge(LIVE)
@@ -179,7 +179,7 @@ def test_forgetting_ends_what_the_evidence_found() -> None:
 
 def test_forgetting_leaves_the_policy_its_outage() -> None:
     """Where the operator's rule speaks too the outage stays, by the policy alone."""
-    judge, day = Judge(LIVE), told("bank:bnp all_red 5m 14m", minutes=13)
+    judge, day = Judge(LIVE), told("bank:bnp all_red 5m 14m", minutes=11)
     taken(judge, [*all_lessons(), *day])
     [outage] = judge.open_outages()
     assert outage.trigger == "evidence,policy"
