@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import re
-import resource
 import shutil
 import subprocess
 import sys
@@ -15,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from detector import kept
+from tests.unit.forked import obey_modes, printed
 
 CALLER = """
 from detector.compiled import compiled
@@ -40,21 +39,9 @@ NOWHERE = {"NUMBA_CACHE_DIR": "", "HOME": "/proc/nowhere", "XDG_CACHE_HOME": "/p
 
 
 def run(folder: Path, **environment: str) -> tuple[int, int]:
-    """The loop's result and how often it came from the cache, in a process of its own that has no right to write where
-    the modes of files forbid it, also where the tests are run by root."""
-    variables = {**os.environ, "PYTHONPATH": f"{ROOT}:{folder}", **environment}
-    command = [sys.executable, "-B", "caller.py"]
-    done = subprocess.run(
-        command, cwd=folder, env=variables, capture_output=True, text=True, check=True, timeout=60,
-        preexec_fn=_obey_modes if os.getuid() == 0 else None,
-    )  # fmt: skip
-    result, hits = done.stdout.split()
+    """The loop's result and how often it came from the cache, in a process of its own."""
+    result, hits = printed(folder / "caller.py", **environment).split()
     return int(result), int(hits)
-
-
-def _obey_modes() -> None:
-    drop_from_bounds, override = 24, 1  # PR_CAPBSET_DROP, CAP_DAC_OVERRIDE of Linux
-    ctypes.CDLL(None).prctl(drop_from_bounds, override, 0, 0, 0)
 
 
 def written(folder: Path) -> Path:
@@ -74,12 +61,16 @@ def forbid_writing(folder: Path) -> None:
 
 
 def test_loops_are_kept_until_something_changes(tmp_path: Path) -> None:
-    """A second process takes the loop from the cache; after a change in another file it is compiled again, also where
-    only a loop that it calls sees that."""
+    """A second process takes the loop from the cache, one that hashes texts otherwise, too; after a change in another
+    file it is compiled again, also where only a loop that it calls sees that."""
     cache = {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
     written(tmp_path)
     assert run(tmp_path, **cache) == (111, 0)
-    assert run(tmp_path, **cache) == (111, 1)
+    variables = {**os.environ, "PYTHONPATH": f"{ROOT}:{tmp_path}", "PYTHONHASHSEED": "1", **cache}
+    assert subprocess.run(
+        [sys.executable, "-B", "caller.py"], cwd=tmp_path, env=variables, capture_output=True, text=True, check=True,
+        timeout=60,
+    ).stdout == "111 1\n"  # fmt: skip
     (tmp_path / "callee.py").write_text(CALLEE.format(2000))
     assert run(tmp_path, **cache) == (2101, 0)
     (tmp_path / "limit.py").write_text("LIMIT = 500\n")
@@ -164,13 +155,9 @@ print(less(7, 3), less(np.int32(7), 3))
 
 def test_who_calls_a_loop_writes_numbers_as_it_likes(tmp_path: Path) -> None:
     """For loops it is compiled once, whether a number is written out or has 32 bits; for Python apart, by its types."""
-    (tmp_path / "inner.py").write_text(INNER)
-    variables = {**os.environ, "PYTHONPATH": str(ROOT), "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
-    done = [
-        subprocess.run([sys.executable, "inner.py"], cwd=tmp_path, env=variables, capture_output=True, text=True,
-                       check=True, timeout=60).stdout.split()
-        for _ in range(2)
-    ]  # fmt: skip
+    script = tmp_path / "inner.py"
+    script.write_text(INNER)
+    done = [printed(script, NUMBA_CACHE_DIR=str(tmp_path / "cache")).split() for _ in range(2)]
     assert done == [["less", "loop", "4", "less", "less", "4", "4"], ["4", "4", "4"]]
 
 
@@ -197,6 +184,7 @@ def _nothing() -> None:
 
 
 AT_ONCE = """
+import os
 import sys
 import numpy as np
 from detector.compiled import compiled
@@ -207,7 +195,7 @@ def twice(n):
 
 print("ready", flush=True)
 sys.stdin.readline()
-assert twice(getattr(np, sys.argv[1])(21)) == 42  # a constant of the module would go into what is kept
+assert twice(getattr(np, os.environ["TYPE"])(21)) == 42  # a constant of the module would go into what is kept
 print(sum(twice.stats.cache_hits.values()))
 """
 TYPES = ("int8", "int32", "uint16", "float32")
@@ -215,20 +203,20 @@ TYPES = ("int8", "int32", "uint16", "float32")
 
 def test_processes_that_compile_one_loop_at_once_keep_all_of_it(tmp_path: Path) -> None:
     """Each for another type, as where workers begin together on a new machine: none is given another's later."""
-    (tmp_path / "twice.py").write_text(AT_ONCE)
-    variables = {**os.environ, "PYTHONPATH": str(ROOT), "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
-    for hits in ("0", "1"):
-        started = [
-            subprocess.Popen([sys.executable, "twice.py", type_], cwd=tmp_path, env=variables, text=True,
-                             stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-            for type_ in TYPES
-        ]  # fmt: skip
-        assert [process.stdout.readline() for process in started if process.stdout] == ["ready\n"] * len(TYPES)
-        for process in started:
-            assert process.stdin is not None
-            process.stdin.write("all are\n")
-            process.stdin.flush()
-        assert [process.communicate(timeout=60)[0].strip() for process in started] == [hits] * len(TYPES)
+    script, cache = tmp_path / "twice.py", {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    script.write_text(AT_ONCE)
+    started = [
+        subprocess.Popen([sys.executable, "twice.py"], cwd=tmp_path, text=True, stdin=subprocess.PIPE,
+                         stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(ROOT), "TYPE": type_, **cache})
+        for type_ in TYPES
+    ]  # fmt: skip
+    assert [process.stdout.readline() for process in started if process.stdout] == ["ready\n"] * len(TYPES)
+    for process in started:
+        assert process.stdin is not None
+        process.stdin.write("all are\n")
+        process.stdin.flush()
+    assert [process.communicate(timeout=60)[0] for process in started] == ["0\n"] * len(TYPES)
+    assert [printed(script, TYPE=type_, **cache) for type_ in TYPES] == ["ready\n1\n"] * len(TYPES)
 
 
 def test_no_folder_to_keep_loops_in(tmp_path: Path) -> None:
@@ -303,7 +291,7 @@ def test_what_is_kept_is_asked_for_without_compiling(tmp_path: Path) -> None:
         done = subprocess.run(
             [sys.executable, "only.py", *arguments], cwd=tmp_path, capture_output=True, text=True, check=True,
             env={**os.environ, "PYTHONPATH": str(ROOT), "NUMBA_CACHE_DIR": str(tmp_path / "cache"), **variables},
-            preexec_fn=_obey_modes if os.getuid() == 0 else None,
+            preexec_fn=obey_modes,
         )  # fmt: skip
         return done.stdout.split()
 
@@ -329,15 +317,11 @@ print(loop(1), lost())
 def test_what_is_not_kept_is_known(tmp_path: Path) -> None:
     """Where the disk takes no more, or there is no folder, the loop is called all the same, and who compiled it can
     say why each start will compile it again."""
-    (tmp_path / "lost.py").write_text(LOST)
-    cache = tmp_path / "cache"
+    script, cache = tmp_path / "lost.py", tmp_path / "cache"
+    script.write_text(LOST)
 
     def said(bytes_max: int, **variables: str) -> str:
-        return subprocess.run(
-            [sys.executable, "-B", "lost.py"], cwd=tmp_path, capture_output=True, text=True, check=True,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "NUMBA_CACHE_DIR": str(cache), **variables},
-            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (bytes_max, bytes_max)),
-        ).stdout.strip()  # fmt: skip
+        return printed(script, bytes_max=bytes_max, **{"NUMBA_CACHE_DIR": str(cache), **variables}).strip()
 
     assert re.match(f"2 cannot keep what is compiled in {cache}/.*: File too large; make room", said(100))
     assert [said(10**7), said(10**7)] == ["2 None", "2 None"]
@@ -345,9 +329,11 @@ def test_what_is_not_kept_is_known(tmp_path: Path) -> None:
     assert said(10**7, **NOWHERE) == "2 no folder to keep what is compiled: set NUMBA_CACHE_DIR"
 
 
-WARMED = """
-import importlib, pkgutil
+AT_WORK = """
+import gc, importlib, pkgutil
+from pathlib import Path
 import detector
+from numba.core.dispatcher import Dispatcher
 from detector.warm import warm
 
 warm()
@@ -357,28 +343,6 @@ called = {
     id(loop.py_func.__globals__.get(name)) for loop in loops.values() for name in loop.py_func.__code__.co_names
 }
 print(*sorted(loop.py_func.__name__ for key, loop in loops.items() if key not in called and not loop.signatures))
-"""
-NOT_BY_A_WORKER = {
-    "_find_ends",  # of a file
-    "copy_rows",  # when a new policy asks for a ring of another size
-    "crc32c_by_table",  # for tests
-    "hash_bytes",  # for tests
-}
-
-
-def test_a_worker_has_compiled_every_loop_before_it_joins() -> None:
-    """No bank's first outage waits for the compiler: what Python calls is compiled, or loaded, by `warm`."""
-    done = subprocess.run([sys.executable, "-c", WARMED], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert set(done.stdout.split()) <= NOT_BY_A_WORKER
-
-
-AT_WORK = """
-import gc
-from pathlib import Path
-from numba.core.dispatcher import Dispatcher
-from detector.warm import warm
-
-warm()
 before = {loop: len(loop.signatures) for loop in gc.get_objects() if isinstance(loop, Dispatcher)}
 
 from tests.property.histories import history
@@ -388,13 +352,22 @@ from tests.scenarios.scene import play, read
 made = counter()
 made.take(batch(history(4, span_ms=60_000, payments=6_000, orders=1_500), made))
 assert rest(made)
-for name in ("all_red", "evidence_half_way"):
+for name in ("all_red", "evidence_night"):
     assert play(read(Path(f"tests/scenarios/scenes/{name}.txt")))
 print(*sorted(loop.py_func.__name__ for loop, known in before.items() if len(loop.signatures) > known))
 """
+NOT_BY_A_WORKER = {
+    "_find_ends",  # of a file
+    "copy_rows",  # when a new policy asks for a ring of another size
+    "crc32c_by_table",  # for tests
+    "hash_bytes",  # for tests
+}
 
 
-def test_nothing_is_compiled_at_work() -> None:
-    """Nor is a loop for other types, or one that other loops take in: tables grow, and outages are found, without."""
+def test_a_worker_compiles_every_loop_before_it_joins_and_none_at_work() -> None:
+    """No bank's first outage waits for the compiler: what Python calls is compiled, or loaded, by `warm`. Nor is a loop
+    compiled later for other types, or one that other loops take in: tables grow, and outages are found, without."""
     done = subprocess.run([sys.executable, "-c", AT_WORK], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout.split() == []
+    lacking, at_work = done.stdout.splitlines()
+    assert set(lacking.split()) <= NOT_BY_A_WORKER
+    assert at_work == ""

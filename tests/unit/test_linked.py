@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +11,10 @@ from numba.core import codegen, compiler, cpu, typed_passes
 
 from detector.compiled import compiled
 from detector.linked import ForLoops, ForPython, Linked
+from tests.unit.forked import printed
 
-ROOT = Path(__file__).parents[2]
 LOOPS = """
-import sys
+import os
 import numba
 import numpy as np
 from numba.core import registry
@@ -63,7 +60,7 @@ def said(loop, n):
     except ValueError as error:
         return error.args
 
-for name in sys.argv[1:]:
+for name in os.environ["NAMES"].split():
     loop = globals()[name]
     print(name, said(loop, 4), said(loop, 11), sum(loop.stats.cache_hits.values()))
 print(*(name for name in coded if name in globals()))
@@ -75,11 +72,9 @@ ONE, TWO, THREE = "one 9 ('too many', 11) ", "two 2 ('too many', 11) ", "three 8
 def run(folder: Path, *names: str) -> list[str]:
     """What the loops named say, a line each, one process, whether they were loaded; whose code was made; and what
     somebody else compiles of numba's own after that."""
-    (folder / "loops.py").write_text(LOOPS)
-    variables = {**os.environ, "PYTHONPATH": str(ROOT), "NUMBA_CACHE_DIR": str(folder / "cache")}
-    command = [sys.executable, "loops.py", *names]
-    done = subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True, check=True, timeout=120)
-    return done.stdout.splitlines()
+    script = folder / "loops.py"
+    script.write_text(LOOPS)
+    return printed(script, NAMES=" ".join(names), NUMBA_CACHE_DIR=str(folder / "cache")).splitlines()
 
 
 def test_loops_inside_have_no_code_and_are_right(tmp_path: Path) -> None:
