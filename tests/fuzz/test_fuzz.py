@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -29,8 +30,8 @@ from tests.fuzz.trial import failure, play
 from tests.property.batches import Written
 
 PLAIN = bool(getattr(numba.config, "DISABLE_JIT", 0))
-SEEDS = (1,) if PLAIN else (1, 2, 3)
-RECORDS = 300 if PLAIN else 4_000
+SEEDS = (1,) if PLAIN else (1, 2)
+RECORDS = 300 if PLAIN else 3_000
 EXAMPLES = 5 if PLAIN else 40
 SOUND = next(stretches(1)).by_topic
 
@@ -98,9 +99,9 @@ FAULTS: dict[str, tuple[Any, str, Callable[..., Any]]] = {
 @pytest.mark.parametrize("kind", FAULTS)
 def test_a_planted_fault_is_found(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     """Letters that hold cards, records in doubt that nobody keeps, a wrong reason, a sum that is none, an exception,
-    records refused and not told of: each is found within some thousands of records."""
+    records refused and not told of: each is found within the records that are tried."""
     monkeypatch.setattr(*FAULTS[kind])
-    trials = [*map(read, sorted(CORPUS.glob("*.json"))), *(list(drawn(seed, 3_000)) for seed in (1, 2, 3))]
+    trials = chain(map(read, sorted(CORPUS.glob("*.json"))), (list(drawn(seed, RECORDS)) for seed in SEEDS))
     found = next((wrong for steps in trials if (wrong := failure(steps))), None)
     assert found is not None
     assert found.kind == kind

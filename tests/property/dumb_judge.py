@@ -6,6 +6,7 @@ Each question walks every payment again. What it says of a scope must be what th
 from __future__ import annotations
 
 import random
+from bisect import bisect_left
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -35,12 +36,11 @@ class Payment:
 
     def at(self, boundary_ms: int, answer_ms: int) -> str | None:
         """Its status as counted at a boundary; None: not begun yet."""
-        past = [entry for entry in self.statuses if entry[0] < boundary_ms]
-        if not past:
-            return None
-        at_ms, status = past[-1]
-        late = status == "cancelled" and 0 <= answer_ms <= at_ms - self.start_ms
-        return "cancelled_late" if late else status
+        for at_ms, status in reversed(self.statuses):
+            if at_ms < boundary_ms:
+                late = status == "cancelled" and 0 <= answer_ms <= at_ms - self.start_ms
+                return "cancelled_late" if late else status
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,36 +116,52 @@ def _is_bad(policy: Policy, entry: tuple[int, str, Payment], newest_ms: int) -> 
     return status in RED or status == "cancelled_late" or overdue
 
 
-def tally(policy: Policy, payments: list[Payment], source: Source, layout: dict[str, int], boundary_ms: int,
-          since_ms: int) -> Tally:  # fmt: skip
-    """All cells that changed in [since, boundary), counted from the payments as they stand."""
-    started = [payment for payment in payments if payment.start_ms < boundary_ms]
-    by_cell: dict[tuple[Leaf, int], list[Payment]] = {
-        (payment.leaf, payment.start_ms // policy.pane_ms): []
-        for payment in started
-        if payment.statuses[-1][0] >= since_ms and any(since_ms <= at_ms < boundary_ms for at_ms, _ in payment.statuses)
-    }
-    for payment in started:
-        cell = payment.leaf, payment.start_ms // policy.pane_ms
-        if cell in by_cell:
-            by_cell[cell].append(payment)
-    keys = sorted(by_cell)
-    leaves = tuple(sorted({leaf for leaf, _ in keys}))
-    counts, lengths, hashes = np.zeros((len(keys), 6), np.int32), np.zeros((len(keys), 5), np.uint8), []
-    for row, (leaf, pane) in enumerate(keys):
-        groups = _groups(policy, by_cell[leaf, pane], boundary_ms, counts[row])
-        rooms = (policy.voters_max, policy.voters_max, policy.merchants_max, policy.merchants_max, 2)
-        for kind, (group, room) in enumerate(zip(groups, rooms, strict=True)):
-            smallest = sorted(group)[:room]
-            lengths[row, kind] = len(smallest)
-            hashes += smallest
-    cells = Cells(
-        leaves, np.array([leaves.index(leaf) for leaf, _ in keys], np.int32),
-        np.array([pane for _, pane in keys], np.int64), counts, counts.copy(), np.zeros((len(keys), 5), np.int32),
-        np.full(len(keys), -1, np.int64), lengths, np.array(hashes, np.uint64),
-    )  # fmt: skip
-    newest = max((payment.start_ms for payment in started), default=-1)
-    return Tally(source, layout, 1, boundary_ms, newest, 0, cells)
+class Teller:
+    """A source that has all its payments on paper, and says of a boundary what changed."""
+
+    def __init__(self, policy: Policy, payments: list[Payment]) -> None:
+        self.policy = policy
+        self.starts = sorted(payment.start_ms for payment in payments)
+        self.cells: dict[tuple[Leaf, int], list[Payment]] = {}
+        changes = []
+        for payment in payments:
+            cell = payment.leaf, payment.start_ms // policy.pane_ms
+            self.cells.setdefault(cell, []).append(payment)
+            changes += [(at_ms, cell) for at_ms, _ in payment.statuses]
+        self.changes = sorted(changes)
+
+    def tally(self, source: Source, layout: dict[str, int], boundary_ms: int, since_ms: int) -> Tally:
+        """All cells that changed in [since, boundary), counted from the payments as they stand."""
+        policy = self.policy
+        first, last = (bisect_left(self.changes, (at_ms,)) for at_ms in (since_ms, boundary_ms))
+        by_cell = {
+            cell: [payment for payment in self.cells[cell] if payment.start_ms < boundary_ms]
+            for _, cell in self.changes[first:last]
+        }
+        keys = sorted(by_cell)
+        leaves = tuple(sorted({leaf for leaf, _ in keys}))
+        counts, lengths, hashes = np.zeros((len(keys), 6), np.int32), np.zeros((len(keys), 5), np.uint8), []
+        for row, (leaf, pane) in enumerate(keys):
+            groups = _groups(policy, by_cell[leaf, pane], boundary_ms, counts[row])
+            rooms = (
+                self.policy.voters_max,
+                self.policy.voters_max,
+                self.policy.merchants_max,
+                self.policy.merchants_max,
+                2,
+            )
+            for kind, (group, room) in enumerate(zip(groups, rooms, strict=True)):
+                smallest = sorted(group)[:room]
+                lengths[row, kind] = len(smallest)
+                hashes += smallest
+        cells = Cells(
+            leaves, np.array([leaves.index(leaf) for leaf, _ in keys], np.int32),
+            np.array([pane for _, pane in keys], np.int64), counts, counts.copy(), np.zeros((len(keys), 5), np.int32),
+            np.full(len(keys), -1, np.int64), lengths, np.array(hashes, np.uint64),
+        )  # fmt: skip
+        begun = bisect_left(self.starts, boundary_ms)
+        newest = self.starts[begun - 1] if begun else -1
+        return Tally(source, layout, 1, boundary_ms, newest, 0, cells)
 
 
 def _groups(policy: Policy, payments: list[Payment], boundary_ms: int, counts: np.ndarray) -> tuple[set[int], ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import random
+from bisect import bisect_right
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -22,6 +23,7 @@ from detector.judging.ring import END, find_row, make_rows, take_row, tell_flow
 from detector.judging.signals import Signals
 
 SECOND_MS = 1_000
+BIN_EDGES = EDGES.tolist()
 START_MS = 1_700_006_400_000
 LEAVES = (("bnp", "card"), ("bnp", "pix"), ("ing", "card"))
 ON = replace(DEFAULT, evidence=replace(DEFAULT.evidence, mode="live"))
@@ -175,7 +177,7 @@ class Reference:
         closing_ms = policy.horizon_ms + policy.grace_ms
         while age_ms >= closing_ms:
             age_ms -= SECOND_MS
-        return sum(1 for edge in EDGES if edge <= age_ms)
+        return bisect_right(BIN_EDGES, age_ms)
 
     def step(self, answered: list[Vote]) -> None:
         """A boundary: the change of all weights, then the recursion. `answered`: votes whose waiting ended now."""

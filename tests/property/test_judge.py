@@ -12,7 +12,7 @@ from detector.counting.tally import Source, Tally, decode, encode
 from detector.judging.judge import Judge
 from detector.judging.streak import BREACH
 from tests.alone import alone
-from tests.property.dumb_judge import Payment, history, read, tally
+from tests.property.dumb_judge import Payment, Teller, history, read
 
 LEAVES = [(bank, method) for bank in ("axa", "bnp") for method in ("card", "pix", "boleto")]
 START_MS = 1_700_000_000_000
@@ -37,12 +37,12 @@ def test_board_reads_the_policy_as_a_person(seed: int) -> None:
     chance = random.Random(seed)
     payments = history(chance, POLICY, LEAVES[: chance.choice((2, 6))], 600_000, START_MS)
     parts = split(payments, chance.choice((1, 3)))
-    layout, judge = {"default": len(parts)}, Judge(POLICY)
+    layout, judge, tellers = {"default": len(parts)}, Judge(POLICY), [Teller(POLICY, part) for part in parts]
     boundary_ms, since_ms, seen = START_MS, 0, 0
     while boundary_ms < START_MS + 700_000:
         boundary_ms += chance.choice((1_000, 1_000, 3_000, 20_000))
-        for number, part in enumerate(parts):
-            judge.take(tally(POLICY, part, Source("default", number), layout, boundary_ms, since_ms))
+        for number, teller in enumerate(tellers):
+            judge.take(teller.tally(Source("default", number), layout, boundary_ms, since_ms))
         since_ms = boundary_ms
         newest_ms = max((p.start_ms for p in payments if p.start_ms < boundary_ms), default=-1)
         found = judge.board.found
@@ -66,10 +66,10 @@ def test_jumping_changes_nothing(seed: int) -> None:
     chance = random.Random(seed)
     payments = history(chance, POLICY, LEAVES[:4], 400_000, START_MS)
     every, jumping = Judge(POLICY), Judge(POLICY)
-    source, layout = Source("default", 0), {"default": 1}
+    teller, source, layout = Teller(POLICY, payments), Source("default", 0), {"default": 1}
     one, other = [], []
     for boundary_ms in range(START_MS + 1_000, START_MS + 600_000, 1_000):
-        record = tally(POLICY, payments, source, layout, boundary_ms, boundary_ms - 1_000)
+        record = teller.tally(source, layout, boundary_ms, boundary_ms - 1_000)
         one += every.take(record)
         if len(record.cells) or boundary_ms == START_MS + 599_000:
             other += jumping.take(decode(encode(record)))
@@ -82,10 +82,11 @@ def test_a_restored_judge_goes_on(seed: int) -> None:
     """At any offset, a snapshot and the log before it give a Judge that says the same from there on."""
     chance = random.Random(seed)
     payments = history(chance, POLICY, LEAVES[:4], 500_000, START_MS)
+    tellers = [Teller(POLICY, part) for part in split(payments, 2)]
     log = [
-        tally(POLICY, part, Source("default", number), {"default": 2}, boundary_ms, boundary_ms - 1_000)
+        teller.tally(Source("default", number), {"default": 2}, boundary_ms, boundary_ms - 1_000)
         for boundary_ms in range(START_MS + 1_000, START_MS + 500_000, 1_000)
-        for number, part in enumerate(split(payments, 2))
+        for number, teller in enumerate(tellers)
     ]
     cut = chance.randrange(50, len(log))
     first, expected = Judge(POLICY), []
@@ -111,7 +112,7 @@ def moved(payments: list[Payment], chance: random.Random) -> list[Tally]:
     again_s = chance.randrange(first_s - lag_s, first_s)
     log = told(ahead, 0, range(1, first_s)) + told(behind, 1, range(1, first_s - lag_s))
     since_ms = START_MS + again_s * 1_000 - POLICY.open_ms
-    snapshot = tally(POLICY, ahead, Source("default", 0), LAYOUT, START_MS + again_s * 1_000, since_ms)
+    snapshot = Teller(POLICY, ahead).tally(Source("default", 0), LAYOUT, START_MS + again_s * 1_000, since_ms)
     log.append(replace(snapshot, term=2, first_pane=since_ms // POLICY.pane_ms))
     log += [replace(record, term=2) for record in told(ahead, 0, range(again_s + 1, ends_s))]
     return log + told(behind, 1, range(first_s - lag_s, ends_s))
@@ -119,8 +120,12 @@ def moved(payments: list[Payment], chance: random.Random) -> list[Tally]:
 
 def told(payments: list[Payment], number: int, seconds: range) -> list[Tally]:
     """A source's records, one a second."""
-    source, ends_ms = Source("default", number), [START_MS + at_s * 1_000 for at_s in seconds]
-    return [tally(POLICY, payments, source, LAYOUT, end_ms, end_ms - 1_000) for end_ms in ends_ms]
+    teller, source, ends_ms = (
+        Teller(POLICY, payments),
+        Source("default", number),
+        [START_MS + s * 1_000 for s in seconds],
+    )
+    return [teller.tally(source, LAYOUT, end_ms, end_ms - 1_000) for end_ms in ends_ms]
 
 
 @pytest.mark.parametrize("seed", range(8))

@@ -13,7 +13,7 @@ from detector.counting.tally import Marker, Source, Tally
 from detector.judging.judge import Judge
 from detector.judging.outage import Change, outage_id
 from tests.alone import alone
-from tests.property.dumb_judge import Payment, history, tally
+from tests.property.dumb_judge import Payment, Teller, history
 from tests.property.dumb_lifecycle import Paper, Said, storms
 
 LEAVES: list[Leaf] = [(bank, method) for bank in ("axa", "bnp", "cic") for method in ("card", "pix")]
@@ -37,10 +37,11 @@ def story(seed: int) -> tuple[random.Random, list[Payment]]:
 def log_of(payments: list[Payment], sources: int) -> list[Tally]:
     """Every boundary of every source, cells where something changed."""
     parts = [[payment for payment in payments if payment.voter % sources == number] for number in range(sources)]
+    tellers = [Teller(POLICY, part) for part in parts]
     return [
-        tally(POLICY, part, Source("default", number), {"default": sources}, boundary_ms, boundary_ms - 1_000)
+        teller.tally(Source("default", number), {"default": sources}, boundary_ms, boundary_ms - 1_000)
         for boundary_ms in range(START_MS + 1_000, START_MS + LENGTH_MS + 60_000, 1_000)
-        for number, part in enumerate(parts)
+        for number, teller in enumerate(tellers)
     ]
 
 

@@ -15,7 +15,7 @@ from detector.judging.board import Board
 from detector.judging.judge import Judge
 from detector.judging.ring import APPROVED, END, ERROR
 from detector.judging.windows import SPANS_MS
-from tests.property.dumb_judge import Payment, history, tally
+from tests.property.dumb_judge import Payment, Teller, history
 from tests.property.test_judge import LEAVES, POLICY, START_MS, split
 
 LENGTH_MS = 1_500_000
@@ -45,7 +45,7 @@ def walked(board: Board) -> np.ndarray:
 def told(chance: random.Random, payments: list[Payment]) -> Iterator[Tally | Marker]:
     """Two sources at odd paces that fall silent, move to new owners, tell late answers; rules with shorter and longer
     rings."""
-    parts = split(payments, 2)
+    tellers = [Teller(LONG, part) for part in split(payments, 2)]
     at, term, since = [START_MS, START_MS], [1, 1], [START_MS, START_MS]
     while min(at) < START_MS + LENGTH_MS:
         number = chance.randrange(2) if abs(at[0] - at[1]) < 100_000 else at.index(min(at))
@@ -55,7 +55,7 @@ def told(chance: random.Random, payments: list[Payment]) -> Iterator[Tally | Mar
         if snapshot:
             term[number] += 1
             since[number] = at[number] - LONG.open_ms
-        said = tally(LONG, parts[number], source, LAYOUT, at[number], since[number])
+        said = tellers[number].tally(source, LAYOUT, at[number], since[number])
         late = said.cells.late.copy()
         for cell in late:
             cell[APPROVED : ERROR + 1] = [chance.choice((0, 0, 3)) for _ in range(3)]
@@ -97,7 +97,7 @@ def test_windows_hold_what_a_walk_over_the_ring_finds(seed: int) -> None:
 def test_windows_are_told_in_the_order_they_are_asked() -> None:
     """A window is found by its span, whatever else is asked."""
     judge, payments = Judge(LONG), history(random.Random(1), LONG, LEAVES[:2], 300_000, START_MS)
-    judge.take(tally(LONG, payments, Source("default", 0), {"default": 1}, START_MS + 300_000, START_MS))
+    judge.take(Teller(LONG, payments).tally(Source("default", 0), {"default": 1}, START_MS + 300_000, START_MS))
     every = judge.board.payments_in(SPANS_MS)
     assert every[0, -1].sum() < every[0, 0].sum()
     assert (judge.board.payments_in((60_000, 3_600_000)) == every[:, [3, 0]]).all()
