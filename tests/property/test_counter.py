@@ -101,7 +101,7 @@ def test_an_order_is_its_payments_where_no_order_is_told_of(seed: int) -> None:
         for tally in made.take(read.rows(n, n + 1)) + ([] if n else made.finish()):  # the first is in doubt
             judge.take(tally)
             told += 1
-            if told % 8 == 0:
+            if told % 24 == 0:
                 assert judge.open_cells() == dumb.cells(events[: n + 1], tally.boundary_ms, POLICY)
     assert made.stats.payments < len({event.payment for event in events})
 
