@@ -15,6 +15,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from random import Random
 from typing import Any
 
@@ -47,11 +48,15 @@ QUIET_MS = 25_000
 """So long after the traffic a run ends."""
 LOOK_S = 0.1
 
+said_by = lru_cache(1_024)(tallylog.unpack)
+"""What a record of the tallies log says: the same to all who read it, so it is decoded once."""
+
 EDGE: tuple[tuple[Any, str, Any], ...] = (
     (reader, "AIOKafkaConsumer", Consumer), (tallyreader, "AIOKafkaConsumer", Consumer),
     (outbox, "AIOKafkaConsumer", Consumer), (announcements, "AIOKafkaConsumer", Consumer),
     (tallylog, "AIOKafkaProducer", Producer), (outbox, "AIOKafkaProducer", Producer),
     (deadletters, "AIOKafkaProducer", Producer), (agent, "begin_tenure", agent.begin_tenure),
+    (tallyreader, "unpack", said_by),
 )  # fmt: skip
 SHORT: tuple[tuple[Any, str, Any], ...] = (
     (Policy, "vote_block_ms", VOTE_BLOCK_MS), (session, "FETCH_MS", 2_000), (session, "COMMIT_S", 4.0),
@@ -331,7 +336,7 @@ class World:
     def _written(self, at: TopicPartition, record: Record) -> None:
         if at != self.tallies_at:
             return
-        for said in tallylog.unpack(record.value or b""):
+        for said in said_by(record.value or b""):
             self.seen.tallies.append((self.loop.time(), record.offset, said))
             if isinstance(said, Tally):
                 key = said.source, said.term
