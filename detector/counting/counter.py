@@ -59,13 +59,14 @@ class Counter:
     """Counts one source. `term` and `noted_ms` come from the source's last commit.
 
     With `noted_ms` it merges in silence until that boundary, tells one snapshot there, and then goes on; it never
-    tells a boundary below it. `rejects` holds (topic, offset) of the records refused as ahead of the clock, until
+    tells a boundary below it. `again`: an owner before noted none, and may have told some all the same, so that the
+    first tally is a snapshot. `rejects` holds (topic, offset) of the records refused as ahead of the clock, until
     `take_rejects`.
     """
 
     def __init__(
         self, policy: Policy, names: Names, source: Source, layout: Layout,
-        *, term: int = 0, noted_ms: int | None = None,
+        *, term: int = 0, noted_ms: int | None = None, again: bool = False,
     ) -> None:  # fmt: skip
         if noted_ms is not None and noted_ms % policy.boundary_ms:
             raise ValueError(f"a boundary is a full second; got noted_ms {noted_ms}; pass one that was told")
@@ -76,7 +77,7 @@ class Counter:
         self._code_hashes: list[int] = []
         self._merchant_names = _MerchantNames(names)
         self._orders = False
-        self._told_ms = FIRST
+        self._told_ms, self._again = FIRST, again
         if noted_ms is not None:
             self._say("noted_ms", noted_ms)
 
@@ -244,9 +245,12 @@ class Counter:
     def _tally(self) -> Tally:
         told = Told(*self._book.told.tolist())
         after_ms, self._told_ms = self._told_ms, told.boundary_ms
+        first_pane, policy = told.first_pane, self.policy
+        if self._again and after_ms == FIRST:  # all there is is news
+            first_pane = max((told.boundary_ms - policy.open_ms) // policy.pane_ms, self._now("floor_pane"))
         return Tally(
             self.source, self.layout, self.term, told.boundary_ms, told.newest_start_ms, told.offset,
-            self._cells(told), told.first_pane, self._details(told) if told.details else None, after_ms,
+            self._cells(told), first_pane, self._details(told) if told.details else None, after_ms,
         )  # fmt: skip
 
     def _cells(self, told: Told) -> Cells:

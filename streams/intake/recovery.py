@@ -53,8 +53,9 @@ class Committed:
 class Begin:
     """How an owner takes up a source: its term, the boundary to rebuild up to, and per topic where to start.
 
-    `noted_ms` None: nothing was ever published. `read[topic]`: see Note. `floor_ms`: payments that were logged before
-    it are gone, so that nothing is told of the panes before it.
+    `noted_ms` None: nothing was noted; `again`: by an owner that may have published something all the same.
+    `read[topic]`: see Note. `floor_ms`: payments that were logged before it are gone, so that nothing is told of the
+    panes before it.
     """
 
     term: int
@@ -62,6 +63,7 @@ class Begin:
     offsets: Mapping[str, int]
     read: Mapping[str, int]
     floor_ms: int = 0
+    again: bool = False
 
     def note(self, topic: str, reach_ms: int) -> Note:
         """What the owner commits at once, so that everybody sees the new term."""
@@ -112,7 +114,8 @@ def begin_from(committed: Mapping[str, Committed], first: Mapping[str, int], fir
     boundary_ms = min(note.boundary_ms for note in notes)
     noted_ms = None if boundary_ms == NO_BOUNDARY else boundary_ms
     floor_ms = max(note.floor_ms for note in notes)
-    return Begin(max(note.term for note in notes) + 1, noted_ms, offsets, read, floor_ms)
+    return Begin(max(note.term for note in notes) + 1, noted_ms, offsets, read, floor_ms,
+                 again=noted_ms is None)  # fmt: skip
 
 
 def _read(at: Committed | None, offset: int) -> int:

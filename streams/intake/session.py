@@ -314,8 +314,8 @@ class Session:
         return {tp: replace(committed[tp], offset=min(committed[tp].offset, at)) for tp, at in found.items()}
 
     def _new_lane(self, source: Source, begin: Begin) -> Lane:
-        layout = self._placing.layout
-        counter = Counter(self._all.policy, self._all.names, source, layout, term=begin.term, noted_ms=begin.noted_ms)
+        counter = Counter(self._all.policy, self._all.names, source, self._placing.layout, term=begin.term,
+                          noted_ms=begin.noted_ms, again=begin.again)  # fmt: skip
         return Lane(counter, self._all.decoder, begin, self._placing.kinds(source.feed))
 
     async def _commit(self) -> None:

@@ -14,7 +14,7 @@ from detector.counting.names import Names
 from detector.counting.space import new_table
 from detector.counting.tally import Source, Tally, encode
 from tests.property import dumb
-from tests.property.dumb import Event
+from tests.property.dumb import Event, ModelJudge
 
 T = 1_700_000_000_000
 T -= T % 600_000
@@ -22,7 +22,7 @@ BNP = ("bnp", "card")
 POLICY = Policy()
 
 
-def made(**more: int) -> Counter:
+def made(**more: Any) -> Counter:
     counter = Counter(POLICY, Names(POLICY), Source("main", 3), {"main": 8}, **more)
     counter.at_end(1, True)
     return counter
@@ -31,6 +31,10 @@ def made(**more: int) -> Counter:
 def read(counter: Counter, events: list[Event]) -> Columns:
     times = [max(e.occurred for e in events[: n + 1]) + 1 for n in range(len(events))]
     return dumb.columns(events, counter.names, times, range(100, 100 + len(events)))
+
+
+def _all(counter: Counter, events: list[Event]) -> list[Tally]:
+    return counter.take(read(counter, events)) + counter.finish()
 
 
 def pay(status: str, at: int, payment: str = "p", **more: str) -> Event:
@@ -74,6 +78,21 @@ def test_at_the_end_of_its_log_it_jumps_to_the_noted_boundary() -> None:
         assert snapshot.boundary_ms == T + 60_000
         assert snapshot.cells.counts.sum() == len(events)
         assert counter.caught_up() == []
+
+
+def test_an_owner_after_one_that_noted_nothing_begins_with_everything() -> None:
+    """What that one told is taken back where it is so no more: an order, whose payment is read before it this time."""
+    placed = Event("placed", "order of p", T + 500, leaf=BNP)
+    others = [pay("approved", 8_000, "q"), pay("approved", 9_000, "r")]
+    judge, alone = ModelJudge(POLICY), ModelJudge(POLICY)
+    for tally in _all(made(term=1), [placed, others[0]]):
+        judge.take(tally)
+    assert judge.holding()
+    again = made(term=2, again=True)
+    for tally in _all(again, [pay("approved", 6_000), *others]) + _all(again, [placed]):
+        judge.take(tally)
+        alone.take(tally)
+    assert judge.holding() == alone.holding()
 
 
 def test_a_noted_boundary_is_a_full_second() -> None:

@@ -67,6 +67,12 @@ def test_notes_that_disagree_are_read_carefully() -> None:
     assert (begin.term, begin.noted_ms) == (10, 61_000)
 
 
+def test_an_owner_that_noted_nothing_may_have_told_something() -> None:
+    """So who follows begins again, and says everything."""
+    found = {"p": Committed(5, Note(8, NO_BOUNDARY, 5))}
+    assert begin_from(found, {"p": 0}, 1) == Begin(9, None, {"p": 5}, {"p": 5}, again=True)
+
+
 def test_a_foreign_commit_is_an_offset_without_a_note() -> None:
     """A commit of another program: its offset holds, and the source begins anew."""
     assert parse_note("by hand") is None
