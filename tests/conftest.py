@@ -1,4 +1,4 @@
-"""What all tests share: one real Kafka broker a test session, started when a test first asks for it; and their order.
+"""What all tests share: one real Kafka broker, started when a test first asks for it where none runs; and their order.
 
 A test marked `runs` takes minutes of its own time, most of them waiting: its first half runs before the tests that the
 mark names, its second half last, so that others run meanwhile. Those others wait more than they compute, and may be in
@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from streams.embedded import EmbeddedKafka
+from tests.broker import broker
 
 
 @pytest.fixture(scope="session")
@@ -19,8 +20,8 @@ def kafka() -> Iterator[EmbeddedKafka]:
 
     It raises where Kafka cannot start: a test run without Kafka fails, it does not skip.
     """
-    with EmbeddedKafka() as broker:
-        yield broker
+    with broker() as running:
+        yield running
 
 
 @pytest.fixture

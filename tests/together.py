@@ -3,7 +3,8 @@
 Each of `PARTS` is the folders of one process, and a last one takes everything else, whichever folders there are. Those
 that compute have about as much to do each, and give way to those that wait, so that at the end no core waits for one.
 The first is seen live, the others are shown when it is done. What needs no compiled loop begins while they are
-compiled. Options of pytest (`-k worker`) go to all. A plain `pytest` runs the same tests in one.
+compiled. Options of pytest (`-k worker`) go to all. All share one broker: to start one and to keep it running costs as
+much as many tests. A plain `pytest` runs the same tests in one.
 
 Knows folders and exit codes, and nothing of what is tested.
 """
@@ -20,6 +21,9 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from streams.embedded import EmbeddedKafka
+from tests.broker import SHARED
 
 ROOT = Path(__file__).parents[1]
 WAITING = (("tests/integration",), ("tests/commands",), ("tests/degraded", "tests/recorded"))
@@ -130,4 +134,6 @@ def say(line: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run(ROOT, WARM, sys.argv[1:]))
+    with EmbeddedKafka() as kafka:
+        ENVIRONMENT[SHARED] = kafka.bootstrap
+        sys.exit(run(ROOT, WARM, sys.argv[1:]))

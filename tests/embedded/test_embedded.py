@@ -39,6 +39,13 @@ def _processes_of(folder: Path) -> list[str]:
     return [line for line in listing.splitlines() if str(folder) in line]
 
 
+@pytest.fixture(scope="module")
+def kafka() -> Iterator[EmbeddedKafka]:
+    """One of its own, whose processes and files are looked at."""
+    with EmbeddedKafka() as cluster:
+        yield cluster
+
+
 # What it is
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.broker import SHARED, broker
 from tests.together import CHECKING, COMPUTING, NICE, PARTS, REST, ROOT, WAITING, named
 
 RUN = """
