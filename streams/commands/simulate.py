@@ -30,7 +30,7 @@ __all__ = ["register"]
 FILE_START_MS = 1_704_067_200_000
 """2024-01-01 00:00 UTC: files start there, so that the same call gives the same bytes."""
 
-SLICE_S = 0.02
+SLICE_S = 0.1
 METADATA_MS_MAX = 10_000
 SCENARIO_BYTES_MAX = 1_000_000
 
