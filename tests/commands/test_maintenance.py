@@ -16,7 +16,7 @@ from streams.commands import main
 from streams.commands.maintenance import _print_rows
 from streams.embedded import EmbeddedKafka
 from streams.tallylog import unpack
-from tests.integration.test_failover import DEAD, PARTITIONS, POLICY, Shop, _now_ms
+from tests.integration.test_failover import DEAD, POLICY, Shop, _now_ms
 from tests.integration.workers import Stage, judged_ms, wait_for
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
@@ -63,7 +63,7 @@ def test_what_is_declared_is_a_warning_until_it_is_called_off(
     """Declared before the worker starts, extended and cancelled while it judges; each is one marker in the log."""
     policy = tmp_path / "policy.toml"
     policy.write_text(POLICY)
-    with Stage(kafka, PARTITIONS) as stage, Shop(stage, rate=200) as shop:
+    with Stage(kafka, 1) as stage, Shop(stage, rate=200) as shop:
         person = Person(stage, monkeypatch, capsys)
         said = person.says("declare", "--scope", SCOPE, "--for", "1h", "--note", "core banking")["maintenance"]
         worker = stage.worker("--policy", str(policy))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import secrets
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -48,13 +50,37 @@ def limit(stage: Stage, size: int) -> None:
         admin.alter_configs([ConfigResource("topic", topic, {"max.message.bytes": str(size)})])
 
 
-def begin(stage: Stage) -> WorkerProcess:
-    """A worker that has counted and committed."""
-    worker = stage.worker("--from", "earliest")
-    stage.send(events(50))
-    wait_for(lambda: worker.counted() == 50, stage, "the first payments counted")
-    wait_for(lambda: read(stage) >= 50, stage, "a commit of all that was counted")
-    return worker
+@dataclass(frozen=True, slots=True)
+class Before:
+    """A stage and its worker, how many payments that had counted, up to where it had committed, what it had logged."""
+
+    stage: Stage
+    worker: WorkerProcess
+    counted: float
+    read: int
+    logged: int
+
+    def news(self) -> str:
+        """What it logged since."""
+        return self.worker.logged()[self.logged :]
+
+
+@pytest.fixture(scope="module")
+def at_work(kafka: EmbeddedKafka) -> Iterator[Stage]:
+    """A stage whose worker has counted and committed."""
+    with Stage(kafka, 1) as stage:
+        worker = stage.worker("--from", "earliest")
+        stage.send(events(50))
+        wait_for(lambda: worker.counted() == 50, stage, "the first payments counted")
+        wait_for(lambda: read(stage) >= 50, stage, "a commit of all that was counted")
+        yield stage
+
+
+@pytest.fixture
+def before(at_work: Stage) -> Before:
+    """As a test finds them."""
+    [worker] = at_work.workers
+    return Before(at_work, worker, worker.counted(), read(at_work), len(worker.logged()))
 
 
 def read(stage: Stage) -> int:
@@ -68,60 +94,61 @@ def spoil(stage: Stage) -> None:
     stage.send(events(50))
 
 
-def goes_on(stage: Stage, worker: WorkerProcess) -> None:
+def goes_on(before: Before) -> None:
     """What comes behind the bad record is counted, and judged."""
-    wait_for(lambda: worker.counted() >= 100, stage, "what comes behind it counted", within_s=60)
+    stage, worker = before.stage, before.worker
+    wait_for(lambda: worker.counted() >= before.counted + 50, stage, "what comes behind it counted", within_s=60)
     stage.send(events(50))
     sent_ms = time.time_ns() // 10**6
     wait_for(lambda: judged_ms(stage) > sent_ms, stage, "what comes behind it judged", within_s=60)
-    assert worker.counted() == 150
+    assert worker.counted() == before.counted + 100
     assert "no session with Kafka" not in worker.logged()
 
 
-def test_a_letter_too_large_for_its_topic_is_written_without_its_payload(kafka: EmbeddedKafka) -> None:
+def test_a_letter_too_large_for_its_topic_is_written_without_its_payload(before: Before) -> None:
     """The letter is there with reason and offset, a log line names the topic and what to do, offsets are committed."""
-    with Stage(kafka, 1) as stage:
-        worker = begin(stage)
-        limit(stage, 20_000)
-        spoil(stage)
-        (letter,) = wait_for(lambda: letters(stage), stage, "the letter", within_s=60)
-        assert (letter["payload"], letter["offset"], letter["topic"]) == (None, 50, stage.feed.payments)
-        goes_on(stage, worker)
-        wait_for(lambda: read(stage) >= 151, stage, "a commit of all that was read")
-        (said,) = [line for line in worker.logged().splitlines() if "MessageSizeTooLargeError" in line]
-        assert f"topic {stage.settings.topics.dead_letters}" in said
-        assert "max.message.bytes" in said
-        assert len(letters(stage)) == 1
+    stage, known = before.stage, len(letters(before.stage))
+    limit(stage, 20_000)
+    spoil(stage)
+    [letter] = wait_for(lambda: letters(stage)[known:], stage, "the letter", within_s=60)
+    assert (letter["payload"], letter["offset"], letter["topic"]) == (None, before.read, stage.feed.payments)
+    goes_on(before)
+    wait_for(lambda: read(stage) >= before.read + 101, stage, "a commit of all that was read")
+    [said] = [line for line in before.news().splitlines() if "MessageSizeTooLargeError" in line]
+    assert f"topic {stage.settings.topics.dead_letters}" in said
+    assert "max.message.bytes" in said
+    assert len(letters(stage)) == known + 1
 
 
 @pytest.mark.parametrize("how", ["too large in any form", "missing"])
-def test_a_topic_that_refuses_every_letter_holds_back_commits_alone(kafka: EmbeddedKafka, how: str) -> None:
+def test_a_topic_that_refuses_every_letter_holds_back_commits_alone(before: Before, how: str) -> None:
     """It is shown with the topic and what to do; nothing is committed; with the topic mended the letter is written,
     offsets are committed, and it is over by itself."""
     word, do = ("MessageSizeTooLargeError", "max.message.bytes") if how != "missing" else (
         "UnknownTopicOrPartitionError", "pastille topics create")  # fmt: skip
-    with Stage(kafka, 1) as stage:
-        worker, topic = begin(stage), stage.settings.topics.dead_letters
-        if how == "missing":
-            with admin_client(stage.settings) as admin:
-                admin.delete_topics([topic])
-        else:
-            limit(stage, 100)
-        spoil(stage)
-        goes_on(stage, worker)
-        sentence = wait_for(lambda: problems(worker).get("letters"), stage, "it is shown", within_s=60)
-        wait_for(lambda: word in problems(worker).get("letters", ""), stage, "Kafka's word for it", within_s=60)
-        assert topic in sentence
-        assert do in problems(worker)["letters"]
-        assert worker.metrics()["pastille_degraded", LETTERS] == 1
-        assert "leader" not in problems(worker).get("broker", "")
-        assert read(stage) == 50
-        if how == "missing":
-            wait_for(lambda: f"none named {topic}" in problems(worker).get("broker", ""), stage, "what is missing")
-            create_topics(stage.settings)
-        else:
-            limit(stage, 1_048_588)
-        wait_for(lambda: "letters" not in problems(worker), stage, "it is over")
-        wait_for(lambda: read(stage) >= 151, stage, "a commit of all that was read")
-        assert [letter["offset"] for letter in letters(stage)] == [50]
-        assert "degraded: letters: over after" in worker.logged()
+    stage, worker = before.stage, before.worker
+    topic, known = stage.settings.topics.dead_letters, len(letters(stage))
+    if how == "missing":
+        known = 0
+        with admin_client(stage.settings) as admin:
+            admin.delete_topics([topic])
+    else:
+        limit(stage, 100)
+    spoil(stage)
+    goes_on(before)
+    sentence = wait_for(lambda: problems(worker).get("letters"), stage, "it is shown", within_s=60)
+    wait_for(lambda: word in problems(worker).get("letters", ""), stage, "Kafka's word for it", within_s=60)
+    assert topic in sentence
+    assert do in problems(worker)["letters"]
+    assert worker.metrics()["pastille_degraded", LETTERS] == 1
+    assert "leader" not in problems(worker).get("broker", "")
+    assert read(stage) == before.read
+    if how == "missing":
+        wait_for(lambda: f"none named {topic}" in problems(worker).get("broker", ""), stage, "what is missing")
+        create_topics(stage.settings)
+    else:
+        limit(stage, 1_048_588)
+    wait_for(lambda: "letters" not in problems(worker), stage, "it is over")
+    wait_for(lambda: read(stage) >= before.read + 101, stage, "a commit of all that was read")
+    assert [letter["offset"] for letter in letters(stage)[known:]] == [before.read]
+    assert "degraded: letters: over after" in before.news()
