@@ -26,7 +26,7 @@ from streams.settings import Settings
 from streams.tallylog import unpack
 from streams.verdict import outbox
 from streams.verdict.outbox import Fenced, Outbox, TransactionLost
-from tests.integration.test_failover import DEAD, PARTITIONS, POLICY, Shop
+from tests.integration.test_failover import DEAD, POLICY, Shop
 from tests.integration.workers import Stage, WorkerProcess, judged_ms, wait_for
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(400)]
@@ -62,7 +62,7 @@ def test_a_broker_that_is_away_is_shown_and_waited_for(
     then ready, everything counted once, and the same outage with no second `started`."""
     policy = tmp_path / "policy.toml"
     policy.write_text(POLICY)
-    with Stage(own_kafka, PARTITIONS) as stage:
+    with Stage(own_kafka, 2) as stage:
         worker = stage.worker("--policy", str(policy))
         with PatientShop(stage, 200) as shop, caplog.at_level(logging.CRITICAL, logger="aiokafka"):
             wait_for(lambda: judged_ms(stage) > _now_ms() - 5_000, stage, "judging near the clock")
@@ -99,7 +99,7 @@ def test_a_clock_that_jumps_changes_nothing(kafka: EmbeddedKafka, tmp_path: Path
     policy, clock = tmp_path / "policy.toml", tmp_path / "clock"
     policy.write_text(POLICY)
     clock.write_text("0")
-    with Stage(kafka, PARTITIONS) as stage, Shop(stage, 200) as shop:
+    with Stage(kafka, 2) as stage, Shop(stage, 200) as shop:
         worker = stage.worker("--policy", str(policy), clock=clock)
         wait_for(lambda: judged_ms(stage) > _now_ms() - 5_000, stage, "judging near the clock")
         _set(clock, 3 * 3_600)

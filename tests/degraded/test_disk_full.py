@@ -13,7 +13,7 @@ from kafka.admin import ConfigResource
 
 from streams.admin import admin_client
 from streams.embedded import EmbeddedKafka
-from tests.integration.test_failover import PARTITIONS, Shop
+from tests.integration.test_failover import Shop
 from tests.integration.workers import Stage, WorkerProcess, judged_ms, wait_for
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(400)]
@@ -43,7 +43,7 @@ def test_a_worker_without_room_loses_log_lines_alone(kafka: EmbeddedKafka, tmp_p
     again, that is over by itself and the log goes on."""
     clock = tmp_path / "clock"
     clock.write_text("0")
-    with Stage(kafka, PARTITIONS) as stage, Shop(stage, 200):
+    with Stage(kafka, 1) as stage, Shop(stage, 200):
         worker = stage.worker(clock=clock)
         wait_for(lambda: is_near(stage), stage, "judging near the clock")
         fill(worker.process.pid, is_full=True)
@@ -62,7 +62,7 @@ def test_a_worker_without_room_loses_log_lines_alone(kafka: EmbeddedKafka, tmp_p
 def test_a_broker_without_room_is_said_by_its_error() -> None:
     """One of three brokers has no room and its replicas are needed: what is written is not taken, which is said with
     Kafka's word for it; when the broker is back, everything goes on."""
-    with EmbeddedKafka(3) as cluster, Stage(cluster, PARTITIONS) as stage:
+    with EmbeddedKafka(3) as cluster, Stage(cluster, 1) as stage:
         _need_every_replica(stage)
         worker = stage.worker()
         with Shop(stage, 100):

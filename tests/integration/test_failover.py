@@ -22,7 +22,7 @@ from tests.integration.workers import Stage, WorkerProcess, judged_ms, wait_for
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(400)]
 
 RATE = 2_000
-SLICE_S = 0.1
+SLICE_S = 0.25
 PARTITIONS = 4
 DEAD = "bank-0"
 BEGUN = "verdict: judging from offset"
@@ -74,8 +74,8 @@ class Shop(threading.Thread):
         numbers = range(self._sent, self._sent + int(self.rate * SLICE_S))
         self._sent = numbers.stop
         keys = [f"order-{number}".encode() for number in numbers]
-        batches = [producer.create_batch() for _ in range(PARTITIONS)]
-        for number, key, place in zip(numbers, keys, partitions(keys, PARTITIONS).tolist(), strict=True):
+        batches = [producer.create_batch() for _ in range(self.stage.count)]
+        for number, key, place in zip(numbers, keys, partitions(keys, self.stage.count).tolist(), strict=True):
             batches[place].append(key=key, value=self._payment(number, now_ms), timestamp=now_ms)
         for place, batch in enumerate(batches):
             if batch.record_count():
@@ -92,12 +92,16 @@ class Shop(threading.Thread):
 
 
 def test_a_killed_judge_is_followed_in_the_open_outage(
-    kafka: EmbeddedKafka, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    kafka: EmbeddedKafka, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Same outage_id, the next sequence, no second `started`, by the Judge that stood by; the seconds until it judges
-    again are printed. Another worker comes: the group deals anew, and the Judge is not put together again."""
+    again are printed. The killed one leaves nothing in the folder for temporary files. Another worker comes: the group
+    deals anew, and the Judge is not put together again."""
     policy = tmp_path / "policy.toml"
     policy.write_text(POLICY)
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
     with Stage(kafka, PARTITIONS) as stage, Shop(stage) as shop:
         workers = [stage.worker("--policy", str(policy)) for _ in range(2)]
         wait_for(lambda: judged_ms(stage) > _now_ms() - 5_000, stage, "judging near the clock")
@@ -106,7 +110,8 @@ def test_a_killed_judge_is_followed_in_the_open_outage(
         judging = wait_for(lambda: _who_judges(stage), stage, "one judges")
         other = next(worker for worker in workers if worker is not judging)
         wait_for(lambda: other.metric("pastille_judge_standby") == 1, stage, "the other stands by")
-        judging.end(SIGKILL)
+        assert judging.end(SIGKILL) == -SIGKILL
+        assert list(temporary.iterdir()) == []
         killed_ms, killed_s = _now_ms(), time.monotonic()
         wait_for(lambda: judged_ms(stage) > killed_ms, stage, "judging again")
         with capsys.disabled():

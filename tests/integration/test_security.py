@@ -2,7 +2,6 @@
 
 import asyncio
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,13 +16,6 @@ pytestmark = pytest.mark.kafka
 
 WAYS = ("SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN", "mutual TLS")
 WRONG = "wrong-password-93c1"
-
-
-@pytest.fixture(scope="module")
-def secured() -> Iterator[EmbeddedKafka]:
-    """A broker of its own with TLS, a SCRAM user and client certificates."""
-    with EmbeddedKafka(tls=True) as cluster:
-        yield cluster
 
 
 def _settings(secured: EmbeddedKafka, way: str) -> Settings:

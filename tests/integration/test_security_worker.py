@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from streams.embedded import EmbeddedKafka
@@ -14,13 +12,6 @@ from tests.integration.workers import Stage, judged_ms, wait_for
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 
 MANY = 2_000
-
-
-@pytest.fixture(scope="module")
-def secured() -> Iterator[EmbeddedKafka]:
-    """A broker of its own with TLS, a SCRAM user and client certificates."""
-    with EmbeddedKafka(tls=True) as cluster:
-        yield cluster
 
 
 @pytest.mark.parametrize("mutual", [False, True], ids=["TLS and SCRAM", "mutual TLS"])

@@ -23,7 +23,7 @@ from tests.recorded.days import is_at_hand, recorded
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(900)]
 
-SOURCES = 8
+SOURCES = 4
 FEED_LINES = 5_000
 
 MORTAL = """
@@ -117,7 +117,7 @@ def assert_same(got: list[Change], expected: list[Change]) -> None:
 
 @pytest.mark.parametrize("day", ["made_afternoon", "bank_0303"])
 def test_two_workers_write_what_replay_finds(kafka: EmbeddedKafka, tmp_path: Path, day: str) -> None:
-    """A day read as fast as it goes gives the outage events of `pastille replay --sources 8`, each once."""
+    """A day read as fast as it goes gives the outage events of `pastille replay --sources 4`, each once."""
     lines, expected = DAYS[day](), replayed(day)
     assert expected.changes
     with Stage(kafka, SOURCES, clock="events") as stage:
