@@ -109,6 +109,13 @@ def test_all_are_the_whole_suite(suite: Suite) -> None:
     assert output.splitlines()[-1] == suite.last_line({})
 
 
+def test_all_share_a_broker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where one runs already no other is started."""
+    monkeypatch.setenv(SHARED, "127.0.0.1:1")
+    with broker() as kafka:
+        assert (kafka.bootstrap, kafka.settings().broker, kafka.pids) == ("127.0.0.1:1", "127.0.0.1:1", ())
+
+
 @pytest.mark.parametrize(
     ("broken", "name"),
     [(WAITING[0][0], named(WAITING[0])), (COMPUTING[0][0], named(COMPUTING[0])), (NEW, REST)],
