@@ -228,8 +228,10 @@ class Judge:
         at = (record.term, record.boundary_ms)
         if not mine.refilled < at <= (mine.term, mine.boundary_ms):
             return
-        if not (mine.was_stuck or follows(record, *mine.refilled)):
-            return
+        if not follows(record, *mine.refilled):
+            if not mine.was_stuck:
+                return
+            mine.refilled_torn = record.term
         mine.was_stuck = False
         if record.term > mine.refilled[0]:
             mine.pass_on(record.boundary_ms)
@@ -237,7 +239,8 @@ class Judge:
         if record.boundary_ms <= mine.judged.get(record.term, NOT_YET):
             with self.board.without_news():
                 self._put(mine, record, mine.refilled_ms)
-            mine.refilled_ms = max(mine.refilled_ms, record.boundary_ms)
+            if record.term != mine.refilled_torn:
+                mine.refilled_ms = max(mine.refilled_ms, record.boundary_ms)
         else:
             mine.waiting.append(record)
 

@@ -44,7 +44,10 @@ class Progress:
     term: int = NOT_YET
     boundary_ms: int = NOT_YET
     applied_ms: int = NOT_YET
-    """The newest boundary of any term that was judged: what was closed at it is closed for this source."""
+    """The newest boundary of any term that was judged: what was closed at it is closed for this source. Not of a torn
+    one: what it left out, the next term says."""
+    torn: int = NOT_YET
+    """The newest term that was taken as it is behind a lost record, since its source was stuck."""
     judged: dict[int, int] = field(default_factory=dict)
     """The newest boundary of each term that was judged, of the newest terms: what an older term said above it was
     dropped, not judged."""
@@ -52,7 +55,8 @@ class Progress:
     refilled: tuple[int, int] = (NOT_YET, NOT_YET)
     """(term, boundary) of the newest record that was re-read after a restart."""
     refilled_ms: int = NOT_YET
-    """The newest boundary of any term among these."""
+    """The newest boundary of any term among these, but for torn ones."""
+    refilled_torn: int = NOT_YET
     was_stuck: bool = False
     """Whether a marker behind that record says that the source is stuck."""
     waiting: deque[Tally] = field(default_factory=deque)
@@ -75,7 +79,7 @@ def follows(tally: Tally, term: int, boundary_ms: int) -> bool:
 
     A write that the broker did not take may be followed by one that it did, before the writer knows. What it tells are
     changes: they are left out until the next term begins with everything. A writer that does not know of a gap begins
-    none; its source is stuck before long, and taken again as it is.
+    none; its source is stuck before long, and taken again as it is: `torn`.
     """
     if term == NOT_YET or tally.after_ms == UNSAID:
         return True
@@ -108,9 +112,11 @@ class Sources:
         newest = mine.term, mine.boundary_ms
         if (tally.term, tally.boundary_ms) <= newest:
             return False
-        if mine.state is not State.STUCK and not follows(tally, *newest):
-            self.left_out += 1
-            return False
+        if not follows(tally, *newest):
+            if mine.state is not State.STUCK:
+                self.left_out += 1
+                return False
+            mine.torn = tally.term
         if self._target_ms is not None and not self._is_ahead(mine, tally):
             self._target_ms = None
         if tally.term > mine.term:
@@ -166,7 +172,8 @@ class Sources:
             while mine.waiting and mine.waiting[0].boundary_ms <= boundary_ms and mine.state is not State.BEHIND:
                 tally = mine.waiting.popleft()
                 yield mine, tally
-                mine.applied_ms = max(mine.applied_ms, tally.boundary_ms)
+                if tally.term != mine.torn:
+                    mine.applied_ms = max(mine.applied_ms, tally.boundary_ms)
                 mine.note_judged(tally)
                 mine.offset = max(mine.offset, tally.offset)
 
@@ -195,14 +202,14 @@ class Sources:
         """What a snapshot keeps: all but what waits."""
         return [
             [source.feed, source.partition, mine.number, mine.state.value, mine.term, mine.boundary_ms,
-             mine.applied_ms, list(mine.judged.items()), mine.offset]
+             mine.applied_ms, mine.torn, list(mine.judged.items()), mine.offset]
             for source, mine in self.by_source.items()
         ]  # fmt: skip
 
     def load(self, state: list[list[Any]]) -> None:
         """Take an `export` back."""
-        for feed, partition, number, word, term, boundary_ms, applied_ms, judged, offset in state:
-            progress = Progress(number, State(word), term, boundary_ms, applied_ms, dict(judged), offset)
+        for feed, partition, number, word, term, boundary_ms, applied_ms, torn, judged, offset in state:
+            progress = Progress(number, State(word), term, boundary_ms, applied_ms, torn, dict(judged), offset)
             self._add(Source(feed, partition), progress)
 
     def _lay_out(self, layout: Layout) -> None:

@@ -5,7 +5,7 @@ Knows a number; not what the state is made of.
 
 from __future__ import annotations
 
-VERSION = 8
+VERSION = 9
 """Of what a snapshot keeps. Raise it with every change of an array, of a field, or of what one means."""
 
 

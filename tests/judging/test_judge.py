@@ -113,6 +113,28 @@ def test_a_gap_that_its_writer_does_not_know_of_ends() -> None:
     assert again.board.rows.counts.sum() == judge.board.rows.counts.sum() == 9
 
 
+def test_what_stands_behind_a_gap_closes_nothing() -> None:
+    """A stuck source's next owner lost its first write, but not its second, from long after: what the one after it says
+    of the time between is taken all the same, live and from the log."""
+    quick = replace(POLICY, horizon_ms=60_000, grace_ms=5_000, answers={"default": 10_000})
+    one, two, three = ({"term": term, "declined": term} for term in (1, 2, 3))
+    again_from = {"first": T0 // 5_000 + 1}
+    log: list[Tally | Marker] = [*chained(
+        tally(5, approved=3), tally(10, **one),
+        tally(10, **two, **again_from), tally(200, **two), tally(205, **two),
+        tally(10, **three, **again_from), tally(15, **three), tally(200, **three), tally(205, **three),
+    )]  # fmt: skip
+    log[2:4] = [Marker("stuck", ONE)]
+    judge = Judge(quick)
+    for record in log:
+        judge.take(record)
+    again = Judge.restore(judge.export())
+    for record in log:
+        again.refill(record)
+    assert again.rates() == judge.rates()
+    assert judge.rates()[0][1][3_600_000][1:3] == [3, 12]
+
+
 def test_the_first_of_a_term_may_be_lost_too() -> None:
     """Nothing of that term is taken; where the log begins late, whatever comes first is."""
     log = chained(tally(5, approved=3), tally(10, term=2, first=0, approved=3), tally(15, term=2, approved=3))

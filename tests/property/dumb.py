@@ -23,7 +23,7 @@ from detector.counting.ages import EDGES
 from detector.counting.columns import STATUSES, Columns
 from detector.counting.hashing import mix_hashes, order_payment
 from detector.counting.names import Names
-from detector.counting.tally import COUNTS, ORDERS, Details, Tally
+from detector.counting.tally import COUNTS, FIRST, ORDERS, UNSAID, Details, Tally
 
 hash_text, leaf_key = lru_cache(100_000)(hashing.hash_text), lru_cache(1_000)(naming.leaf_key)
 """Each word is asked for at every boundary anew."""
@@ -350,12 +350,13 @@ def told_details(said: Details) -> tuple[Bag[Any], Bag[Any]]:
 
 
 class ModelJudge:
-    """Takes only what is above the last (term, boundary) it took; keeps every pane's last values, closed ones too."""
+    """Takes only what is above the last (term, boundary) it took; keeps every pane's last values, closed ones too. What
+    stands behind a lost record closes nothing."""
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
         self.last = (-1, -1)
-        self.newest = -1
+        self.newest = self.torn = -1
         self.panes: Told = {}
 
     def take(self, tally: Tally) -> None:
@@ -367,8 +368,12 @@ class ModelJudge:
         for key, said in told(tally).items():
             if is_open(key[1], self.newest, self.policy):
                 self.panes[key] = said
+        follows = tally.after_ms in (UNSAID, self.last[1] if tally.term == self.last[0] else FIRST)
+        if self.last[0] >= 0 and not follows:
+            self.torn = tally.term
         self.last = (tally.term, tally.boundary_ms)
-        self.newest = max(self.newest, tally.boundary_ms)
+        if tally.term != self.torn:
+            self.newest = max(self.newest, tally.boundary_ms)
 
     def holding(self) -> Told:
         """The cells that hold something."""
