@@ -102,7 +102,12 @@ def block_zeroed(content: bytes) -> bytes:
     return content[:third] + bytes(third) + content[2 * third :]
 
 
-@pytest.mark.parametrize("spoil", [byte_wrong, block_zeroed])
+def digest_wrong(content: bytes) -> bytes:
+    """One bit of the digest, which nothing else tells of."""
+    return content[:-1] + bytes([content[-1] ^ 1])
+
+
+@pytest.mark.parametrize("spoil", [byte_wrong, block_zeroed, digest_wrong])
 @pytest.mark.parametrize("kind", ["nbi", "nbc"])
 def test_what_the_disk_spoilt_is_compiled_again(tmp_path: Path, spoil: Callable[[bytes], bytes], kind: str) -> None:
     """A byte or a block of an index, or of machine code: it neither ends the process nor counts wrongly."""
