@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from random import Random
 
 import numba
 import numpy as np
 import pytest
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
-from aiokafka.record.util import calc_crc32c
+from aiokafka.record.util import calc_crc32c, decode_varint
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
@@ -178,7 +178,7 @@ def test_broken_bytes_are_refused_where_the_client_refuses_them(
 )  # fmt: skip
 def test_lies_within_a_batch_are_refused(records: list[Written], data: st.DataObject) -> None:
     """Bytes changed, put in or taken out of a batch whose checksum is then right: lengths that lie, numbers too long,
-    counts too high. Only the names of headers are not looked at."""
+    counts too high. Only names of headers are not looked at, nor attributes, which the client takes for a varint."""
     batch = bytearray(Batch(0, records).data())
     for _ in range(data.draw(st.integers(1, 3))):
         place = data.draw(st.integers(23, len(batch) - 1))
@@ -187,12 +187,34 @@ def test_lies_within_a_batch_are_refused(records: list[Written], data: st.DataOb
         if len(batch) <= HEADER_BYTES:
             return
     struct.pack_into(">i", batch, 8, len(batch) - 12)
+    for at in attributes_of(batch):
+        batch[at] &= 0x7F
     raw = mended(batch)
     ours, refused = read(raw, 0, ())
     rows, _, wrong = as_client_reads(raw, 0, ())
     wrong = wrong or not keeps_to_its_offsets(raw)
     assert refused == wrong or (wrong and any("\ufffd" in name for row in ours for name, _ in row[4])), raw.hex()
     assert refused or wrong or ours == rows, raw.hex()
+
+
+def attributes_of(batch: bytearray) -> Iterator[int]:
+    """Where the attributes of each record stand, as far as there are records."""
+    at = HEADER_BYTES
+    with suppress(IndexError, ValueError):
+        while at < len(batch):
+            size, at = decode_varint(batch, at)
+            if size <= 0 or at >= len(batch):
+                return
+            yield at
+            at += size
+
+
+def test_attributes_are_a_byte() -> None:
+    """Whatever it says: Kafka has no use for it yet."""
+    batch = bytearray(Batch(0, [(0, b"k", b"v", [])]).data())
+    (at,) = attributes_of(batch)
+    batch[at] = 0x80
+    assert read(mended(batch), 0, ()) == ([(0, 0, b"k", b"v", ())], False)
 
 
 @pytest.mark.parametrize("delta", [1 << 30, 3, -1])
