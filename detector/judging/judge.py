@@ -175,7 +175,7 @@ class Judge:
     def _age(self) -> None:
         """Pendings age up to the newest start on the platform, those of a source that is away up to where it was."""
         away = {
-            mine.number: min(self.newest_start_ms, mine.applied_ms)
+            mine.number: min(self.newest_start_ms, mine.judged_ms)
             for mine in self.sources.by_source.values()
             if mine.state is State.STUCK or mine.state is State.BEHIND
         }

@@ -61,6 +61,11 @@ class Progress:
     """Whether a marker behind that record says that the source is stuck."""
     waiting: deque[Tally] = field(default_factory=deque)
 
+    @property
+    def judged_ms(self) -> int:
+        """The newest boundary of any term that was judged, torn ones among them."""
+        return max(self.judged.values(), default=NOT_YET)
+
     def pass_on(self, boundary_ms: int) -> None:
         """A newer term begins at a boundary: what an older one said from there on is said again. What it said before
         still waits to be judged, boundary by boundary; as one sum at the newer term's first it would come too late."""

@@ -135,6 +135,17 @@ def test_what_stands_behind_a_gap_closes_nothing() -> None:
     assert judge.rates()[0][1][3_600_000][1:3] == [3, 12]
 
 
+def test_a_source_that_is_stuck_again_behind_a_gap_has_aged_up_to_there() -> None:
+    """Its pendings were overdue, and are still."""
+    judge = Judge(POLICY)
+    for record in chained(tally(10, TWO, sources=2), tally(90, TWO, sources=2), tally(100, TWO, sources=2)):
+        judge.take(Marker("stuck", TWO) if record.boundary_ms == T0 + 90_000 else record)
+    judge.take(tally(100, ONE, sources=2))
+    judge.take(Marker("stuck", TWO))
+    judge.take(tally(300, ONE, sources=2))
+    assert judge.board.now[judge.sources.by_source[TWO].number] == T0 + 100_000
+
+
 def test_the_first_of_a_term_may_be_lost_too() -> None:
     """Nothing of that term is taken; where the log begins late, whatever comes first is."""
     log = chained(tally(5, approved=3), tally(10, term=2, first=0, approved=3), tally(15, term=2, approved=3))
