@@ -80,7 +80,7 @@ def ratio(worker: WorkerProcess) -> float | None:
 
 def test_plain_python_counts_until_the_loops_are_compiled(kafka: EmbeddedKafka, cold: Path) -> None:
     """It judges what it counts, and says that it is slow; then the same process, at the same address, goes on with
-    machine code, and every payment counts once. What was compiled is there for the next start."""
+    machine code, and every payment counts once. What it compiled is there for the next start."""
     forget(cold, COUNTS)
     with Stage(kafka, 2) as stage:
         stage.send(payments(30, "approved"))
@@ -96,7 +96,9 @@ def test_plain_python_counts_until_the_loops_are_compiled(kafka: EmbeddedKafka, 
         stage.send(payments(100, "declined"))
         wait_for(lambda: ratio(worker) == 30 / 200, stage, "every payment counted, each once")
         assert (worker.process.poll(), worker.end()) == (None, 0)
-        assert "worker: compiling" not in worker.logged(), "who begins anew finds all of it kept"
+        again = started(stage, cold)
+        wait_for(lambda: again.get("/health/ready")[0] == 200, stage, "ready at once")
+        assert "plain Python" not in again.logged()
 
 
 def test_who_would_be_slow_takes_nothing_from_the_others(kafka: EmbeddedKafka, cold: Path) -> None:
