@@ -53,13 +53,13 @@ def test_a_scenario_file_is_read(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_mistakes_are_sentences(wrong: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
     """A wrong option ends with exit code 2 and one sentence, no traceback."""
-    assert "error" in refused(capsys, *wrong)
+    assert "error" in refused(capsys, "simulate", *wrong)
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     """What a call in this process says, which ends with exit code 2 and without a traceback."""
     with pytest.raises(SystemExit) as stopped:
-        main(["simulate", *arguments])
+        main(arguments)
     said = capsys.readouterr().err
     assert stopped.value.code == 2
     assert "Traceback" not in said
@@ -81,7 +81,7 @@ def test_what_would_change_nothing_is_refused(
 ) -> None:
     """An option of Kafka's without Kafka, and a fault that lies behind the end; no file is begun."""
     monkeypatch.chdir(tmp_path)
-    assert said in " ".join(refused(capsys, *wrong).split())
+    assert said in " ".join(refused(capsys, "simulate", *wrong).split())
     assert not list(tmp_path.iterdir())
 
 

@@ -16,6 +16,7 @@ from detector.rehearsal.line import Lines
 from detector.rehearsal.shops import Shops
 from detector.rehearsal.simulate import simulate
 from streams.embedded import EmbeddedKafka
+from tests.integration.test_failover import _now_ms
 from tests.integration.workers import Stage, WorkerProcess, judged_ms, wait_for
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
@@ -114,14 +115,10 @@ def test_missing_topics_are_named(kafka: EmbeddedKafka) -> None:
 
 def test_a_taken_port_is_said(kafka: EmbeddedKafka) -> None:
     """A port that another process listens on ends the worker with a sentence."""
-    with Stage(kafka, 1) as stage, socket.create_server(("", 0)) as taken:
+    with Stage(kafka, 1) as stage, socket.create_server(("127.0.0.1", 0)) as taken:
         worker = stage.worker("--http-port", str(taken.getsockname()[1]))
         assert worker.process.wait(60) == 2
         assert "--http-port" in worker.logged()
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 10**6
 
 
 def _results(stage: Stage) -> dict[str, float]:

@@ -143,13 +143,7 @@ class Teller:
         counts, lengths, hashes = np.zeros((len(keys), 6), np.int32), np.zeros((len(keys), 5), np.uint8), []
         for row, (leaf, pane) in enumerate(keys):
             groups = _groups(policy, by_cell[leaf, pane], boundary_ms, counts[row])
-            rooms = (
-                self.policy.voters_max,
-                self.policy.voters_max,
-                self.policy.merchants_max,
-                self.policy.merchants_max,
-                2,
-            )
+            rooms = (policy.voters_max, policy.voters_max, policy.merchants_max, policy.merchants_max, 2)
             for kind, (group, room) in enumerate(zip(groups, rooms, strict=True)):
                 smallest = sorted(group)[:room]
                 lengths[row, kind] = len(smallest)

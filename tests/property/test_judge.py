@@ -120,11 +120,8 @@ def moved(payments: list[Payment], chance: random.Random) -> list[Tally]:
 
 def told(payments: list[Payment], number: int, seconds: range) -> list[Tally]:
     """A source's records, one a second."""
-    teller, source, ends_ms = (
-        Teller(POLICY, payments),
-        Source("default", number),
-        [START_MS + s * 1_000 for s in seconds],
-    )
+    teller, source = Teller(POLICY, payments), Source("default", number)
+    ends_ms = [START_MS + at_s * 1_000 for at_s in seconds]
     return [teller.tally(source, LAYOUT, end_ms, end_ms - 1_000) for end_ms in ends_ms]
 
 
