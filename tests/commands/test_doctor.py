@@ -24,6 +24,7 @@ from streams.embedded import EmbeddedKafka
 from streams.letterbox import SENT
 from streams.settings import load_settings
 from streams.topics import create_topics
+from tests.broker import applied
 
 pytestmark = pytest.mark.kafka
 
@@ -72,6 +73,7 @@ class World:
         wanted = {"message.timestamp.type": "CreateTime"}
         with admin_client(load_settings()) as admin:
             admin.alter_configs([ConfigResource("topic", self.own["tallies"], wanted)])
+        applied(load_settings())
 
     def traffic(self) -> list[Sent]:
         """Healthy traffic of the last five minutes: orders, their payments, nine of ten approved."""

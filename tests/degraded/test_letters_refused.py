@@ -15,6 +15,7 @@ from kafka.admin import ConfigResource
 from streams.admin import admin_client
 from streams.embedded import EmbeddedKafka
 from streams.topics import create_topics
+from tests.broker import applied
 from tests.integration.workers import Stage, WorkerProcess, judged_ms, wait_for
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(400)]
@@ -48,6 +49,7 @@ def limit(stage: Stage, size: int) -> None:
     with admin_client(stage.settings) as admin:
         topic = stage.settings.topics.dead_letters
         admin.alter_configs([ConfigResource("topic", topic, {"max.message.bytes": str(size)})])
+    applied(stage.settings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +134,7 @@ def test_a_topic_that_refuses_every_letter_holds_back_commits_alone(before: Befo
         known = 0
         with admin_client(stage.settings) as admin:
             admin.delete_topics([topic])
+        applied(stage.settings)
     else:
         limit(stage, 100)
     spoil(stage)
