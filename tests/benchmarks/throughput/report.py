@@ -64,8 +64,10 @@ The events: payments of 50 banks x 5 methods, about 220 bytes of JSON, {PEAK:,} 
 partitions are the largest peak ever published; *calm* is {CALM:,} a second), 15 % with a second status; one partition,
 not compressed, {BATCH} in a record batch. Peers count by bank x method x status in panes of 5 s. Those whose tables
 take a row back join the statuses of a payment, as Pastille does, and run a second time as *events* without; the others
-take a second status for another event. Pastille gives each voter one vote besides, keeps shops and codes, and tells all
-that every second. Every participant's counts must add up to the events read."""
+take a second status for another event. Kafka Streams written as in its documents (`groupBy`, `count`) sends what it
+groups through a topic; counting events so, it is the peer of the goal. A processor by hand does without that topic.
+Pastille gives each voter one vote besides, keeps shops and codes, and tells all that every second. Every participant's
+counts must add up to the events read."""
 
 
 def _goals(found: goals.Goals) -> str:

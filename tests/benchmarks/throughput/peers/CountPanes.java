@@ -32,8 +32,8 @@ import org.apache.kafka.streams.state.WindowStore;
  * repartition topic first: the lightest programs that count. Measured from the first event to the last.
  */
 public final class CountPanes {
-    private static final Duration PANE = Duration.ofSeconds(5);
-    private static final Duration KEPT = Duration.ofDays(2);
+    static final Duration PANE = Duration.ofSeconds(5);
+    static final Duration KEPT = Duration.ofDays(2);
 
     /** What is counted by. */
     @JsonIgnoreProperties(ignoreUnknown = true)
@@ -107,7 +107,8 @@ public final class CountPanes {
                     add(leaf(event.bank(), event.method(), event.status()), pane(record.timestamp()), 1);
                 }
                 if (++seen == events) {
-                    say(wallS() - wallS, cpuS() - cpuS);
+                    say(seen, counted(), wallS() - wallS, cpuS() - cpuS);
+                    Runtime.getRuntime().halt(0);
                 }
             } catch (IOException error) {
                 throw new UncheckedIOException(error);
@@ -134,29 +135,32 @@ public final class CountPanes {
             counts.put(leaf, before == null ? more : before + more, pane);
         }
 
-        private void say(double wall, double cpu) throws IOException {
+        private long counted() {
             long total = replaced;
             try (var all = counts.fetchAll(Instant.EPOCH, Instant.ofEpochMilli(Long.MAX_VALUE / 2))) {
                 while (all.hasNext()) {
                     total += all.next().value;
                 }
             }
-            String line = "%n{\"events\": %d, \"counted\": %d, \"wall_s\": %.6f, \"cpu_s\": %.6f, \"peak_mb\": %.1f}%n";
-            System.out.printf(line, seen, total, wall, cpu, peakMb());
-            System.out.flush();
-            Runtime.getRuntime().halt(0);
+            return total;
         }
     }
 
-    private static long pane(long at) {
+    static void say(long events, long counted, double wall, double cpu) throws IOException {
+        String line = "%n{\"events\": %d, \"counted\": %d, \"wall_s\": %.6f, \"cpu_s\": %.6f, \"peak_mb\": %.1f}%n";
+        System.out.printf(line, events, counted, wall, cpu, peakMb());
+        System.out.flush();
+    }
+
+    static long pane(long at) {
         return at - at % PANE.toMillis();
     }
 
-    private static double wallS() {
+    static double wallS() {
         return System.nanoTime() / 1e9;
     }
 
-    private static double cpuS() {
+    static double cpuS() {
         return ProcessHandle.current().info().totalCpuDuration().orElseThrow().toNanos() / 1e9;
     }
 
@@ -171,7 +175,7 @@ public final class CountPanes {
     }
 
     /** Arguments: broker, topic, group, events, bytes of a fetch, `events` or `payments`. */
-    public static void main(String[] arguments) throws IOException {
+    static Properties settings(String[] arguments) throws IOException {
         Properties settings = new Properties();
         settings.put(StreamsConfig.BOOTSTRAP_SERVERS_CONFIG, arguments[0]);
         settings.put(StreamsConfig.APPLICATION_ID_CONFIG, arguments[2]);
@@ -180,6 +184,12 @@ public final class CountPanes {
         settings.put(ConsumerConfig.AUTO_OFFSET_RESET_CONFIG, "earliest");
         settings.put(ConsumerConfig.MAX_PARTITION_FETCH_BYTES_CONFIG, arguments[4]);
         settings.put(ConsumerConfig.MAX_POLL_RECORDS_CONFIG, 10_000);
+        return settings;
+    }
+
+    /** Arguments: those of `settings`. */
+    public static void main(String[] arguments) throws IOException {
+        Properties settings = settings(arguments);
         long events = Long.parseLong(arguments[3]);
         StreamsBuilder builder = new StreamsBuilder();
         var stream = builder.stream(arguments[1], Consumed.with(Serdes.ByteArray(), Serdes.ByteArray()));
