@@ -61,7 +61,7 @@ def test_a_rate_that_nobody_sends_did_not_hold(kafka: EmbeddedKafka) -> None:
 def test_a_broker_that_stands_still_is_what_gave_way() -> None:
     """Batches are given up meanwhile; the trial goes on, has its verdict, and leaves nothing."""
     with EmbeddedKafka() as frozen, begun(frozen) as trials:
-        trial = trials.begin("stress", "--rate", "500", "--for", "30", "--partitions", "1", "--json",
+        trial = trials.begin("stress", "--rate", "500", "--for", "20", "--partitions", "1", "--json",
                              stdout=subprocess.PIPE)  # fmt: skip
         until(trial, "sent")
         for pid in frozen.pids:

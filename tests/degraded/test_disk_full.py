@@ -1,4 +1,4 @@
-"""No room on a disk, as a limit on the size of files that a running process suddenly has: a worker's, a broker's."""
+"""No room on a worker's disk, as a limit on the size of files that a running process suddenly has."""
 
 from __future__ import annotations
 
@@ -6,12 +6,9 @@ import json
 import resource
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
-from kafka.admin import ConfigResource
 
-from streams.admin import admin_client
 from streams.embedded import EmbeddedKafka
 from tests.integration.test_failover import Shop
 from tests.integration.workers import Stage, WorkerProcess, judged_ms, wait_for
@@ -57,27 +54,3 @@ def test_a_worker_without_room_loses_log_lines_alone(kafka: EmbeddedKafka, tmp_p
         wait_for(lambda: "disk" not in problems(worker), stage, "the disk is well")
         assert "could not be written" in worker.logged()
         assert "degraded: disk: over after" in worker.logged()
-
-
-def test_a_broker_without_room_is_said_by_its_error() -> None:
-    """One of three brokers has no room and its replicas are needed: what is written is not taken, which is said with
-    Kafka's word for it; when the broker is back, everything goes on."""
-    with EmbeddedKafka(3) as cluster, Stage(cluster, 1) as stage:
-        _need_every_replica(stage)
-        worker = stage.worker()
-        with Shop(stage, 100):
-            wait_for(lambda: is_near(stage), stage, "judging near the clock")
-            fill(cluster.pids[1], is_full=True)
-            wait_for(lambda: "writes" in problems(worker), stage, "refused writes are shown")
-            assert "NotEnoughReplicas" in problems(worker)["writes"]
-            assert worker.metrics()["pastille_degraded", frozenset({("reason", "writes")})] == 1
-            cluster.restart(2)
-            wait_for(lambda: worker.get("/health/ready")[0] == 200 and is_near(stage), stage, "ready and judging")
-        assert worker.process.poll() is None
-
-
-def _need_every_replica(stage: Stage) -> None:
-    topic = stage.settings.topics.tallies
-    wanted: Any = ConfigResource("topic", topic, {"min.insync.replicas": "3"})
-    with admin_client(stage.settings) as admin:
-        admin.alter_configs([wanted])

@@ -80,22 +80,6 @@ def test_settings_name_the_broker(kafka: EmbeddedKafka) -> None:
 
 
 @pytest.mark.kafka
-def test_three_brokers_survive_one() -> None:
-    """With three brokers every partition has three copies, and a record is taken and kept while one is dead."""
-    with EmbeddedKafka(3) as cluster:
-        topic = cluster.new_topic("three", partitions=3)
-        cluster.kill(2)
-        producer = KafkaProducer(bootstrap_servers=cluster.bootstrap, acks="all", request_timeout_ms=60_000)
-        sent = [producer.send(topic, b"still here", partition=partition) for partition in range(3)]
-        offsets = [future.get(timeout=PATIENCE_S).offset for future in sent]
-        producer.close()
-        assert offsets == [0, 0, 0]
-        assert len(cluster.pids) == 2
-        cluster.restart(2)
-        assert len(cluster.pids) == 3
-
-
-@pytest.mark.kafka
 def test_data_survive_a_killed_broker() -> None:
     """What was acknowledged before a SIGKILL of the only broker is read after its restart, at the same address."""
     with EmbeddedKafka() as cluster:
