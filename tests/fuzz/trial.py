@@ -28,6 +28,7 @@ from detector.records.loop import varint
 from detector.records.unpack import CorruptBatch, Records, Unpacker, span
 from streams.deadletters import read_letter
 from streams.intake.codec import inflate
+from streams.intake.fetch import fetched
 from streams.intake.raw import Raw
 from tests.fuzz.events import TOPICS
 from tests.fuzz.script import Step
@@ -144,6 +145,11 @@ class _Trial:
 
     def _is_refused(self, topic: str, raw: bytes, position: int, rows: list[Row], wrong: bool) -> bool:
         """Whether a batch is refused: as the client does, and with a sentence that names its offset."""
+        if (given := Raw(raw, position, ())).is_cut_at_once:
+            self.report.refused += 1
+            if rows or not _is_refused_at(given, position):
+                raise WrongError("batch", "longer than all there is, and somebody reads it")
+            return True  # the client would wait for the rest of it for ever
         ours: list[Any] = []
         is_odd = False
         try:
@@ -289,6 +295,14 @@ def _differs(one: Any, other: Any) -> str:
         if type(mine) is not type(theirs) or (mine != theirs):
             return f"at {place} {str(mine)[:300]} for {str(theirs)[:300]}"
     return f"{len(one)} for {len(other)}"
+
+
+def _is_refused_at(given: Raw, offset: int) -> bool:
+    try:
+        list(fetched([given], Unpacker(inflate)))
+    except CorruptBatch as refused:
+        return refused.offset == offset
+    return False
 
 
 def _has_odd_attributes(part: Records) -> bool:
