@@ -232,6 +232,8 @@ class Judge:
             if not mine.was_stuck:
                 return
             mine.refilled_torn = record.term
+        elif mine.refilled == (NOT_YET, NOT_YET) and record.term == mine.torn:
+            mine.refilled_torn = record.term
         mine.was_stuck = False
         if record.term > mine.refilled[0]:
             mine.pass_on(record.boundary_ms)

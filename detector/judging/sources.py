@@ -47,7 +47,7 @@ class Progress:
     """The newest boundary of any term that was judged: what was closed at it is closed for this source. Not of a torn
     one: what it left out, the next term says."""
     torn: int = NOT_YET
-    """The newest term that was taken as it is behind a lost record, since its source was stuck."""
+    """The newest term that was taken as it is behind a lost record, perhaps its first, since its source was stuck."""
     judged: dict[int, int] = field(default_factory=dict)
     """The newest boundary of each term that was judged, of the newest terms: what an older term said above it was
     dropped, not judged."""
@@ -122,6 +122,8 @@ class Sources:
                 self.left_out += 1
                 return False
             mine.torn = tally.term
+        elif mine.term == NOT_YET and mine.state is State.STUCK and tally.after_ms not in (FIRST, UNSAID):
+            mine.torn = tally.term  # it spoke before, and nothing of that is there
         if self._target_ms is not None and not self._is_ahead(mine, tally):
             self._target_ms = None
         if tally.term > mine.term:

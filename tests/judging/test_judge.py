@@ -135,6 +135,25 @@ def test_what_stands_behind_a_gap_closes_nothing() -> None:
     assert judge.rates()[0][1][3_600_000][1:3] == [3, 12]
 
 
+def test_what_stands_behind_a_lost_beginning_closes_nothing() -> None:
+    """A source was stuck before anything of it came, and the first that came says that it spoke before: what its next
+    owner says of that time is taken, live and from the log."""
+    quick = replace(POLICY, horizon_ms=60_000, grace_ms=5_000, answers={"default": 10_000})
+    one, two = {"declined": 1}, {"term": 2, "declined": 2}
+    log: list[Tally | Marker] = [*chained(
+        tally(10, **one), tally(200, **one), tally(10, **two, first=0), tally(200, **two),
+    )]  # fmt: skip
+    log[0] = Marker("stuck", ONE)
+    judge = Judge(quick)
+    for record in log:
+        judge.take(record)
+    again = Judge.restore(judge.export())
+    for record in log:
+        again.refill(record)
+    assert again.rates() == judge.rates()
+    assert judge.rates()[0][1][3_600_000][2] == 4
+
+
 def test_a_source_that_is_stuck_again_behind_a_gap_has_aged_up_to_there() -> None:
     """Its pendings were overdue, and are still."""
     judge = Judge(POLICY)

@@ -98,10 +98,12 @@ def panes(world: World) -> Iterator[str]:
     expected: Bag[Any] = Bag()
     for partition in range(world.history.partitions):
         source = Source("default", partition)
-        model = ModelJudge(world.policy)
+        model, is_stuck = ModelJudge(world.policy), False
         for _, said in followed(world):
-            if isinstance(said, Tally) and said.source == source:
-                model.take(said)
+            if said.source == source:
+                if isinstance(said, Tally):
+                    model.take(said, is_stuck)
+                is_stuck = isinstance(said, Marker) and said.kind == "stuck"
         events = events_of(world, partition)
         whole = dumb.cells(events, 2**50, replace(world.policy, grace_ms=2**60))
         spoiled = _spoiled(world, partition, events)

@@ -32,6 +32,7 @@ FOUND = {
     1086: "a bank was missed that a wider outage had covered just before the end",
     1133: "a worker that stood still let time pass on the word of an end that was one no more",
     1198: "a run was held against what the Judge was just about to write",
+    50172: "what a source said first was lost, and closed the panes of it for who said it again",
 }
 """What seeds brought to light, most of them beyond these."""
 
