@@ -36,9 +36,9 @@ class Judge:
     `passed_over`: how many records it could not take, by why.
     """
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: Policy, *, is_told_all: bool = False) -> None:
         self.board = Board(policy)
-        self.sources = Sources()
+        self.sources = Sources(is_told_all)
         self.maintenances = Maintenances()
         self.lessons = Lessons(self.board)
         self.report = Report(self.board, self.sources, self.maintenances)
@@ -193,6 +193,7 @@ class Judge:
             "newest_start_ms": self.newest_start_ms,
             "board": self.board.export(),
             "sources": self.sources.export(),
+            "is_told_all": self.sources.is_whole,
             "lifecycle": self.lifecycle.export(),
             "maintenances": self.maintenances.export(),
             "lessons": self.lessons.export(),
@@ -204,7 +205,7 @@ class Judge:
         """The Judge that wrote `export`; `refill` gives it back its ring. Raises OtherVersion."""
         if (version := state.get("version", 1)) != VERSION:
             raise OtherVersion(f"a snapshot has version {VERSION}; got {version}")
-        judge = cls(Policy.parse(state["policy"]))
+        judge = cls(Policy.parse(state["policy"]), is_told_all=state.get("is_told_all", False))
         judge.newest_start_ms = state["newest_start_ms"]
         judge.board.load(state["board"])
         judge.sources.load(state["sources"])

@@ -47,7 +47,7 @@ class Progress:
     """The newest boundary of any term that was judged: what was closed at it is closed for this source. Not of a torn
     one: what it left out, the next term says."""
     torn: int = NOT_YET
-    """The newest term that was taken as it is behind a lost record, perhaps its first, since its source was stuck."""
+    """The newest term that was taken as it is behind a lost record: its source was stuck, or had never spoken."""
     judged: dict[int, int] = field(default_factory=dict)
     """The newest boundary of each term that was judged, of the newest terms: what an older term said above it was
     dropped, not judged."""
@@ -94,10 +94,11 @@ def follows(tally: Tally, term: int, boundary_ms: int) -> bool:
 class Sources:
     """Every partition index of every feed is live from the first record on, until a marker says otherwise.
 
-    `left_out`: the records that came behind a lost one.
+    `left_out`: the records that came behind a lost one. `is_whole`: the log is known from its first record on.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, is_whole: bool = False) -> None:
+        self.is_whole = is_whole
         self.left_out = 0
         self.by_source: dict[Source, Progress] = {}
         self._in_order: list[Progress] = []
@@ -122,8 +123,8 @@ class Sources:
                 self.left_out += 1
                 return False
             mine.torn = tally.term
-        elif mine.term == NOT_YET and mine.state is State.STUCK and tally.after_ms not in (FIRST, UNSAID):
-            mine.torn = tally.term  # it spoke before, and nothing of that is there
+        elif self._lacks_its_beginning(mine, tally):
+            mine.torn = tally.term
         if self._target_ms is not None and not self._is_ahead(mine, tally):
             self._target_ms = None
         if tally.term > mine.term:
@@ -135,6 +136,11 @@ class Sources:
         if mine.state is not State.LIVE:
             mine.state = State.LIVE if tally.boundary_ms >= time_ms - RETURN_MS else State.BEHIND
         return self._target_ms is None
+
+    def _lacks_its_beginning(self, mine: Progress, tally: Tally) -> bool:
+        """Is this the first of a source that says it spoke before, though what it said would be known?"""
+        is_known = self.is_whole or mine.state is State.STUCK
+        return mine.term == NOT_YET and is_known and tally.after_ms not in (FIRST, UNSAID)
 
     def _is_ahead(self, mine: Progress, tally: Tally) -> bool:
         """Was and stays the source above the target, so that a record of its own moves nothing?"""

@@ -165,7 +165,9 @@ async def _begun(
         replica = await restored(reader, kept)
         if replica is None:
             log.warning("verdict: all of the tallies log is judged anew, which takes minutes")
-    replica = replica or Replica(Judge(policy), await reader.beginning())
+    if replica is None:
+        first = await reader.beginning()
+        replica = Replica(Judge(policy, is_told_all=first == 0), first)
     # Also after a snapshot that is left the epoch goes on, or what is written next would be taken for older.
     tenure = Tenure(replica, outbox, 1 if kept is None else kept.epoch + 1, wall_ms)
     begins = tenure.next

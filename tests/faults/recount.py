@@ -53,7 +53,7 @@ def told(stage: Stage, policy: Policy) -> Counter[Cell]:
     for value in stage.read(stage.settings.topics.tallies):
         for record in unpack(value):
             if isinstance(record, Tally):
-                judges[record.source].take(record)
+                judges[record.source].take(record, is_told_all=True)
     found: Counter[Cell] = Counter()
     for judge in judges.values():
         for (leaf, pane), said in judge.holding().items():

@@ -135,16 +135,17 @@ def test_what_stands_behind_a_gap_closes_nothing() -> None:
     assert judge.rates()[0][1][3_600_000][1:3] == [3, 12]
 
 
-def test_what_stands_behind_a_lost_beginning_closes_nothing() -> None:
-    """A source was stuck before anything of it came, and the first that came says that it spoke before: what its next
-    owner says of that time is taken, live and from the log."""
+@pytest.mark.parametrize("is_told_all", [False, True])
+def test_what_stands_behind_a_lost_beginning_closes_nothing(is_told_all: bool) -> None:
+    """The first that comes of a source says that it spoke before. Where it was stuck, or nothing was said that the
+    Judge was not told, that is lost: what the next owner says of that time is taken, live and from the log."""
     quick = replace(POLICY, horizon_ms=60_000, grace_ms=5_000, answers={"default": 10_000})
     one, two = {"declined": 1}, {"term": 2, "declined": 2}
     log: list[Tally | Marker] = [*chained(
         tally(10, **one), tally(200, **one), tally(10, **two, first=0), tally(200, **two),
     )]  # fmt: skip
-    log[0] = Marker("stuck", ONE)
-    judge = Judge(quick)
+    log[:1] = [] if is_told_all else [Marker("stuck", ONE)]
+    judge = Judge(quick, is_told_all=is_told_all)
     for record in log:
         judge.take(record)
     again = Judge.restore(judge.export())

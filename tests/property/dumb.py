@@ -359,7 +359,7 @@ class ModelJudge:
         self.newest = self.torn = -1
         self.panes: Told = {}
 
-    def take(self, tally: Tally, is_stuck: bool = False) -> None:
+    def take(self, tally: Tally, is_told_all: bool = False) -> None:
         if (tally.term, tally.boundary_ms) <= self.last:
             return
         if tally.first_pane >= 0 and tally.term > self.last[0]:
@@ -369,7 +369,7 @@ class ModelJudge:
             if is_open(key[1], self.newest, self.policy):
                 self.panes[key] = said
         follows = tally.after_ms in (UNSAID, self.last[1] if tally.term == self.last[0] else FIRST)
-        if (self.last[0] >= 0 or is_stuck) and not follows:
+        if (self.last[0] >= 0 or is_told_all) and not follows:
             self.torn = tally.term
         self.last = (tally.term, tally.boundary_ms)
         if tally.term != self.torn:

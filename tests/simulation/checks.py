@@ -98,12 +98,10 @@ def panes(world: World) -> Iterator[str]:
     expected: Bag[Any] = Bag()
     for partition in range(world.history.partitions):
         source = Source("default", partition)
-        model, is_stuck = ModelJudge(world.policy), False
+        model = ModelJudge(world.policy)
         for _, said in followed(world):
-            if said.source == source:
-                if isinstance(said, Tally):
-                    model.take(said, is_stuck)
-                is_stuck = isinstance(said, Marker) and said.kind == "stuck"
+            if isinstance(said, Tally) and said.source == source:
+                model.take(said, is_told_all=True)
         events = events_of(world, partition)
         whole = dumb.cells(events, 2**50, replace(world.policy, grace_ms=2**60))
         spoiled = _spoiled(world, partition, events)
@@ -210,7 +208,7 @@ def outages(world: World) -> Iterator[str]:
     if tenure is None:
         yield "judging: nobody judges at the end"
         return
-    straight = Judge(world.policy)
+    straight = Judge(world.policy, is_told_all=True)
     changes = [change for offset, said in followed(world) if offset < tenure.next for change in straight.take(said)]
     expected = [(change.type, change.data) for change in changes]
     found = [(event.type.split(".")[2], event.data) for event in written(world)]

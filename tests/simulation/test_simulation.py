@@ -33,6 +33,7 @@ FOUND = {
     1133: "a worker that stood still let time pass on the word of an end that was one no more",
     1198: "a run was held against what the Judge was just about to write",
     50172: "what a source said first was lost, and closed the panes of it for who said it again",
+    60051: "the same, of a source that was not stuck yet",
 }
 """What seeds brought to light, most of them beyond these."""
 
