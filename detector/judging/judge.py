@@ -33,7 +33,7 @@ from detector.judging.windows import SPANS_MS
 class Judge:
     """Judges every boundary once, in order, as soon as every live source has reached it.
 
-    `passed_over`: how many records it could not take, by why.
+    `passed_over`: how many records it could not take, by why. `is_told_all`: it takes the log from its first record on.
     """
 
     def __init__(self, policy: Policy, *, is_told_all: bool = False) -> None:
@@ -193,7 +193,7 @@ class Judge:
             "newest_start_ms": self.newest_start_ms,
             "board": self.board.export(),
             "sources": self.sources.export(),
-            "is_told_all": self.sources.is_whole,
+            "is_told_all": self.sources.is_told_all,
             "lifecycle": self.lifecycle.export(),
             "maintenances": self.maintenances.export(),
             "lessons": self.lessons.export(),

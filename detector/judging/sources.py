@@ -94,11 +94,11 @@ def follows(tally: Tally, term: int, boundary_ms: int) -> bool:
 class Sources:
     """Every partition index of every feed is live from the first record on, until a marker says otherwise.
 
-    `left_out`: the records that came behind a lost one. `is_whole`: the log is known from its first record on.
+    `left_out`: the records that came behind a lost one. `is_told_all`: nothing was ever said that is not passed here.
     """
 
-    def __init__(self, is_whole: bool = False) -> None:
-        self.is_whole = is_whole
+    def __init__(self, is_told_all: bool = False) -> None:
+        self.is_told_all = is_told_all
         self.left_out = 0
         self.by_source: dict[Source, Progress] = {}
         self._in_order: list[Progress] = []
@@ -123,7 +123,7 @@ class Sources:
                 self.left_out += 1
                 return False
             mine.torn = tally.term
-        elif self._lacks_its_beginning(mine, tally):
+        elif mine.term == NOT_YET and self._lacks_its_beginning(mine, tally):
             mine.torn = tally.term
         if self._target_ms is not None and not self._is_ahead(mine, tally):
             self._target_ms = None
@@ -138,9 +138,8 @@ class Sources:
         return self._target_ms is None
 
     def _lacks_its_beginning(self, mine: Progress, tally: Tally) -> bool:
-        """Is this the first of a source that says it spoke before, though what it said would be known?"""
-        is_known = self.is_whole or mine.state is State.STUCK
-        return mine.term == NOT_YET and is_known and tally.after_ms not in (FIRST, UNSAID)
+        """Does the first record of a source say that it spoke before, though that would have been passed here?"""
+        return tally.after_ms not in (FIRST, UNSAID) and (self.is_told_all or mine.state is State.STUCK)
 
     def _is_ahead(self, mine: Progress, tally: Tally) -> bool:
         """Was and stays the source above the target, so that a record of its own moves nothing?"""
