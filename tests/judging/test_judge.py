@@ -113,10 +113,23 @@ def test_a_gap_that_its_writer_does_not_know_of_ends() -> None:
     assert again.board.rows.counts.sum() == judge.board.rows.counts.sum() == 9
 
 
+QUICK = replace(POLICY, horizon_ms=60_000, grace_ms=5_000, answers={"default": 10_000})
+"""Its panes close soon."""
+
+
+def read_again(judge: Judge, log: list[Tally | Marker]) -> Judge:
+    """Let it take the log; who reads that again behind its snapshot."""
+    for record in log:
+        judge.take(record)
+    again = Judge.restore(judge.export())
+    for record in log:
+        again.refill(record)
+    return again
+
+
 def test_what_stands_behind_a_gap_closes_nothing() -> None:
     """A stuck source's next owner lost its first write, but not its second, from long after: what the one after it says
     of the time between is taken all the same, live and from the log."""
-    quick = replace(POLICY, horizon_ms=60_000, grace_ms=5_000, answers={"default": 10_000})
     one, two, three = ({"term": term, "declined": term} for term in (1, 2, 3))
     again_from = {"first": T0 // 5_000 + 1}
     log: list[Tally | Marker] = [*chained(
@@ -125,13 +138,8 @@ def test_what_stands_behind_a_gap_closes_nothing() -> None:
         tally(10, **three, **again_from), tally(15, **three), tally(200, **three), tally(205, **three),
     )]  # fmt: skip
     log[2:4] = [Marker("stuck", ONE)]
-    judge = Judge(quick)
-    for record in log:
-        judge.take(record)
-    again = Judge.restore(judge.export())
-    for record in log:
-        again.refill(record)
-    assert again.rates() == judge.rates()
+    judge = Judge(QUICK)
+    assert read_again(judge, log).rates() == judge.rates()
     assert judge.rates()[0][1][3_600_000][1:3] == [3, 12]
 
 
@@ -139,19 +147,13 @@ def test_what_stands_behind_a_gap_closes_nothing() -> None:
 def test_what_stands_behind_a_lost_beginning_closes_nothing(is_told_all: bool) -> None:
     """The first that comes of a source says that it spoke before. Where it was stuck, or nothing was said that the
     Judge was not told, that is lost: what the next owner says of that time is taken, live and from the log."""
-    quick = replace(POLICY, horizon_ms=60_000, grace_ms=5_000, answers={"default": 10_000})
     one, two = {"declined": 1}, {"term": 2, "declined": 2}
     log: list[Tally | Marker] = [*chained(
         tally(10, **one), tally(200, **one), tally(10, **two, first=0), tally(200, **two),
     )]  # fmt: skip
     log[:1] = [] if is_told_all else [Marker("stuck", ONE)]
-    judge = Judge(quick, is_told_all=is_told_all)
-    for record in log:
-        judge.take(record)
-    again = Judge.restore(judge.export())
-    for record in log:
-        again.refill(record)
-    assert again.rates() == judge.rates()
+    judge = Judge(QUICK, is_told_all=is_told_all)
+    assert read_again(judge, log).rates() == judge.rates()
     assert judge.rates()[0][1][3_600_000][2] == 4
 
 
