@@ -15,7 +15,7 @@ import numpy as np
 from detector.contracts.policy import IGNORE as IGNORED_WORD
 from detector.contracts.policy import Policy
 from detector.contracts.words import EVENT_BYTES_MAX
-from detector.counting.columns import PAYMENT, STATUSES, Columns, Int32s, Int64s, UInt64s, log_times_of
+from detector.counting.columns import PAYMENT, STATUSES, Bools, Columns, Int32s, Int64s, UInt64s, log_times_of
 from detector.counting.fields import CODE, FIELDS, MERCHANT_ID, ORDER_ID, PAYMENT_ID, SHOPPER_ID
 from detector.counting.hashing import hash_text
 from detector.counting.names import ABSENT, UNKNOWN, Index, Names
@@ -50,6 +50,7 @@ _NAMELESS_MANY = 1_000
 """Where more events than these lack something, as all do in a worker's first batch, of which no name is known, the
 names in so many of the batch's first events are met before the rest: few lack one then, and few must be asked what may
 be wrong with them."""
+_NO_REJECTS = Rejects(np.zeros(0, np.int64), np.zeros(0, np.int32))
 _TOPICS = {"payments": PAYMENTS_TOPIC, "orders": ORDERS_TOPIC, "mixed": MIXED}
 
 
@@ -74,24 +75,27 @@ class Decoder:
         values = values if isinstance(values, Packed) else Packed.of(values)
         batch = _Batch(len(values))
         _scan(values, _TOPICS[topic], batch)
-        too_long = np.flatnonzero(values.stops - values.starts > EVENT_BYTES_MAX)
-        batch.fate[too_long] = ASKED
         understood = batch.fate == TAKEN
         self._settle(_TOPICS[topic], batch)
+        said = None if batch.fate.all() else self._say(values, _TOPICS[topic], batch, understood)  # ASKED is 0
+        cards = batch.cards()
+        rejects = _NO_REJECTS if said is None else self._ask(values, topic, batch, said, cards)
+        ignored = int(np.count_nonzero(batch.fate == IGNORED))
+        return Decoded(batch.columns(log_times, offsets), rejects, ignored, cards)
+
+    def _say(self, values: Packed, topic: int, batch: _Batch, understood: Bools) -> Int32s:
+        """Meet the names that events lack, and say what is surely wrong with those that are asked about still."""
         said = np.full(len(values), NOTHING_SAID, np.int32)
         many = np.count_nonzero(understood & (batch.fate == ASKED)) > _NAMELESS_MANY
         for stop in (_NAMELESS_MANY, len(values)) if many else (len(values),):
-            self._refuse(values, _TOPICS[topic], batch, said[:stop])
+            self._refuse(values, topic, batch, said[:stop])
             nameless = np.flatnonzero((understood & (batch.fate == ASKED))[:stop] & (said[:stop] == NOTHING_SAID))
             if len(nameless):
                 self._learn(values, batch, nameless)
                 batch.fate[:] = np.where(understood, TAKEN, ASKED)
-                self._settle(_TOPICS[topic], batch)
-        said[too_long] = _TOO_LONG
-        cards = batch.cards()
-        rejects = self._ask(values, topic, batch, said, cards)
-        ignored = int(np.count_nonzero(batch.fate == IGNORED))
-        return Decoded(batch.columns(log_times, offsets), rejects, ignored, cards)
+                self._settle(topic, batch)
+        said[values.stops - values.starts > EVENT_BYTES_MAX] = _TOO_LONG
+        return said
 
     def _settle(self, topic: int, batch: _Batch) -> None:
         """Numbers for the hashes; the order of the steps is that in which they leave events to the reference."""

@@ -14,7 +14,7 @@ import numpy as np
 
 from detector.compiled import allocating, compiled, inlined
 from detector.contracts.moments import EPOCH_MS_MAX
-from detector.contracts.words import AMOUNT_MAX
+from detector.contracts.words import AMOUNT_MAX, EVENT_BYTES_MAX
 from detector.counting.columns import NONE, PAYMENT, PENDING, Int32s, Int64s, UInt8s, UInt64s
 from detector.counting.fields import (
     ALL_FIELDS,
@@ -230,7 +230,7 @@ def scan_objects(
     for row in range(len(starts)):
         masks[SEEN, row] = masks[TEXTS, row] = masks[CARDS, row] = 0
         times[0, row] = times[1, row] = NONE
-        understood = _read_object(
+        understood = stops[row] - starts[row] <= EVENT_BYTES_MAX and _read_object(
             text, starts[row], stops[row], row, masks, hashes, times, others, closers, layout, read
         )  # fmt: skip
         fate[row] = TAKEN if understood else ASKED

@@ -147,7 +147,7 @@ class Half:
         """Note what came of a batch; what was counted by the owner before us is `rebuilt`. A time of Kafka's beyond the
         source's log time was not believed, or not yet."""
         ignored, rejected = decoded.ignored, len(decoded.rejects)
-        rebuilt = int((batch.offsets < self.read).sum())
+        rebuilt = int(np.searchsorted(batch.offsets, self.read))
         self.results["rebuilt"] += rebuilt
         if rebuilt < len(batch):
             self.results["ignored"] += ignored
