@@ -143,9 +143,9 @@ class Judge:
         return self.lifecycle.cases.arrive(len(self.sources.by_source))
 
     def _judge(self) -> list[Change]:
+        self._adopt_due()
         changes = self.lifecycle.judge(self.board.evaluate())
         self.board.settle()
-        self._adopt_due()
         return changes
 
     def _move_to(self, boundary_ms: int) -> None:

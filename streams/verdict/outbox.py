@@ -7,8 +7,9 @@ truth; only what is not there yet is written. Does not know why an outage is one
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -22,6 +23,8 @@ from streams.settings import Settings
 from streams.stopping import stop_consumer, stop_producer
 
 __all__ = ["Fenced", "Outbox", "TransactionLost", "Written"]
+
+log = logging.getLogger(__name__)
 
 BATCH_MAX = 500
 READ_MS = 500
@@ -62,14 +65,31 @@ class Written:
         self._see(change.type, change.data)
 
     def lacks(self, change: Change) -> bool:
-        """Whether this change is not on the topic yet: started and resolved by id, updates by sequence."""
+        """Whether this change is not on the topic yet: started and resolved by id, updates by when they were found."""
         data = change.data
         known = self.newest.get(data.outage_id)
         if change.type == "started":
             return known is None
-        if change.type == "resolved":
-            return data.outage_id not in self.ended
-        return data.outage_id not in self.ended and (known is None or data.sequence > known.sequence)
+        if data.outage_id in self.ended:
+            return False
+        is_newer = known is None or (data.updated_at, data.sequence) > (known.updated_at, known.sequence)
+        return change.type == "resolved" or is_newer
+
+    def news(self, changes: Iterable[Change]) -> list[Change]:
+        """The changes that are not on the topic yet, numbered on from there: a Judge that judged the log anew, by newer
+        statistics, may have less to say of an open outage than the one before it had, and is heard all the same."""
+        found: list[Change] = []
+        told: dict[str, int] = {}
+        for change in filter(self.lacks, changes):
+            data = change.data
+            known = self.newest.get(data.outage_id)
+            number = max(data.sequence, told.get(data.outage_id, 0 if known is None else known.sequence) + 1)
+            if number != data.sequence:
+                log.warning("verdict: %s %s: event %d of this Judge's is told as event %d: the topic has more of it",
+                            data.outage_id, change.type, data.sequence, number)  # fmt: skip
+            told[data.outage_id] = number
+            found.append(replace(change, data=data.model_copy(update={"sequence": number})))
+        return found
 
     def _see(self, type_: str, data: OutageData) -> None:
         known = self.newest.get(data.outage_id)
@@ -121,7 +141,7 @@ class Outbox:
 
     async def write(self, changes: Sequence[Change]) -> list[Change]:
         """Write the changes that are not there yet in one transaction; which those were. Raises Fenced, KafkaError."""
-        news = [change for change in changes if self.written.lacks(change)]
+        news = self.written.news(changes)
         values = [
             (self._settings.topics.outages, change.data.outage_id, _encode_event(change, self._wall_ms()))
             for change in news

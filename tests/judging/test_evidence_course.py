@@ -105,6 +105,7 @@ def test_a_bank_that_is_routed_away_stays_open_and_asks_for_probes() -> None:
         ("errors 5m 10m share=0.5", {"drop"}),
         ("all_pending 5m 10m", {"all_pending", "slow", "drop"}),
         ("stall 5m 10m", {"all_pending", "stall", "slow", "drop"}),
+        ("all_red 5m 10m", {"all_red"}),  # which is in breach at the first boundary that is judged
     ],
 )
 def test_a_judge_that_lost_everything_goes_on_with_any_kind(fault: str, kinds: set[str]) -> None:
