@@ -20,7 +20,7 @@ from detector.counting.book import Book
 from detector.counting.cells import mark_row
 from detector.counting.columns import APPROVED, DECLINED, ERROR, NONE, PENDING, Int32s
 from detector.counting.index import enter, first_at, has_tag, place_with, remove_at, row_at, set_slot, tag_of
-from detector.counting.rows import leaf_of, occurred_of, start_of
+from detector.counting.rows import leaf_of, note_crowded, occurred_of, start_of
 
 FINE, HIT, WAITS = range(3)
 RING_MAX = 64
@@ -91,7 +91,7 @@ def enter_ring(book: Book, member: int, at: int) -> bool:
     while mate != NONE and mate != member:
         size, mate = size + 1, book.rows[mate].order_next
     if size >= RING_MAX:
-        book.state[0].crowded += 1
+        note_crowded(book)
         return False
     row.order_next = other.order_next if other.order_next != NONE else member
     other.order_next = at

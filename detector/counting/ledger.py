@@ -118,10 +118,19 @@ def _merge_payment(book: Book, event: Any) -> None:
     sum_at_once(book, at)
     row, state = book.rows[at], book.state[0]
     state.newest_start_ms = max(state.newest_start_ms, start_of(book, row))
-    if row.marks & (1 << event.status) == 0:
+    _note_status(book, at, event)
+
+
+@inlined
+def _note_status(book: Book, at: int, event: Any) -> None:
+    """Count once, for the metric, that the payment reached the event's status; `at` is its row, or NONE."""
+    if at != NONE:
+        row = book.rows[at]
+        if row.marks & (1 << event.status):
+            return
         row.marks |= 1 << event.status
-        if state.noted_ms == NONE:
-            book.totals[event.leaf, event.status] += 1
+    if book.state[0].noted_ms == NONE:
+        book.totals[event.leaf, event.status] += 1
 
 
 @compiled
@@ -295,7 +304,7 @@ def _merge_late_answer(book: Book, event: Any) -> None:
         at = _open_late(book, key)
         if state.noted_ms == NONE:
             state.late_answers += 1
-            book.totals[event.leaf, event.status] += 1
+        _note_status(book, find(book.row_slots, book.rows["payment"], event.payment), event)
     elif record > book.lates[at].record:
         _unchain_late(book, at)
     else:

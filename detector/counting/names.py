@@ -98,12 +98,13 @@ class Names:
         self.technical: UInt64s = np.zeros(policy.codes_max + 1, np.uint64)
         self.leaf_index = Index(policy.leaves_max)
         self.code_index = Index(policy.codes_max)
-        self.merchant_index = Index(policy.merchant_names_max)
+        self.merchant_index = Index(policy.merchant_names_max + 1)
         self._leaf_numbers: dict[Leaf, int] = {}  # as events spell them
         self._named_leaves: dict[Leaf, int] = {}  # as `leaves` has them
         self._code_numbers: dict[str, int] = {}
         self._named_codes: dict[str, int] = {}
         self._merchants: dict[int, str] = {hash_text(UNKNOWN): UNKNOWN}
+        self.merchant_index.put(hash_text(UNKNOWN), 0)  # some write the word, or the scanner would ask for each
         self._other = (OTHER,) * len(policy.dimensions)
 
     def leaf(self, values: Leaf) -> int:

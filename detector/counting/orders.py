@@ -24,6 +24,7 @@ from detector.counting.rows import (
     HALF_GREEN,
     begin_touched,
     first_of,
+    note_crowded,
     occurred_of,
     set_times,
     start_of,
@@ -55,7 +56,7 @@ def merge_order(book: Book, event: Any) -> None:
     if known != NONE:
         return
     if order.count >= EVENTS_MAX:
-        state.crowded += 1
+        note_crowded(book)
         return
     _keep(book, order, event, record)
     settle_order(book, event.order)

@@ -15,6 +15,7 @@ import numpy as np
 
 from detector.compiled import compiled, inlined
 from detector.counting.book import MINUTE_MS, Book
+from detector.counting.columns import NONE
 
 REACH_MS = 0xFFFFFFFF
 """What four bytes of milliseconds reach: 49 days."""
@@ -96,6 +97,16 @@ def _begin_later(row: Any, by: int) -> None:
     row.start = max(moved, 0)
     if moved < 0:
         row.after, row.first = max(int(row.after) + moved, 0), max(int(row.first) + moved, 0)
+
+
+# Limits
+
+
+@inlined
+def note_crowded(book: Book) -> None:
+    """Count that an order or a voter came to a limit; not what the owner before has counted."""
+    if book.state[0].noted_ms == NONE:
+        book.state[0].crowded += 1
 
 
 # Log time

@@ -258,7 +258,7 @@ def move_watermark(book: Book) -> None:
     state, first, second = book.state[0], book.topics[0], book.topics[1]
     newest = max(first.newest, second.newest)
     if state.held > book.rule[0].hold_max:
-        state.held_over += 1  # the topic that lags no longer holds the other back
+        state.held_over += state.noted_ms == NONE  # the topic that lags no longer holds the other back
     elif not first.ended and not second.ended:
         newest = min(first.newest, second.newest)
     elif not first.ended:

@@ -97,7 +97,8 @@ class Half:
 
     `next` is the offset to read on from. `read` is where the owner before us had got to: what lies before it was
     counted and its dead letters were delivered. `results[result]` counts records. `doubted[offset]` are the records
-    (20 at most) whose jump of log time is in doubt: kept after their batch, to be told of where they are refused.
+    (20 at most) whose jump of log time is in doubt: kept after their batch, to be told of where they are refused, and
+    counted when it is decided.
     """
 
     def __init__(self, topic: str, kind: int, begin: Begin, index: OffsetIndex) -> None:
@@ -110,6 +111,7 @@ class Half:
         self.log_ms = NONE
         self.at_end = False
         self.doubted: dict[int, tuple[Fetched, int]] = {}
+        self._taken = 0  # of the records from `read` on, those that are not refused
         self.results = Count(dict.fromkeys(RESULTS, 0))
 
     def pass_over(self, first: int) -> int:
@@ -146,26 +148,36 @@ class Half:
     def see(self, batch: Fetched, decoded: Decoded, log_time_ms: int | None) -> None:
         """Note what came of a batch; what was counted by the owner before us is `rebuilt`. A time of Kafka's beyond the
         source's log time was not believed, or not yet."""
-        ignored, rejected = decoded.ignored, len(decoded.rejects)
         rebuilt = int(np.searchsorted(batch.offsets, self.read))
+        rejected = len(decoded.rejects) - int(np.searchsorted(decoded.rejects.places, rebuilt))
+        taken = len(decoded.columns) - int(np.searchsorted(decoded.columns.offset, self.read))
         self.results["rebuilt"] += rebuilt
-        if rebuilt < len(batch):
-            self.results["ignored"] += ignored
-            self.results["rejected"] += rejected
-            self.results["counted"] += max(0, len(batch) - rebuilt - ignored - rejected)
+        self.results["rejected"] += rejected
+        self.results["ignored"] += len(batch) - rebuilt - rejected - taken
+        self._taken += taken
         self.next = int(batch.offsets[-1]) + 1
         if log_time_ms is not None and len(decoded.columns):
             self.log_ms = max(self.log_ms, min(int(decoded.columns.log_time.max()), log_time_ms))
 
+    def refuse(self, offsets: Int64s) -> None:
+        """Note that records that were taken are refused after all."""
+        refused = len(offsets) - int(np.searchsorted(offsets, self.read))
+        self._taken -= refused
+        self.results["rejected"] += refused
+
     def keep(self, batch: Fetched, taken: Int64s, doubted_from: int | None) -> None:
         """Keep the taken records that are in doubt; `taken` are the offsets of those of the batch."""
-        if doubted_from is None:
-            self.doubted.clear()
-            return
-        self.doubted = {offset: kept for offset, kept in self.doubted.items() if offset >= doubted_from}
-        offsets = taken[taken >= doubted_from]
-        kept = batch.pick(np.searchsorted(batch.offsets, offsets))
-        self.doubted.update((offset, (kept, at)) for at, offset in enumerate(offsets.tolist()))
+        offsets = taken[taken >= doubted_from] if doubted_from is not None else _NO_OFFSETS
+        if len(offsets):
+            kept = batch.pick(np.searchsorted(batch.offsets, offsets))
+            self.doubted.update((offset, (kept, at)) for at, offset in enumerate(offsets.tolist()))
+        self.settle(doubted_from)
+
+    def settle(self, doubted_from: int | None) -> None:
+        """Count what is decided: all before a record that is in doubt. What counts is never less than it was."""
+        first = sys.maxsize if doubted_from is None else doubted_from
+        self.doubted = {offset: kept for offset, kept in self.doubted.items() if offset >= first}
+        self.results["counted"] = self._taken - sum(offset >= self.read for offset in self.doubted)
 
 
 class Lane:
@@ -203,7 +215,8 @@ class Lane:
         half.index.note(NONE if counter.log_time_ms is None else counter.log_time_ms, first)
         decoded = self._decoder.decode(batch.values, _KINDS[half.kind], batch.times, batch.offsets)
         tallies = counter.take(decoded.columns, half.kind)
-        self._card_like.update(decoded.card_like)
+        if batch.offsets[-1] >= half.read:
+            self._card_like.update(decoded.card_like)
         self._sample(half, batch)
         half.see(batch, decoded, counter.log_time_ms)
         told = half.told(batch, self.source.partition, decoded.rejects, room)
@@ -333,6 +346,8 @@ class Lane:
     def _without_news(self, tallies: list[Tally]) -> Counted:
         """What is told where nothing new was read."""
         told = self._ahead()
+        for half in self.halves.values():
+            half.settle(self.counter.doubted_from(half.kind))
         told.tallies.extend(self._published(tallies))
         return told
 
@@ -358,6 +373,7 @@ class Lane:
         return told
 
     def _told_ahead(self, half: Half, batch: Fetched, places: Int64s, room: int) -> Counted:
+        half.refuse(batch.offsets[places])
         rejects = Rejects(places, np.full(len(places), _AHEAD, np.int32))
         return half.told(batch, self.source.partition, rejects, room)
 

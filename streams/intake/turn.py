@@ -24,8 +24,9 @@ TOLD_MAX = 1_000
 TOLD_BYTES = 1 << 24
 """So it is of bad records of so many bytes: a few bytes can inflate to 64 MiB that are one."""
 
-Part = tuple[Lane, str, Fetched]
-"""A lane, which topic of it, and what was fetched there. It holds until the next one is asked for."""
+Part = tuple[Lane, str, Fetched] | None
+"""A lane, which topic of it, and what was fetched there. It holds until the next one is asked for. None: what follows
+cannot be read, so what was counted is to be told before it is asked for."""
 
 
 def parts_of(
@@ -41,6 +42,7 @@ def parts_of(
                 yield lane, at.topic, part
         except CorruptBatch as broken:
             corrupt[at.topic] += 1
+            yield None
             raise CorruptRecordException(
                 f"{at.topic} partition {at.partition}: {broken}; bring back a sound replica of the partition, or "
                 "delete its records up to there with kafka-delete-records"
@@ -48,10 +50,13 @@ def parts_of(
 
 
 def count_parts(parts: Iterator[Part], room: int) -> tuple[Counted, bool]:
-    """Count until there is much to tell; whether there may be more. There is `room` for so many dead letters. Raises
-    KafkaError as `parts_of`."""
+    """Count until there is much to tell, or no more can be read; whether to come again. There is `room` for so many dead
+    letters. Raises KafkaError as `parts_of`."""
     counted, size = Counted([], [], []), 0
-    for lane, topic, part in parts:
+    for found in parts:
+        if found is None:
+            return counted, True
+        lane, topic, part = found
         told = lane.count(topic, part, room - len(counted.bad))
         counted.add(told)
         size += sum(len(one.value) for one in told.bad)

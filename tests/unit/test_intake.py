@@ -313,18 +313,28 @@ def test_of_many_headers_a_letter_has_the_first() -> None:
     assert list(counted.bad[0].headers) == headers[:HEADERS_MAX]
 
 
+def good_and_bad() -> list[Any]:
+    """Thirty payments, a second apart, and one record that is none."""
+    times = [GOOD["occurred_at"] + 1000 * at_s for at_s in range(30)]
+    return [*((at_ms, b"o", json.dumps(GOOD | {"occurred_at": at_ms}).encode(), []) for at_ms in times),
+            (1, b"k", b"no event", [])]  # fmt: skip
+
+
 def test_broken_bytes_end_the_session() -> None:
     """A record batch that is broken is an error of Kafka's that says where it is and what to do, and is counted; what
-    lies behind it is not read."""
-    broken = bytearray(Batch(7, [(1, b"k", b"v", [])]).data())
+    lies before it is told first, and what lies behind it is not read."""
+    broken = bytearray(Batch(31, [(1, b"k", b"v", [])]).data())
     broken[-1] ^= 1
     corrupt: Count[str] = Count()
     one = lane()
-    with pytest.raises(CorruptRecordException, match=r"payments partition 0: .* offset 7 .* checksum .* kafka-delete"):
-        count(one, Batch(0, [(1, b"k", b"v", [])] * 7).data() + bytes(broken) + Batch(8, [(1, b"k", b"", [])]).data(),
-              corrupt)  # fmt: skip
+    data = Batch(0, good_and_bad()).data() + bytes(broken) + Batch(32, [(1, b"k", b"", [])]).data()
+    parts = parts_of({AT: [Raw(data, 0, ())]}, lambda _: one, Unpacker(inflate), corrupt)
+    counted, more = count_parts(parts, 1_000)
+    assert (len(counted.tallies), [bad.offset for bad in counted.bad], more) == (29, [30], True)
+    with pytest.raises(CorruptRecordException, match=r"payments partition 0: .* offset 31 .* checksum .* kafka-delete"):
+        count_parts(parts, 1_000)
     assert corrupt == {"payments": 1}
-    assert one.halves["payments"].next == 7
+    assert one.halves["payments"].next == 31
 
 
 def test_one_turn_serves_all_partitions() -> None:
@@ -335,6 +345,8 @@ def test_one_turn_serves_all_partitions() -> None:
     fetches = {AT: [Raw(Batch(0, [good, bad]).data(), 0, ())], other: [Raw(Batch(5, [bad, good, good]).data(), 5, ())]}
     counted, more = count_parts(parts_of(fetches, lanes.__getitem__, Unpacker(inflate), Count()), 1)
     assert not more
+    for one in lanes.values():
+        one.finish()
     assert [(one.halves["payments"].next, one.halves["payments"].results["counted"]) for one in lanes.values()] == [
         (2, 1), (8, 2),
     ]  # fmt: skip

@@ -27,12 +27,14 @@ BOTH = {"payments": PAYMENTS, "orders": ORDERS}
 
 def batch(first: int, *records: tuple[int, int]) -> Fetched:
     """Payments from an offset on: (when it occurred, when it was written)."""
-    made = []
-    for offset, (occurred_ms, written_ms) in enumerate(records, first):
-        said = {"payment_id": f"p{offset}", "order_id": "o", "bank": "bnp", "method": "card", "status": "approved",
-                "occurred_at": occurred_ms}  # fmt: skip
-        made.append(record(offset, written_ms, json.dumps(said).encode()))
-    return Listed.of(made)
+    return Listed.of([record(offset, written_ms, one_payment(offset, occurred_ms))
+                      for offset, (occurred_ms, written_ms) in enumerate(records, first)])  # fmt: skip
+
+
+def one_payment(offset: int, occurred_ms: int = T) -> bytes:
+    """An approved payment."""
+    return json.dumps({"payment_id": f"p{offset}", "order_id": "o", "bank": "bnp", "method": "card",
+                       "status": "approved", "occurred_at": occurred_ms}).encode()  # fmt: skip
 
 
 def record(offset: int, written_ms: int, value: bytes) -> Any:
@@ -122,3 +124,55 @@ def test_no_result_comes_new_while_metrics_are_read() -> None:
     one.count("payments", batch(0, (T, T + 50)))
     one.count("payments", Listed.of([record(1, T + 60, b"no event")]))
     assert one.totals().events.keys() == totals.keys()
+
+
+def results(lane: Lane) -> dict[str, int]:
+    """What became of the payments' records, as metrics have it."""
+    return {result: count for (_, _, result), count in lane.totals().events.items() if count}
+
+
+def test_what_is_ahead_of_the_clock_is_refused_and_not_counted() -> None:
+    """A producer's clock is an hour ahead: an alert that asks whether anything is counted must see that nothing is."""
+    one = lane()
+    one.count("payments", batch(0, *((T + n, T + n) for n in range(25))))
+    one.count("payments", batch(25, *((T + 60 * MINUTE_MS, T + 30 + n) for n in range(30))))
+    assert results(one) == {"counted": 25, "rejected": 30}
+
+
+def test_what_is_in_doubt_is_counted_when_it_is_decided() -> None:
+    """Until then it is nothing; and what Prometheus takes for a counter never becomes less."""
+    one, seen = lane(), []
+    told = [batch(0, (T, T)), batch(1, (T + AHEAD_MS, T + AHEAD_MS)), batch(2, *((T + n, T + n) for n in range(20)))]
+    for part in told:
+        one.count("payments", part)
+        seen.append(results(one))
+    one.finish()
+    assert seen == [{}, {}, {"counted": 21, "rejected": 1}]
+    two = lane()
+    two.count("payments", batch(0, (T, T + 50)))
+    two.count("payments", batch(1, (T + AHEAD_MS, T + 10 * MINUTE_MS)))
+    two.finish()
+    assert results(two) == {"counted": 1, "rejected": 1}
+
+
+def test_the_batch_in_which_rebuilding_ends_is_told_apart() -> None:
+    """What the owner before us has counted is rebuilt, whatever it was; of the rest is said what became of it."""
+    one = lane(read=20)
+    bad = [record(offset, T, b"no event") for offset in range(20)]
+    good = [record(offset, T, one_payment(offset)) for offset in range(20, 28)]
+    worse = [record(offset, T, b"no event") for offset in range(28, 30)]
+    told = one.count("payments", Listed.of([*bad, *good, *worse]))
+    one.finish()
+    assert (letters(told), results(one)) == ([28, 29], {"rebuilt": 20, "counted": 8, "rejected": 2})
+
+
+def test_only_what_is_rebuilt_is_counted_while_it_is() -> None:
+    """One order with a hundred payments comes to its limit, and a name looks like a card: who counted them first has
+    said so."""
+    one = lane(read=100, noted_ms=T + 60_000)
+    card = json.loads(one_payment(0)) | {"shopper_id": "5500005555555559"}
+    one.count("payments", Listed.of([
+        record(n, T + n, json.dumps(card | {"payment_id": f"p{n}"}).encode()) for n in range(100)]))  # fmt: skip
+    totals = one.totals()
+    assert results(one) == {"rebuilt": 100}
+    assert (totals.crowded, totals.card_like) == (0, {})

@@ -52,6 +52,16 @@ def test_merchants_past_the_limit() -> None:
     assert names.merchant_name(hash_text("unknown")) == "unknown"
 
 
+def test_what_has_no_name_may_say_so() -> None:
+    """A shop that writes the word for those that say nothing is known, as a loop sees it, on top of the limit."""
+    names = Names(SMALL)
+    for text in ("shop-1", "shop-2"):
+        names.merchant(text)
+    index = names.merchant_index
+    assert [look_up(index.keys, index.numbers, ASK, np.uint64(hash_text(text))) for text in (
+        "unknown", "shop-1", "shop-2", "shop-3")] == [0, 0, 0, ASK]  # fmt: skip
+
+
 def test_card_numbers_are_not_kept() -> None:
     """A name that looks like a card number is replaced by its hash; two spellings of a leaf then share its number."""
     names = Names(DEFAULT)

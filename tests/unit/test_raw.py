@@ -128,8 +128,8 @@ def changed(batch: bytes, place: int, value: bytes) -> bytes:
 
 def open_all(records: list[Any], found: list[bytes], corrupt: Count[str]) -> None:
     """Read what the client gave of a partition."""
-    for _, _, part in parts_of({AT: records}, lambda _: cast(Lane, None), Unpacker(inflate), corrupt):
-        found += list(part.values)
+    for part in parts_of({AT: records}, lambda _: cast(Lane, None), Unpacker(inflate), corrupt):
+        found += [] if part is None else list(part[2].values)
 
 
 def take(fetches: list[tuple[int, bytes]], found: list[bytes], corrupt: Count[str]) -> None:
