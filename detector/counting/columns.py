@@ -29,7 +29,7 @@ PAYMENT, PLACED, CONFIRMED, ORDER_CANCELLED = range(4)
 """Kinds of event, as stored in `Columns.kind`; the last three are statuses of an order."""
 
 NONE = -1
-"""No leaf, no code, no `started_at`."""
+"""No number: no leaf, no code, no time; the end of a chain."""
 
 SPARE = 256
 """Places that a table of the ledger keeps free: more than any one event can take."""
@@ -45,7 +45,7 @@ class Columns:
 
     kind: UInt8s
     status: UInt8s
-    leaf: Int32s  # NONE: an order event without bank or method
+    leaf: Int32s  # NONE: an order event that lacks one of the policy's dimensions
     code: Int32s  # NONE: absent
     payment: UInt64s  # 0 for order events
     order: UInt64s
@@ -75,8 +75,3 @@ def log_times_of(given: Int64s | None, occurred_at: Int64s) -> Int64s:
         return occurred_at.copy()
     is_none = given.view(np.uint64) > EPOCH_MS_MAX  # below 0 is far beyond it then
     return np.where(is_none, occurred_at, given) if is_none.any() else given
-
-
-def concatenate(batches: list[Columns]) -> Columns:
-    """The batches as one, in order; at least one is needed."""
-    return Columns(*(np.concatenate([getattr(b, field.name) for b in batches]) for field in fields(Columns)))

@@ -79,7 +79,7 @@ class Counter:
         self._orders = False
         self._told_ms, self._again = FIRST, again
         if noted_ms is not None:
-            self._say("noted_ms", noted_ms)
+            self._set("noted_ms", noted_ms)
 
     # In
 
@@ -111,8 +111,8 @@ class Counter:
         `clock_ms`: what o'clock it is. A record that is ahead of that, and alone, waits for others.
         """
         tallies = self._flushed(clock_ms)
-        if self._now("watermark_ms") != NONE:
-            self._say("watermark_ms", self._now("watermark_ms") + elapsed_ms)
+        if self._get("watermark_ms") != NONE:
+            self._set("watermark_ms", self._get("watermark_ms") + elapsed_ms)
         return tallies + self.go_on()
 
     def finish(self) -> list[Tally]:
@@ -133,8 +133,8 @@ class Counter:
         """Say that what was logged before cannot all be read again: nothing is told of the panes that begin before,
         so that what was told of them stays. Only while nothing was told."""
         pane = -(-floor_ms // self.policy.pane_ms)
-        if pane > self._now("floor_pane"):
-            self._say("floor_pane", pane)
+        if pane > self._get("floor_pane"):
+            self._set("floor_pane", pane)
             close_below_floor(self._hand)
 
     # Out
@@ -142,22 +142,22 @@ class Counter:
     @property
     def rebuilding(self) -> bool:
         """Whether events are merged in silence."""
-        return bool(self._now("noted_ms") != NONE)
+        return bool(self._get("noted_ms") != NONE)
 
     @property
     def boundary_ms(self) -> int | None:
         """The last boundary passed; None before the first."""
-        return self._now("next_ms") - self.policy.boundary_ms if self._now("next_ms") != NONE else None
+        return self._get("next_ms") - self.policy.boundary_ms if self._get("next_ms") != NONE else None
 
     @property
     def log_time_ms(self) -> int | None:
         """The source's log time; None before the first record."""
-        return self._now("log_time_ms") if self._now("log_time_ms") != NONE else None
+        return self._get("log_time_ms") if self._get("log_time_ms") != NONE else None
 
     @property
     def watermark_ms(self) -> int | None:
         """No older events are expected; None while a topic that counts has not been read."""
-        return self._now("watermark_ms") if self._now("watermark_ms") != NONE else None
+        return self._get("watermark_ms") if self._get("watermark_ms") != NONE else None
 
     def commit_from(self, time_ms: int) -> int:
         """The log time to read again from, should everything be lost at `time_ms`, the earlier of log time and the
@@ -175,7 +175,7 @@ class Counter:
     @property
     def stats(self) -> Stats:
         """The counters for metrics."""
-        return Stats(*map(self._now, _STATS))
+        return Stats(*map(self._get, _STATS))
 
     @property
     def payments_total(self) -> Int64s:
@@ -189,28 +189,28 @@ class Counter:
 
     def take_rejects(self) -> list[tuple[int, int]]:
         """(topic, offset) of the records refused as `clock_ahead` since the last call."""
-        count = self._now("rejects")
-        self._say("rejects", 0)
+        count = self._get("rejects")
+        self._set("rejects", 0)
         return [(topic, offset) for topic, offset in self._book.rejects[:count].tolist()]
 
     # Inside
 
     def _flushed(self, clock_ms: int | None) -> list[Tally]:
-        self._say("flush", 1)
-        self._say("clock_ms", NONE if clock_ms is None else clock_ms)
+        self._set("flush", 1)
+        self._set("clock_ms", NONE if clock_ms is None else clock_ms)
         tallies = self.go_on()
-        self._say("flush", 0)
+        self._set("flush", 0)
         return tallies
 
     def _put(self, book: Book) -> None:
         assert book.state is self._book.state, "no table that grows is the state"
         self._book, self._hand = book, in_hand(book, self._hand)
 
-    def _now(self, name: str) -> int:
+    def _get(self, name: str) -> int:
         """What the state says under a name. Asked some times a batch, and a field of a record is slow to ask."""
         return int(self._numbers[_PLACES[name]])
 
-    def _say(self, name: str, number: int) -> None:
+    def _set(self, name: str, number: int) -> None:
         self._numbers[_PLACES[name]] = number
 
     def _know_names(self) -> None:
@@ -220,10 +220,10 @@ class Counter:
             self._put(names_grown(book, names, self._code_hashes))
 
     def _begin_orders(self) -> None:
-        self._say("order_indexed", 0)
+        self._set("order_indexed", 0)
         self._put(self._book._replace(order_slots=new_slots(0)))
         at = index_orders(self._hand, 0)
-        while at < self._now("rows"):
+        while at < self._get("rows"):
             self._put(grown(self._book))
             at = index_orders(self._hand, at)
         self._orders = True
@@ -238,7 +238,7 @@ class Counter:
             elif why == DONE:
                 return tallies
             elif why == CUT_ROOM:
-                self._put(room_for_cut(self._book, self._now("dirty")))
+                self._put(room_for_cut(self._book, self._get("dirty")))
             else:
                 self._put(grown(self._book))
 
@@ -247,7 +247,7 @@ class Counter:
         after_ms, self._told_ms = self._told_ms, told.boundary_ms
         first_pane, policy = told.first_pane, self.policy
         if self._again and after_ms == FIRST:  # all there is is news
-            first_pane = max((told.boundary_ms - policy.open_ms) // policy.pane_ms, self._now("floor_pane"))
+            first_pane = max((told.boundary_ms - policy.open_ms) // policy.pane_ms, self._get("floor_pane"))
         return Tally(
             self.source, self.layout, self.term, told.boundary_ms, told.newest_start_ms, told.offset,
             self._cells(told), first_pane, self._details(told) if told.details else None, after_ms,

@@ -16,13 +16,13 @@ from detector.counting.book import Book
 from detector.counting.columns import APPROVED, CANCELLED, DECLINED, ERROR, NONE, PENDING, SPARE
 from detector.counting.hashing import mix
 from detector.counting.index import find, place_of, put, remove, tag_of
-from detector.counting.rows import vote_of
+from detector.counting.rows import took_long, vote_of
 
 
 @inlined
 def is_cancelled_late(row: Any, answer_ms: int) -> bool:
     """Whether the shopper left only after waiting the leaf's `answer_ms`."""
-    return bool(row.status == CANCELLED and answer_ms >= 0 and row.after >= answer_ms)
+    return bool(row.status == CANCELLED and took_long(row, answer_ms))
 
 
 @inlined

@@ -20,7 +20,7 @@ from detector.counting.book import Book
 from detector.counting.cells import mark_row
 from detector.counting.columns import APPROVED, DECLINED, ERROR, NONE, PENDING, Int32s
 from detector.counting.index import enter, first_at, has_tag, place_with, remove_at, row_at, set_slot, tag_of
-from detector.counting.rows import leaf_of, note_crowded, occurred_of, start_of
+from detector.counting.rows import begins_before, leaf_of, note_crowded, occurred_of, start_of, took_long
 
 FINE, HIT, WAITS = range(3)
 RING_MAX = 64
@@ -37,7 +37,7 @@ def fate(row: Any, answer_ms: int) -> int:
         return FINE
     if row.status == PENDING:
         return WAITS
-    return HIT if row.after >= answer_ms else FINE
+    return HIT if took_long(row, answer_ms) else FINE
 
 
 @compiled
@@ -59,7 +59,7 @@ def count_order(book: Book, at: int, what: int, counts: Int32s) -> None:
 
 @inlined
 def _is_before(book: Book, mate: Any, row: Any) -> bool:
-    if mate.start > row.start or (mate.start == row.start and mate.payment > row.payment):
+    if begins_before(row, mate):
         return False
     block_ms = book.rule[0].block_ms
     return bool(start_of(book, mate) // block_ms == start_of(book, row) // block_ms)

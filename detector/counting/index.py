@@ -160,7 +160,7 @@ def place_with(slots: Int64s, tag: int, row: int) -> int:
 
 
 @inlined
-def place_near(slots: Int64s, tag: int) -> int:
+def row_near(slots: Int64s, tag: int) -> int:
     """The first row with this tag, or NONE."""
     place = first_at(slots, tag)
     return row_at(slots, place) if has_tag(slots, place, tag) else NONE

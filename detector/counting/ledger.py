@@ -20,7 +20,7 @@ from detector.counting.columns import APPROVED, CANCELLED, DECLINED, NONE, PAYME
 from detector.counting.details import count_row, name_counters
 from detector.counting.hashing import mix
 from detector.counting.impact import chain, tell_mates, unchain
-from detector.counting.index import enter, find, find_from, first_at, home_of, place_near, put, tag_of
+from detector.counting.index import enter, find, find_from, first_at, home_of, put, row_near, tag_of
 from detector.counting.orders import link_payment, merge_order, settle_order, unlink_payment
 from detector.counting.rows import (
     begin_touched,
@@ -72,10 +72,10 @@ def reach_rows(book: Book, event: Any) -> None:
     """Ask for what the indexes lead to, once they are there."""
     leaf_hash = book.leaf_hash[event.leaf] if event.leaf != NONE else np.uint64(0)
     slots = book.merchant_slots
-    at = place_near(slots, tag_of(mix(event.merchant, leaf_hash)))
+    at = row_near(slots, tag_of(mix(event.merchant, leaf_hash)))
     if at != NONE:
         _reach_record(book.merchants, at)
-    at = place_near(book.row_slots, tag_of(event.payment))
+    at = row_near(book.row_slots, tag_of(event.payment))
     if at != NONE:
         _reach_record(book.rows, at)
 

@@ -42,7 +42,6 @@ def merge_order(book: Book, event: Any) -> None:
     """Merge an order event whose time has come."""
     if event.kind == PLACED and event.leaf == NONE:
         return
-    state = book.state[0]
     at = _order_for(book, event.order)
     order = book.orders[at]
     if order.events == NONE:

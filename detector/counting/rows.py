@@ -99,6 +99,18 @@ def _begin_later(row: Any, by: int) -> None:
         row.after, row.first = max(int(row.after) + moved, 0), max(int(row.first) + moved, 0)
 
 
+@inlined
+def begins_before(one: Any, other: Any) -> bool:
+    """Whether a payment began before another; of two in one millisecond the lesser hash did."""
+    return bool(one.start < other.start or (one.start == other.start and one.payment < other.payment))
+
+
+@inlined
+def took_long(row: Any, answer_ms: int) -> bool:
+    """Whether what is known of a payment came only after the `answer_ms` of its leaf, which may be none (-1)."""
+    return bool(answer_ms >= 0 and row.after >= answer_ms)
+
+
 # Limits
 
 

@@ -4,8 +4,7 @@ It is strict and never rejects: an event it does not understand fully (a wrong o
 a name that is new) it leaves to the reference. What it takes, the reference takes with the same result; a
 differential test holds the two together. Knows no names, only their hashes.
 
-First `scan_objects` finds fields, then one short loop each settles status, leaf, code and merchant. Loops take few
-arrays: numba counts references to each at every call.
+First `scan_objects` finds fields, then one short loop each settles status, leaf, code and merchant.
 """
 
 from __future__ import annotations

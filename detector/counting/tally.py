@@ -90,9 +90,9 @@ class Cells:
 class Details:
     """For evidence and explanations, never for the policy; what the open panes of a source hold now.
 
-    Per (leaf, merchant), for the 256 merchants with most votes: `votes, approved, red, overdue` as
-    `merchant_counts[row, 4]`, and `merchant_technical[row]`: the reds for a technical reason, empty where nobody
-    counted them; per (leaf, code): how many reds.
+    Per (leaf, merchant), for the `merchants_detail_max` pairs with most votes, each red adding `top.RED_VOTES`: `votes,
+    approved, red, overdue` as `merchant_counts[row, 4]`, and `merchant_technical[row]`: reds for a technical reason,
+    empty where nobody counted them. Per (leaf, code): how many reds.
     """
 
     leaves: tuple[Leaf, ...] = ()

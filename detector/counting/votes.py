@@ -14,7 +14,7 @@ from detector.counting.cells import mark, mark_row
 from detector.counting.columns import NONE
 from detector.counting.hashing import mix
 from detector.counting.index import enter, first_at, has_tag, remove_at, row_at, set_slot, tag_of
-from detector.counting.rows import NO_VOTE, VOTE, leaf_of, note_crowded, start_of, voter_of
+from detector.counting.rows import NO_VOTE, VOTE, begins_before, leaf_of, note_crowded, start_of, voter_of
 
 HEIRS_MAX = 64
 """Among how many of a group the earliest is looked for where its vote leaves it, the last that came; a group that has
@@ -51,7 +51,7 @@ def join_group(book: Book, at: int) -> None:
         _set_vote(book, at, 1)
         return
     head = row_at(slots, place)
-    if _is_before(row, book.rows[head]):
+    if begins_before(row, book.rows[head]):
         row.group_next, book.rows[head].group_previous = head, at
         set_slot(slots, place, tag, at)
         _set_vote(book, head, 0)
@@ -118,18 +118,13 @@ def _unchain(book: Book, row: Any) -> None:
 def _earliest(book: Book, first: int) -> int:
     best = at = first
     for _ in range(HEIRS_MAX):
-        if _is_before(book.rows[at], book.rows[best]):
+        if begins_before(book.rows[at], book.rows[best]):
             best = at
         at = book.rows[at].group_next
         if at == NONE:
             return best
     note_crowded(book)
     return best
-
-
-@inlined
-def _is_before(one: Any, other: Any) -> bool:
-    return bool(one.start < other.start or (one.start == other.start and one.payment < other.payment))
 
 
 @inlined

@@ -248,6 +248,8 @@ class Lane:
             return self._without_news(self.counter.caught_up(clock_ms))
         return self._without_news(self.counter.go_on()) if reached else Counted([], [], [])
 
+    # Work, in the loop, between two turns of the counting thread
+
     def unread(self, topic: str) -> None:
         """There may be something to read of a topic: from now on it holds time back."""
         half = self.halves[topic]

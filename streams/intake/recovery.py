@@ -53,9 +53,9 @@ class Committed:
 class Begin:
     """How an owner takes up a source: its term, the boundary to rebuild up to, and per topic where to start.
 
-    `noted_ms` None: nothing was noted; `again`: by an owner that may have published something all the same.
-    `read[topic]`: see Note. `floor_ms`: payments that were logged before it are gone, so that nothing is told of the
-    panes before it.
+    `noted_ms` None: nothing was noted. `again`: there was an owner that noted no boundary, and may have told some all
+    the same, so that the first tally is a snapshot. `read[topic]`: see Note. `floor_ms`: payments that were logged
+    before it are gone, so that nothing is told of the panes before it.
     """
 
     term: int

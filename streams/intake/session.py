@@ -1,8 +1,8 @@
 """One session with Kafka: fetch the sources that the group places here, count them, write their tallies, commit.
 
-One cycle: settle (after a new assignment), fetch, count, write, note ends, let idle time pass, commit. Whatever Kafka
-refuses ends the session, but for dead letters: nothing is committed while they are not written. Does not know what a
-tally says, nor what comes after a session.
+One cycle: settle (after a new assignment), fetch, count, write, note ends, let idle time pass, commit. What Kafka
+refuses ends the session, but for three: a dead letter (nothing is committed until it is written), a commit while its
+coordinator moves, an offset that is gone (all is settled anew). Knows neither what a tally says nor what comes next.
 """
 
 from __future__ import annotations

@@ -50,8 +50,8 @@ def parts_of(
 
 
 def count_parts(parts: Iterator[Part], room: int) -> tuple[Counted, bool]:
-    """Count until there is much to tell, or no more can be read; whether to come again. There is `room` for so many dead
-    letters. Raises KafkaError as `parts_of`."""
+    """Count until there is much to tell, or no more can be read; whether to come again. There is `room` for so many
+    dead letters. Raises KafkaError as `parts_of`."""
     counted, size = Counted([], [], []), 0
     for found in parts:
         if found is None:

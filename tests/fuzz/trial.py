@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from detector.contracts.policy import DEFAULT
-from detector.counting.columns import Columns, concatenate
+from detector.counting.columns import Columns
 from detector.counting.names import Names
 from detector.counting.reference import Decoded
 from detector.counting.tally import Tally
@@ -236,7 +236,8 @@ def _record(row: Row) -> Any:
 
 def _said(results: Sequence[Decoded], names: Names) -> list[Any]:
     """All that decoding came to, with hashes and names in place of numbers."""
-    columns = concatenate([decoded.columns for decoded in results])
+    columns = Columns(*(np.concatenate([getattr(decoded.columns, name) for decoded in results])
+                        for name in Columns.__slots__))  # fmt: skip
     codes = np.array([*names.codes, ""], object)
     leaves = np.where(columns.leaf >= 0, names.leaf_hash[columns.leaf], 0)
     made = replace(columns, leaf=leaves, code=codes[columns.code])
