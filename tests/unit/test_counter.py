@@ -195,6 +195,16 @@ def test_a_topic_that_lags_holds_only_so_much_back(monkeypatch: pytest.MonkeyPat
     assert counter.stats.held <= 1_100
 
 
+def test_a_payment_reaches_a_status_once() -> None:
+    """However often it is answered, and whether it says when it began: late answers are told each, for themselves."""
+    late_ms, counter = POLICY.horizon_ms + 1_000, made()
+    late = [Event("payment", "o", T + late_ms + 1_000 * n, "p", "approved", BNP, started=T) for n in range(2)]
+    unsaid = Event("payment", "o", T + late_ms + 3_000, "p", "approved", BNP)
+    _all(counter, [Event("payment", "o", T, "p", "pending", BNP), *late, unsaid])
+    assert counter.stats.late_answers == 2
+    assert counter.payments_total[0].tolist() == [1, 1, 0, 0, 0]
+
+
 def test_an_order_of_many_events_is_bounded() -> None:
     """What is past the limit of one order is counted, not kept."""
     counter = made()
