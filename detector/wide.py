@@ -15,13 +15,14 @@ from llvmlite import ir
 from numba import extending
 from numba.core import types
 
+from detector.arrays import UInt8s
 from detector.compiled import inlined
-from detector.counting.columns import UInt8s
 
-__all__ = ["WIDE", "line_feeds_at", "lowest", "no_digits_at", "specials_at", "word_at"]
+__all__ = ["SPARE_BYTES", "WIDE", "line_feeds_at", "lowest", "no_digits_at", "specials_at", "word_at"]
 
-WIDE = 16
-"""So many bytes are marked at once: from where they are looked at on, there must be so many."""
+WIDE = SPARE_BYTES = 16
+"""So many bytes are marked at once: from where they are looked at on, there must be so many. A buffer of texts has
+therefore so many more after the last one."""
 
 Read: TypeAlias = Callable[[UInt8s, int], np.uint64]
 

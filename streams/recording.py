@@ -21,8 +21,8 @@ from rich.progress import Progress, SpinnerColumn, TextColumn
 
 from detector.contracts.moments import rfc3339
 from detector.contracts.policy import Policy
-from detector.counting.packed import Packed
 from detector.judging.outage import Change
+from detector.packed import Packed
 from detector.rehearsal.replay import Counted, GapError, Read, Replay, Seen
 from streams.errors import UserError
 

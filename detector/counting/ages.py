@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from detector.arrays import Int64s
 from detector.compiled import inlined
-from detector.counting.columns import Int64s
 
 BINS = 41
 AGE_MIN_MS, AGE_MAX_MS = 500, 30 * 86_400_000

@@ -12,9 +12,10 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from detector.arrays import Int32s, Int64s, UInt8s, UInt64s
 from detector.contracts.policy import Policy
 from detector.counting.ages import BINS
-from detector.counting.columns import NONE, SPARE, Int32s, Int64s, UInt8s, UInt64s
+from detector.counting.columns import NONE, SPARE
 from detector.counting.index import is_full, new_slots, refill, widen
 from detector.counting.names import Names
 from detector.counting.space import lengthened, new_table

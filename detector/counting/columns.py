@@ -6,20 +6,12 @@ Knows nothing of JSON, of Kafka or of what the counts mean.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from detector.arrays import Int32s, Int64s, UInt8s, UInt64s
 from detector.contracts.moments import EPOCH_MS_MAX
-
-Int64s: TypeAlias = npt.NDArray[np.int64]
-Int32s: TypeAlias = npt.NDArray[np.int32]
-UInt64s: TypeAlias = npt.NDArray[np.uint64]
-UInt8s: TypeAlias = npt.NDArray[np.uint8]
-Bools: TypeAlias = npt.NDArray[np.bool_]
-Float64s: TypeAlias = npt.NDArray[np.float64]
-Float32s: TypeAlias = npt.NDArray[np.float32]
 
 PENDING, APPROVED, DECLINED, ERROR, CANCELLED = range(5)
 """Statuses of a payment, as stored in `Columns.status` where `kind` is PAYMENT."""

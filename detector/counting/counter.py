@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from detector.arrays import Int64s
 from detector.contracts.policy import DEFAULT, Policy
 from detector.counting.book import STATE, Book, Told, grown, names_grown, new_book, room_for_cut
-from detector.counting.columns import NONE, PAYMENT, Columns, Int64s
+from detector.counting.columns import NONE, PAYMENT, Columns
 from detector.counting.cut import close_below_floor
 from detector.counting.hand import in_hand
 from detector.counting.hashing import hash_text

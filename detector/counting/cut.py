@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from detector.arrays import Int32s, UInt8s, UInt64s
 from detector.compiled import compiled, inlined
 from detector.counting.book import OUT_COUNTS, Book
 from detector.counting.cells import begin, mark
-from detector.counting.columns import APPROVED, DECLINED, ERROR, NONE, PENDING, Int32s, UInt8s, UInt64s
+from detector.counting.columns import APPROVED, DECLINED, ERROR, NONE, PENDING
 from detector.counting.details import note_overdue
 from detector.counting.impact import FINE, WAITS, count_order, fate
 from detector.counting.rows import vote_of, voter_of

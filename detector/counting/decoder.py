@@ -12,14 +12,14 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from detector.arrays import Bools, Int32s, Int64s, UInt64s
 from detector.contracts.policy import IGNORE as IGNORED_WORD
 from detector.contracts.policy import Policy
 from detector.contracts.words import EVENT_BYTES_MAX
-from detector.counting.columns import PAYMENT, STATUSES, Bools, Columns, Int32s, Int64s, UInt64s, log_times_of
+from detector.counting.columns import PAYMENT, STATUSES, Columns, log_times_of
 from detector.counting.fields import CODE, FIELDS, MERCHANT_ID, ORDER_ID, PAYMENT_ID, SHOPPER_ID
 from detector.counting.hashing import hash_text
 from detector.counting.names import ABSENT, UNKNOWN, Index, Names
-from detector.counting.packed import Packed
 from detector.counting.reference import ORDER_KINDS, Decoded, Fault, Reference, Row, Topic, add_cards
 from detector.counting.refuse import NOTHING_SAID, refuse
 from detector.counting.rejects import Reason, Rejects, fault_number
@@ -41,6 +41,7 @@ from detector.counting.scan import (
     settle_leaves,
     settle_statuses,
 )  # fmt: skip
+from detector.packed import Packed
 
 _TOO_LONG = fault_number(Reason.TOO_LONG, "")
 _ODD = np.uint64(0x9E3779B97F4A7C15)

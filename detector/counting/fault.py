@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from detector.arrays import Int64s, UInt8s
 from detector.compiled import compiled, inlined
 from detector.contracts.moments import EPOCH_MS_MAX
 from detector.contracts.words import AMOUNT_MAX
-from detector.counting.columns import Int64s, UInt8s
 from detector.counting.fields import AMOUNT, CURRENCY, OCCURRED_AT, STARTED_AT, read_time
 from detector.counting.guard import (
     BACKSLASH,

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from detector.arrays import UInt8s
 from detector.compiled import compiled, inlined
 from detector.contracts.card import DIGITS_MAX, DIGITS_MIN
-from detector.counting.columns import UInt8s
 from detector.counting.guard import MINUS, NINE, POINT, WRONG, ZERO, digit_at, digits_end
 from detector.wide import WIDE, lowest, no_digits_at, word_at
 

@@ -2,19 +2,16 @@
 
 Nothing is built and nothing is decoded. Every function gets the end of its record and never reads a value across it,
 so that a record cannot swallow its neighbour or pass for two. Knows nothing of payments.
-`text` is a buffer of records, with `SPARE` bytes more after the last one.
+`text` is a buffer of records, with `SPARE_BYTES` bytes more after the last one.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from detector.arrays import UInt8s
 from detector.compiled import compiled, inlined
-from detector.counting.columns import UInt8s
 from detector.wide import WIDE, lowest, specials_at, word_at
-
-SPARE = WIDE
-"""Bytes that must follow the last record, so that many may be read at once at its end."""
 
 DEPTH_MAX = 16
 """Objects and arrays inside each other, the event itself included."""

@@ -18,7 +18,7 @@ from numba import extending
 from numba.core import types
 from numba.core.typing.templates import AttributeTemplate
 
-from detector.counting.columns import Int64s
+from detector.arrays import Int64s
 
 _numba: Any = numba  # its functions have no types
 _extending: Any = extending

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from detector.arrays import UInt8s
 from detector.compiled import compiled, inlined
-from detector.counting.columns import UInt8s
 from detector.wide import word_at
 
 _MASK = (1 << 64) - 1

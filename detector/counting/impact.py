@@ -15,10 +15,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from detector.arrays import Int32s
 from detector.compiled import compiled, inlined
 from detector.counting.book import Book
 from detector.counting.cells import mark_row
-from detector.counting.columns import APPROVED, DECLINED, ERROR, NONE, PENDING, Int32s
+from detector.counting.columns import APPROVED, DECLINED, ERROR, NONE, PENDING
 from detector.counting.index import enter, first_at, has_tag, place_with, remove_at, row_at, set_slot, tag_of
 from detector.counting.rows import begins_before, leaf_of, note_crowded, occurred_of, start_of, took_long
 

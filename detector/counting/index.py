@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from detector.arrays import Int64s, UInt64s
 from detector.compiled import compiled, inlined
-from detector.counting.columns import NONE, SPARE, Int64s, UInt64s
+from detector.counting.columns import NONE, SPARE
 from detector.counting.space import lengthened, new_table
 
 EMPTY = 0

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from detector.arrays import UInt8s, UInt64s
 from detector.compiled import allocating, inlined
-from detector.counting.columns import UInt8s, UInt64s
 from detector.counting.fields import UNKNOWN_FIELD
 from detector.wide import word_at
 

@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from detector.arrays import Int64s
 from detector.compiled import compiled, inlined
 from detector.counting.ages import answer_bin
 from detector.counting.book import CLOSED, Book, Records
 from detector.counting.cells import cell_for, link, mark, new_row, put_in_cell, take_from_cell, unlink
-from detector.counting.columns import APPROVED, CANCELLED, DECLINED, NONE, PAYMENT, PENDING, SPARE, Int64s
+from detector.counting.columns import APPROVED, CANCELLED, DECLINED, NONE, PAYMENT, PENDING, SPARE
 from detector.counting.details import count_row, name_counters
 from detector.counting.hashing import mix
 from detector.counting.impact import chain, tell_mates, unchain

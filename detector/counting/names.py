@@ -10,12 +10,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from detector.arrays import Int32s, UInt8s, UInt64s
 from detector.compiled import inlined
 from detector.contracts.card import card_like
 from detector.contracts.codes import reader_of, technical_for
 from detector.contracts.policy import Policy
 from detector.contracts.scope import OTHER, Leaf
-from detector.counting.columns import Int32s, UInt8s, UInt64s
 from detector.counting.hashing import hash_text, mix_hashes
 
 ABSENT = "none"

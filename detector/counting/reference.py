@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 from pydantic import ValidationError
 
+from detector.arrays import Int64s
 from detector.contracts.card import card_like
 from detector.contracts.models import OrderEvent, PaymentEvent
 from detector.contracts.moments import epoch_ms
@@ -30,7 +31,6 @@ from detector.counting.columns import (
     PLACED,
     STATUSES,
     Columns,
-    Int64s,
     log_times_of,
 )  # fmt: skip
 from detector.counting.guard import DEPTH_MAX

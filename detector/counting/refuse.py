@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from detector.arrays import Int32s, Int64s, UInt8s, UInt64s
 from detector.compiled import allocating, compiled, inlined
-from detector.counting.columns import Int32s, Int64s, UInt8s, UInt64s
 from detector.counting.fault import (
     ABSENT,
     KIND,

@@ -14,7 +14,7 @@ from typing import Self, overload
 
 import numpy as np
 
-from detector.counting.columns import Bools, Int32s, Int64s
+from detector.arrays import Bools, Int32s, Int64s
 from detector.counting.fields import FIELDS
 
 __all__ = ["FAULT_FIELDS", "REASONS", "Reason", "Reject", "Rejects", "fault_number"]

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from detector.arrays import Int32s, Int64s, UInt8s, UInt64s
 from detector.compiled import allocating, compiled, inlined
 from detector.contracts.moments import EPOCH_MS_MAX
 from detector.contracts.words import AMOUNT_MAX, EVENT_BYTES_MAX
-from detector.counting.columns import NONE, PAYMENT, PENDING, Int32s, Int64s, UInt8s, UInt64s
+from detector.counting.columns import NONE, PAYMENT, PENDING
 from detector.counting.fields import (
     ALL_FIELDS,
     AMOUNT,

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from detector.counting.columns import UInt8s
+from detector.arrays import UInt8s
 
 _LEAST_BYTES, _FACTOR = 1 << 20, 4
 _MOVED_BYTES = 1 << 22

@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from detector.arrays import UInt8s, UInt64s
 from detector.compiled import compiled, inlined
 from detector.counting.book import SUMMED_PANES, Book
-from detector.counting.columns import APPROVED, CANCELLED, NONE, PENDING, UInt8s, UInt64s
+from detector.counting.columns import APPROVED, CANCELLED, NONE, PENDING
 from detector.counting.details import is_technical
 from detector.counting.impact import FINE, count_order, fate
 from detector.counting.rows import vote_of, voter_of

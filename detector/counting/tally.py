@@ -12,10 +12,11 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 import numpy as np
 
+from detector.arrays import Int32s, Int64s, UInt8s, UInt64s
 from detector.contracts.moments import EPOCH_MS_MAX
 from detector.contracts.scope import Leaf
 from detector.counting.ages import BINS
-from detector.counting.columns import APPROVED, ERROR, Int32s, Int64s, UInt8s, UInt64s
+from detector.counting.columns import APPROVED, ERROR
 
 COUNTS = ("pending", "approved", "declined", "error", "cancelled", "cancelled_late")
 """Columns of `counts` and `votes`; a payment cancelled after waiting `answer_s` is `cancelled_late` only."""

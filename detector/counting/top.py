@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from detector.arrays import Int32s, UInt64s
 from detector.compiled import compiled
 from detector.counting.book import Book, Records
-from detector.counting.columns import NONE, Int32s, UInt64s
+from detector.counting.columns import NONE
 from detector.counting.index import place_of
 
 _COUNT_BITS, _KEY_BITS, _COUNT_MAX = np.uint64(20), np.uint64(44), (1 << 20) - 1

@@ -10,19 +10,19 @@ chance, so what it says decides nothing of a record. A record more than `clock_a
 doubt. Otherwise it is passed over. So is a topic's first record, which may be any after a restart: refuted, it is asked
 about once more with its `occurred_at` for a log time. In a pause, or at the end of what there is (`flush`), those that
 came decide; where none did, and somebody says what o'clock it is, whether that is near enough. The source's log time,
-by which is forgotten, is that of the topic that is further.
-
-Does not know what merging an event does (`ledger`) nor what is told at a cut (`cut`).
+by which is forgotten, is that of the topic that is further. Knows neither what merging an event does (`ledger`) nor
+what is told at a cut (`cut`).
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from detector.arrays import Int32s, Int64s, UInt8s, UInt64s
 from detector.compiled import compiled, inlined
 from detector.counting.book import HOLD_SECONDS, MINUTE_MS, TOPICS, Book
 from detector.counting.cells import begin
-from detector.counting.columns import NONE, SPARE, Int32s, Int64s, UInt8s, UInt64s
+from detector.counting.columns import NONE, SPARE
 from detector.counting.cut import cut, details_due, mark_all, unmark_all
 from detector.counting.ledger import merge, reach, reach_rows
 from detector.counting.sweep import sweep

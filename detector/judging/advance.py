@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from detector.arrays import Float64s, Int32s, UInt8s
 from detector.compiled import compiled, inlined
 from detector.counting.ages import EDGES, age_bin
-from detector.counting.columns import Float64s, Int32s, UInt8s
 from detector.judging.aging import grow_older
 from detector.judging.answers import DUE, LATE, LATE_DUE, SEEN, note_gap
 from detector.judging.baseline import WINDOW_MS, Baseline, note_window

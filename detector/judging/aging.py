@@ -5,9 +5,9 @@ Reads the ring, changes the flow. Knows no rates.
 
 from __future__ import annotations
 
+from detector.arrays import Int64s
 from detector.compiled import compiled
 from detector.counting.ages import age_bin
-from detector.counting.columns import Int64s
 from detector.judging.flow import Flow, reach, touch
 from detector.judging.later import begin_long
 from detector.judging.ring import END, PENDING, Rows

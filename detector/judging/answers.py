@@ -19,8 +19,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from detector.arrays import Bools
 from detector.compiled import inlined
-from detector.counting.columns import Bools
 from detector.judging.baseline import BEFORE, HOUR_MS, LATEST, SLOT_HALF_LIFE_DAYS, TAU_MIN, Baseline, Floats, slot_of
 
 SEEN, DUE, LATE, LATE_DUE = range(4)

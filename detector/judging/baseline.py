@@ -15,8 +15,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from detector.arrays import Bools, Float64s, Int32s, Int64s
 from detector.compiled import compiled
-from detector.counting.columns import Bools, Float64s, Int32s, Int64s
 
 HOUR_MS = 3_600_000
 SLOTS = 48

@@ -13,9 +13,9 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from detector.arrays import Int32s, Int64s, UInt64s
 from detector.contracts.policy import Policy
 from detector.contracts.scope import Scope
-from detector.counting.columns import Int32s, Int64s, UInt64s
 from detector.counting.hand import Hands, in_hand
 from detector.counting.tally import Cells
 from detector.judging import fold as folding

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
+from detector.arrays import Int64s
 from detector.contracts.scope import Scope
-from detector.counting.columns import Int64s
 from detector.judging import shops
 from detector.judging.arrivals import STEP_MS, Arrivals, Shop
 from detector.judging.board import Board

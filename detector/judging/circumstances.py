@@ -11,8 +11,8 @@ from collections.abc import Collection, Iterable
 import numpy as np
 import numpy.typing as npt
 
+from detector.arrays import Int32s
 from detector.contracts.scope import Leaf
-from detector.counting.columns import Int32s
 from detector.counting.tally import Details
 
 TOP_CODES_MAX = 5

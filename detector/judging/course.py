@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from detector.counting.columns import Float64s
+from detector.arrays import Float64s
 from detector.judging.board import Board
 from detector.judging.finding import LOST_MIN, POINTS_MIN, since
 from detector.judging.outage import Kind, Outage

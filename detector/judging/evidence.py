@@ -28,8 +28,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from detector.arrays import Float32s, Float64s, Int32s, Int64s
 from detector.compiled import inlined
-from detector.counting.columns import Float32s, Float64s, Int32s, Int64s
 from detector.judging.baseline import Floats, expit, logit
 from detector.judging.flow import GONE, NO, YES, Flow
 

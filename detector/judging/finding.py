@@ -16,10 +16,10 @@ from typing import Literal
 
 import numpy as np
 
+from detector.arrays import Bools, Float64s, Int32s, Int64s
 from detector.compiled import allocating
 from detector.contracts.scope import Scope
 from detector.counting.ages import EDGES, age_bin
-from detector.counting.columns import Bools, Float64s, Int32s, Int64s
 from detector.judging import shops
 from detector.judging.board import Board
 from detector.judging.evidence import FEWER, PAGE, SLOW, SLOWER, STALL, TECHNICAL, TICKET, best_onset

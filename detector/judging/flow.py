@@ -16,9 +16,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from detector.arrays import Float32s, Float64s, Int32s, Int64s
 from detector.compiled import compiled, inlined
 from detector.counting.ages import BINS, age_bin
-from detector.counting.columns import APPROVED, CANCELLED, DECLINED, ERROR, PENDING, Float32s, Float64s, Int32s, Int64s
+from detector.counting.columns import APPROVED, CANCELLED, DECLINED, ERROR, PENDING
 from detector.counting.sums import CANCELLED_LATE
 
 YES, NO, GONE = range(3)

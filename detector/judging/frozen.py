@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from detector.counting.columns import Bools, Int64s
+from detector.arrays import Bools, Int64s
 from detector.judging.baseline import HOUR_MS
 
 ASK_MS: Final = 24 * HOUR_MS

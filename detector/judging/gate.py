@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from detector.counting.columns import Float64s, Int64s
+from detector.arrays import Float64s, Int64s
 
 NOBODY = -1
 """No merchant is to blame: the rest alone is evidence enough, or there is no merchant."""

@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from detector.arrays import Bools, Float64s, Int32s
 from detector.compiled import inlined
 from detector.counting.ages import BINS, EDGES
-from detector.counting.columns import Bools, Float64s, Int32s
 from detector.judging.flow import NO, STAGES, YES, Flow
 
 HALF_LIFE_H = 14 * 24

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from detector.arrays import Int32s, UInt8s
 from detector.compiled import compiled
-from detector.counting.columns import APPROVED, DECLINED, ERROR, NONE, Int32s, UInt8s
+from detector.counting.columns import APPROVED, DECLINED, ERROR, NONE
 from detector.judging.flow import NO, YES, Flow, reach, touch
 
 if TYPE_CHECKING:

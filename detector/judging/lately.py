@@ -21,8 +21,8 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
+from detector.arrays import Float64s, Int32s
 from detector.contracts.scope import Leaf
-from detector.counting.columns import Float64s, Int32s
 from detector.counting.tally import Details, Source
 
 APPROVED, RED = 1, 2

@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from detector.arrays import Float64s, Int64s
 from detector.compiled import compiled, inlined
 from detector.counting.ages import BINS, EDGES, age_bin
-from detector.counting.columns import Float64s, Int64s
 from detector.judging.flow import MINUTES, NO, STAGES, YES, Flow, reach, touch
 from detector.judging.hazard import LATEST, Hazard
 

@@ -20,7 +20,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from detector.counting.columns import Bools, Float64s, Int32s, Int64s
+from detector.arrays import Bools, Float64s, Int32s, Int64s
 
 Level: TypeAlias = tuple[int, ...]
 """The places of the dimensions that a name of this level fixes; () is the platform's."""

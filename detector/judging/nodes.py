@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from detector.arrays import Int32s, Int64s
 from detector.contracts.policy import Policy
 from detector.contracts.policy_fixed import Fixed
 from detector.contracts.scope import OTHER, PLATFORM, Leaf, Scope, leaf_scope, parse_scope
-from detector.counting.columns import Int32s, Int64s
 
 NO_NODE = -1
 """In `leaf_nodes`: this leaf does not count for a scope of its own (the leaf `other`)."""

@@ -11,9 +11,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from detector.arrays import Int64s
 from detector.contracts.models import OutageData, Trigger
 from detector.contracts.scope import Scope, parse_scope
-from detector.counting.columns import Int64s
 from detector.judging.recent import joined, nothing
 
 Kind = Literal["all_red", "all_pending", "drop", "slow", "stall"]

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from detector.arrays import Int32s, Int64s, UInt8s, UInt64s
 from detector.compiled import compiled
-from detector.counting.columns import Int32s, Int64s, UInt8s, UInt64s
 from detector.judging.flow import Flow
 from detector.judging.fold import Fold, leave_ring
 from detector.judging.ring import Leaves, Marks, Rows, put_cells

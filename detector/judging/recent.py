@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from detector.arrays import Int64s, UInt64s
 from detector.compiled import allocating, compiled
-from detector.counting.columns import Int64s, UInt64s
 from detector.judging.ring import (
     APPROVED,
     APPROVED_VOTERS,

@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from detector.arrays import Float64s, Int64s, UInt8s
 from detector.compiled import compiled
-from detector.counting.columns import Float64s, Int64s, UInt8s
 
 ENOUGH = float(np.log(1000))
 CALM, RATE, SLOW_COUNT, STALL_COUNT = range(4)

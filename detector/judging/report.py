@@ -9,9 +9,9 @@ from collections.abc import Collection, Iterable
 
 import numpy as np
 
+from detector.arrays import Int64s
 from detector.contracts.codes import label
 from detector.contracts.models import CodeCount, Evidence, Impact, Input, OutageData, ScopeFields, Window
-from detector.counting.columns import Int64s
 from detector.judging.board import Board
 from detector.judging.circumstances import bad_merchants, top_codes
 from detector.judging.explain import Facts, explain

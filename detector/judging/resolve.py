@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from detector.counting.columns import Int64s
+from detector.arrays import Int64s
 from detector.judging.board import Board
 from detector.judging.outage import KeptPane, Outage
 from detector.judging.recent import nothing

@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from detector.arrays import Int32s, Int64s, UInt8s, UInt64s
 from detector.compiled import allocating, compiled
 from detector.counting.ages import EDGES
-from detector.counting.columns import Int32s, Int64s, UInt8s, UInt64s
 from detector.counting.hand import in_hand
 from detector.judging.flow import Flow, note_change
 from detector.judging.late import copy_ages, drop_ages, drop_late, make_pool, tell_late

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 
 import numpy as np
 
-from detector.counting.columns import Float64s
+from detector.arrays import Float64s
 from detector.counting.names import UNKNOWN
 from detector.judging.gate import NOBODY, blame
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from detector.arrays import Bools, Int32s, UInt8s
 from detector.contracts.policy import EvidenceRules, Policy
 from detector.contracts.scope import Leaf, Scope
 from detector.counting.ages import EDGES
-from detector.counting.columns import Bools, Int32s, UInt8s
 from detector.counting.hand import Hands
 from detector.judging import answers, frozen
 from detector.judging import baseline as usual

@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from detector.arrays import Float64s, Int32s, Int64s, UInt64s
 from detector.compiled import allocating, compiled
-from detector.counting.columns import Float64s, Int32s, Int64s, UInt64s
 from detector.judging.fold import Fold, fold_is_due, take_in_waiting
 from detector.judging.ring import (
     APPROVED,

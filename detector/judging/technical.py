@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from detector.arrays import Bools, Float64s, Int32s, UInt8s
 from detector.compiled import compiled, inlined
-from detector.counting.columns import Bools, Float64s, Int32s, UInt8s
 from detector.judging.baseline import (
     BEFORE,
     LATEST,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from detector.counting.columns import Int32s, Int64s
+from detector.arrays import Int32s, Int64s
 
 
 class Tree(NamedTuple):

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from detector.arrays import Int64s
 from detector.compiled import allocating, compiled
-from detector.counting.columns import APPROVED, ERROR, NONE, Int64s
+from detector.counting.columns import APPROVED, ERROR, NONE
 
 if TYPE_CHECKING:
     from detector.judging.ring import Rows

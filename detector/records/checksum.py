@@ -20,8 +20,8 @@ from llvmlite import binding, ir
 from numba import extending
 from numba.core import cgutils, types
 
+from detector.arrays import UInt8s, UInt64s
 from detector.compiled import compiled, inlined
-from detector.counting.columns import UInt8s, UInt64s
 from detector.wide import word_at
 
 _numba: Any = numba  # its functions have no types

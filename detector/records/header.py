@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from detector.arrays import UInt8s
 from detector.compiled import compiled, inlined
-from detector.counting.columns import UInt8s
 
 LENGTH_AT, MAGIC_AT, SUM_AT, ATTRIBUTES_AT, LAST_DELTA_AT = 8, 16, 17, 21, 23
 FIRST_TIME_AT, NEWEST_TIME_AT, PRODUCER_AT, COUNT_AT = 27, 35, 43, 57

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from detector.arrays import Int64s, UInt8s
 from detector.compiled import compiled, inlined
-from detector.counting.columns import Int64s, UInt8s
-from detector.counting.guard import SPARE, WRONG
 from detector.records.checksum import crc32c
 from detector.records.header import (
     APPEND_TIME,
@@ -33,6 +32,7 @@ from detector.records.header import (
     TRANSACTIONAL,
     number_at,
 )
+from detector.wide import SPARE_BYTES
 
 (
     STAGE, AT, POSITION, FROM, TO, COMPRESSION, BASE, AFTER, TIME, SETS_TIME, LEFT, CURSOR, USED, LARGE, IN_PLACE, ROWS,
@@ -54,6 +54,8 @@ BEGIN, START, STOP, OFFSET, MOMENT = range(5)
 """`rows[which, record]`: where the record begins, where its value starts and stops (equal: it has none), its offset,
 its time."""
 
+WRONG = -1
+"""The end of what does not fit where it is."""
 VARINT_BYTES_MAX = 10
 _LOW, _MORE, _1, _7 = np.uint64(0x7F), 0x80, np.uint64(1), np.uint64(7)
 
@@ -241,7 +243,7 @@ def _copy(source: UInt8s, target: UInt8s) -> None:
 @compiled
 def _bring(raw: UInt8s, state: Int64s, work: UInt8s) -> int:
     """Have the batch's records where they are read."""
-    can_stay = state[COMPRESSION] == 0 and state[TO] + SPARE <= len(raw)
+    can_stay = state[COMPRESSION] == 0 and state[TO] + SPARE_BYTES <= len(raw)
     in_place = 1 if can_stay and len(raw) >= state[LARGE] else 0
     if state[ROWS] and in_place != state[IN_PLACE]:
         return APART
@@ -251,7 +253,7 @@ def _bring(raw: UInt8s, state: Int64s, work: UInt8s) -> int:
     state[CURSOR] = state[FROM]
     if not in_place:
         used, size = state[USED], state[TO] - state[FROM]
-        if used + size > len(work) - SPARE:
+        if used + size > len(work) - SPARE_BYTES:
             return ROOM
         _copy(raw[state[FROM] : state[TO]], work[used : used + size])
         state[CURSOR], state[USED] = used, used + size

@@ -12,9 +12,8 @@ from typing import Self, TypeAlias
 
 import numpy as np
 
-from detector.counting.columns import Int64s
-from detector.counting.guard import SPARE, WRONG
-from detector.counting.packed import Packed
+from detector.arrays import Int64s
+from detector.packed import Packed
 from detector.records.header import FOREIGN, LENGTH_END, skim
 from detector.records.loop import (
     BAD_LENGTH,
@@ -43,9 +42,11 @@ from detector.records.loop import (
     STOP,
     TO,
     USED,
+    WRONG,
     unpack,
     varint,
 )
+from detector.wide import SPARE_BYTES
 
 __all__ = ["PART_BYTES", "PART_RECORDS", "RECORDS_BYTES_MAX", "CorruptBatch", "Inflate", "Records", "Unpacker", "span"]
 
@@ -180,21 +181,21 @@ class Unpacker:
     def _clear(self, wanted: int) -> None:
         """Make the work area empty, and as large as it must be."""
         self._state[USED] = 0
-        size = len(self._work) - SPARE
+        size = len(self._work) - SPARE_BYTES
         if size < wanted or size > KEPT_BYTES:
             self._make_room(max(wanted, PART_BYTES))
 
     def _make_room(self, size: int) -> None:
-        self._work = np.empty(size + SPARE, np.uint8)
+        self._work = np.empty(size + SPARE_BYTES, np.uint8)
 
     def _decompressed(self, raw: bytes | memoryview) -> bool:
         """Bring the batch's records to the work area; False where what is there must go first."""
         state = self._state
         used, packed = int(state[USED]), memoryview(raw)[int(state[FROM]) : int(state[TO])]
-        if used and len(self._work) - SPARE - used < self._usual_bytes:
+        if used and len(self._work) - SPARE_BYTES - used < self._usual_bytes:
             return False
         while True:
-            room = self._work.data[used : len(self._work) - SPARE]
+            room = self._work.data[used : len(self._work) - SPARE_BYTES]
             try:
                 size = self._usual_bytes = self._inflate(int(state[COMPRESSION]), packed, room)
                 break

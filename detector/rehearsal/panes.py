@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from detector.arrays import Bools, Float64s, Int64s
 from detector.contracts.policy import Policy
 from detector.contracts.scope import Leaf, Scope, leaf_scope
-from detector.counting.columns import Bools, Float64s, Int64s
 from detector.counting.tally import COUNTS, Tally
 
 MINUTE_MS = 60_000

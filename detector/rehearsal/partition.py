@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from detector.arrays import Int32s, Int64s, UInt8s
 from detector.compiled import allocating, compiled
-from detector.counting.columns import Int32s, Int64s, UInt8s
 
 _SEED = 0x9747B28C
 _FACTOR = 0x5BD1E995

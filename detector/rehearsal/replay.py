@@ -14,11 +14,12 @@ from typing import TypeAlias
 import msgspec
 import numpy as np
 
+from detector.arrays import Int32s
 from detector.contracts.models import Maintenance
 from detector.contracts.moments import rfc3339
 from detector.contracts.policy import Policy, Rule
 from detector.contracts.scope import Scope
-from detector.counting.columns import Columns, Int32s
+from detector.counting.columns import Columns
 from detector.counting.counter import Counter
 from detector.counting.decoder import Decoder
 from detector.counting.names import Names

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
+from detector.arrays import Float64s, Int64s
 from detector.contracts.moments import rfc3339
 from detector.contracts.scope import PLATFORM, Scope
-from detector.counting.columns import Float64s, Int64s
 from detector.rehearsal.panes import MINUTE_MS, Panes, approval_rate
 from detector.rehearsal.raised import Raised
 from detector.rehearsal.score import DAY_MS, Score

@@ -13,7 +13,8 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 
-from detector.counting.columns import NONE, Int64s
+from detector.arrays import Int64s
+from detector.counting.columns import NONE
 from detector.records.unpack import CorruptBatch, Header, Unpacker
 from streams.intake.raw import Broken, Raw
 

@@ -15,8 +15,9 @@ from typing import Literal
 
 import numpy as np
 
+from detector.arrays import Int64s
 from detector.contracts.moments import EPOCH_MS_MAX
-from detector.counting.columns import NONE, Int64s
+from detector.counting.columns import NONE
 from detector.counting.counter import Counter
 from detector.counting.decoder import Decoder
 from detector.counting.offsets import OffsetIndex

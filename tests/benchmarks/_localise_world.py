@@ -23,7 +23,7 @@ from functools import cache
 
 import numpy as np
 
-from detector.counting.columns import Bools, Float64s, Int32s, Int64s
+from detector.arrays import Bools, Float64s, Int32s, Int64s
 from detector.judging.localise import Table, localise
 
 DIMENSIONS = ("bank", "method", "country", "merchant")

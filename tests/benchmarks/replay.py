@@ -21,7 +21,7 @@ from typing import Any
 import msgspec
 
 from detector.contracts.policy import DEFAULT
-from detector.counting.packed import Packed
+from detector.packed import Packed
 from detector.rehearsal.line import Lines
 from detector.rehearsal.replay import Replay, warm
 from detector.rehearsal.shops import Shops

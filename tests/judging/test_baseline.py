@@ -7,7 +7,7 @@ import statistics
 import numpy as np
 import pytest
 
-from detector.counting.columns import Float64s
+from detector.arrays import Float64s
 from detector.judging.baseline import HOUR_MS, TAU_MIN, TAU_START, learn, make_baseline, median, pooled_tau, refresh
 
 KEYS = 60

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from detector.counting.columns import Float64s
+from detector.arrays import Float64s
 from detector.judging.gate import NOBODY, blame
 
 P_HEALTHY = 0.9

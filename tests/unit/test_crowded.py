@@ -8,8 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from detector.arrays import UInt64s
 from detector.contracts.policy import DEFAULT
-from detector.counting.columns import APPROVED, CONFIRMED, DECLINED, NONE, PAYMENT, PENDING, Columns, UInt64s
+from detector.counting.columns import APPROVED, CONFIRMED, DECLINED, NONE, PAYMENT, PENDING, Columns
 from detector.counting.counter import Counter
 from detector.counting.hashing import hash_text
 from detector.counting.impact import RING_MAX

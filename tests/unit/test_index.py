@@ -7,7 +7,8 @@ from random import Random
 import numpy as np
 import pytest
 
-from detector.counting.columns import NONE, Int64s, UInt64s
+from detector.arrays import Int64s, UInt64s
+from detector.counting.columns import NONE
 from detector.counting.index import (
     EMPTY,
     find,

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from numba.core import caching
 
+from detector.arrays import Int64s
 from detector.compiled import allocating, compiled
-from detector.counting.columns import Int64s
 
 ROOT = Path(__file__).parents[2]
 compiles = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="nothing is compiled")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from detector.counting.packed import Packed
+from detector.packed import Packed
 
 SEEDS = 2_000
 ALPHABET = b"\n\n\x0b\x09ab\x8a\xf5"

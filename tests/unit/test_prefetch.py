@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from detector.arrays import Int64s
 from detector.compiled import compiled
-from detector.counting.columns import Int64s
 from detector.prefetch import prefetch
 
 

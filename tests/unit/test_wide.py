@@ -8,10 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detector import wide
+from detector.arrays import UInt8s
 from detector.compiled import compiled
-from detector.counting.columns import UInt8s
 from detector.counting.fields import read_integer
-from detector.counting.guard import SPARE, WRONG
+from detector.counting.guard import WRONG
+from detector.wide import SPARE_BYTES
 
 BYTES = st.one_of(st.binary(max_size=200), st.text('0123456789 "\\\x1f\x7f\x80é\nabc', max_size=200).map(str.encode))
 
@@ -70,7 +71,7 @@ def test_the_lowest_bit(place: int) -> None:
 def test_an_integer(number: int, after: str, cut: int) -> None:
     """What Python reads, and where it ends; one too long for a field, or that goes on after its event, is none."""
     digits = str(number)
-    text = np.frombuffer(f"{digits}{after}".encode() + b"9" * (SPARE + 1), np.uint8)
+    text = np.frombuffer(f"{digits}{after}".encode() + b"9" * (SPARE_BYTES + 1), np.uint8)
     stop = len(digits) - cut if cut else len(digits) + len(after)
     found, end = integer(text, 0, stop)
     is_whole = cut == 0 and len(digits) <= wide.WIDE and after != ""
@@ -80,4 +81,4 @@ def test_an_integer(number: int, after: str, cut: int) -> None:
 @pytest.mark.parametrize("text", ["", "-1", "a", "00", "01", "+1", "12345678901234567"])
 def test_no_integer(text: str) -> None:
     """A sign, a letter, a zero before digits, nothing at all, or too many digits."""
-    assert integer(np.frombuffer(text.encode() + b"," + b" " * SPARE, np.uint8), 0, len(text) + 1)[1] == WRONG
+    assert integer(np.frombuffer(text.encode() + b"," + b" " * SPARE_BYTES, np.uint8), 0, len(text) + 1)[1] == WRONG

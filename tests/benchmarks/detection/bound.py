@@ -12,7 +12,7 @@ import math
 
 import numpy as np
 
-from detector.counting.columns import Float64s
+from detector.arrays import Float64s
 
 STEPS, STEPS_UNEQUAL = 24, 10
 """The smaller of the two likelihood ratios is so many steps of the lattice; fewer where the other is four times it."""

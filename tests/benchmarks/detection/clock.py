@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from detector.arrays import Float64s, Int64s
 from detector.compiled import allocating, compiled
-from detector.counting.columns import Float64s, Int64s
 from tests.benchmarks.detection.bound import YEAR_MIN
 
 TICK_S = 15

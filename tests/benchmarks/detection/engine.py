@@ -15,10 +15,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from detector.arrays import Float64s, Int32s, Int64s
 from detector.compiled import allocating, compiled
 from detector.contracts.policy import Policy, load_policy
 from detector.counting.ages import EDGES
-from detector.counting.columns import APPROVED, DECLINED, Float64s, Int32s, Int64s
+from detector.counting.columns import APPROVED, DECLINED
 from detector.judging import baseline as usual
 from detector.judging.advance import Bars, run
 from detector.judging.evidence import PAGE, SLOW, STALL, forget

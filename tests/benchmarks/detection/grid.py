@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from detector.counting.columns import Float64s, Int64s
+from detector.arrays import Float64s, Int64s
 from detector.judging.signals import YEAR_S
 from tests.benchmarks.detection.bound import delay_at
 from tests.benchmarks.detection.engine import HISTORY_DAYS, LEVELS_YEARS, SHIPPED, First, Fleet, Traffic, make_first

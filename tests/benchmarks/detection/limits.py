@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from detector.arrays import Float64s
 from detector.compiled import allocating
 from detector.counting.ages import EDGES
-from detector.counting.columns import Float64s
 from detector.counting.tally import Cells
 from detector.judging.advance import run as run_boundary
 from detector.judging.board import Board

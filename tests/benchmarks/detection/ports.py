@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from detector.arrays import Float64s
 from detector.compiled import allocating, compiled
-from detector.counting.columns import Float64s
 
 HDDM_W, HDDM_A, PAGE_HINKLEY, DDM, EDDM, RUN, SCORE, CUSUM = range(8)
 SIZE = 16

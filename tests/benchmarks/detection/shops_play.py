@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from detector.arrays import Float64s, Int32s, Int64s
 from detector.compiled import allocating
 from detector.counting.ages import EDGES
-from detector.counting.columns import Float64s, Int32s, Int64s
 from detector.judging.advance import run
 from tests.benchmarks.detection.engine import give
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from detector.counting.columns import Float64s, Int32s
+from detector.arrays import Float64s, Int32s
 from detector.counting.tally import Details, Source
 from detector.judging import shops as gate
 from detector.judging.evidence import NO, PAGE, TICKET, YES, best_onset, forget

@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from detector.arrays import Float64s, Int32s, Int64s
 from detector.compiled import allocating, compiled
 from detector.counting.ages import EDGES
-from detector.counting.columns import APPROVED, DECLINED, PENDING, Float64s, Int32s, Int64s
+from detector.counting.columns import APPROVED, DECLINED, PENDING
 from detector.judging.advance import run as run_boundary
 from detector.judging.aging import grow_older
 from detector.judging.evidence import PAGE, SLOW, STALL

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from detector.counting.columns import Float64s
+from detector.arrays import Float64s
 from tests.benchmarks.detection import strikes
 from tests.benchmarks.detection.engine import HISTORY_DAYS, SHIPPED, START_MS, First, Fleet, Traffic, make_first
 from tests.benchmarks.detection.grid import DAY_S, first_passages

@@ -10,16 +10,15 @@ from typing import Self, overload
 
 import numpy as np
 
+from detector.arrays import Int64s, UInt8s
 from detector.compiled import compiled
-from detector.counting.columns import Int64s, UInt8s
-from detector.counting.guard import SPARE
-from detector.wide import WIDE, line_feeds_at, lowest
+from detector.wide import SPARE_BYTES, WIDE, line_feeds_at, lowest
 
 
 class Packed(Sequence[bytes]):
-    """`buffer[starts[i]:stops[i]]` is text i; SPARE line feeds or more follow the last, so that many bytes may be read
-    there at once; where texts lie in a fetch or a work area, SPARE bytes of any kind. `buffer` may be a view that
-    cannot be written."""
+    """`buffer[starts[i]:stops[i]]` is text i; SPARE_BYTES line feeds or more follow the last, so that many bytes may be
+    read there at once; where texts lie in a fetch or a work area, so many bytes of any kind. `buffer` may be a view
+    that cannot be written."""
 
     __slots__ = ("buffer", "starts", "stops")
 
@@ -31,14 +30,14 @@ class Packed(Sequence[bytes]):
         """Texts put together."""
         lengths = np.fromiter(map(len, texts), np.int64, len(texts))
         stops = np.cumsum(lengths + 1) - 1
-        return cls(b"\n".join(texts) + b"\n" * SPARE, stops - lengths, stops)
+        return cls(b"\n".join(texts) + b"\n" * SPARE_BYTES, stops - lengths, stops)
 
     @classmethod
     def lines(cls, block: bytes) -> Self:
         """The lines of a block, without their ends; a last line need not have one."""
         if block and not block.endswith(b"\n"):
             block += b"\n"
-        buffer = block + b"\n" * SPARE
+        buffer = block + b"\n" * SPARE_BYTES
         room = np.empty(len(block), np.int64)  # as if every line were empty; what is not written to costs nothing
         stops = room[: _find_ends(np.frombuffer(buffer, np.uint8), len(block), room)].copy()
         starts = np.zeros(len(stops), np.int64)
