@@ -77,15 +77,15 @@ class Written:
 
     def news(self, changes: Iterable[Change]) -> list[Change]:
         """The changes that are not on the topic yet, numbered on from there: a Judge that judged the log anew, by newer
-        statistics, may have less to say of an open outage than the one before it had, and is heard all the same."""
+        statistics, may have less or more to say of an open outage than the one before it, and is heard all the same."""
         found: list[Change] = []
         told: dict[str, int] = {}
         for change in filter(self.lacks, changes):
             data = change.data
             known = self.newest.get(data.outage_id)
-            number = max(data.sequence, told.get(data.outage_id, 0 if known is None else known.sequence) + 1)
+            number = told.get(data.outage_id, data.sequence - 1 if known is None else known.sequence) + 1
             if number != data.sequence:
-                log.warning("verdict: %s %s: event %d of this Judge's is told as event %d: the topic has more of it",
+                log.warning("verdict: %s %s: what would be its event %d is told as event %d: the topic knows others",
                             data.outage_id, change.type, data.sequence, number)  # fmt: skip
             told[data.outage_id] = number
             found.append(replace(change, data=data.model_copy(update={"sequence": number})))

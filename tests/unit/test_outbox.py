@@ -46,7 +46,18 @@ def test_a_judge_with_less_to_say_is_heard(caplog: pytest.LogCaptureFixture) -> 
     assert [(one.type, one.data.sequence, one.data.severity) for one in news] == [
         ("updated", 4, "critical"), ("resolved", 5, "critical")
     ]  # fmt: skip
-    assert caplog.text.count("the topic has more of it") == 2
+    assert caplog.text.count("the topic knows others") == 2
     written = topic(*TOLD, *news)
     assert written.newest["a"].ended_at == 35
     assert written.news(found) == []
+
+
+def test_a_judge_with_more_to_say_leaves_no_gap() -> None:
+    """It took the outage over as it was told, and read again what led there: that is told no more."""
+    found = [numbered("updated", 4, 15), numbered("updated", 5, 30), numbered("resolved", 6, 40, ended=35)]
+    assert [(one.type, one.data.sequence) for one in topic(*TOLD).news(found)] == [("updated", 4), ("resolved", 5)]
+
+
+def test_of_an_outage_that_the_topic_does_not_know_numbers_are_kept() -> None:
+    """Somebody deleted the topic while it was open."""
+    assert topic().news([TOLD[1], TOLD[2]]) == [TOLD[1], TOLD[2]]
