@@ -78,7 +78,8 @@ class Decoder:
         _scan(values, _TOPICS[topic], batch)
         understood = batch.fate == TAKEN
         self._settle(_TOPICS[topic], batch)
-        said = None if batch.fate.all() else self._say(values, _TOPICS[topic], batch, understood)  # ASKED is 0
+        asks = (batch.fate == ASKED).any()
+        said = self._say(values, _TOPICS[topic], batch, understood) if asks else None
         cards = batch.cards()
         rejects = _NO_REJECTS if said is None else self._ask(values, topic, batch, said, cards)
         ignored = int(np.count_nonzero(batch.fate == IGNORED))

@@ -21,7 +21,7 @@ from detector.counting.book import Book
 from detector.counting.cells import mark_row
 from detector.counting.columns import APPROVED, DECLINED, ERROR, NONE, PENDING
 from detector.counting.index import enter, first_at, has_tag, place_with, remove_at, row_at, set_slot, tag_of
-from detector.counting.rows import begins_before, leaf_of, note_crowded, occurred_of, start_of, took_long
+from detector.counting.rows import begins_before, leaf_of, occurred_of, start_of, took_long
 
 FINE, HIT, WAITS = range(3)
 RING_MAX = 64
@@ -92,7 +92,7 @@ def enter_ring(book: Book, member: int, at: int) -> bool:
     while mate != NONE and mate != member:
         size, mate = size + 1, book.rows[mate].order_next
     if size >= RING_MAX:
-        note_crowded(book)
+        book.state[0].crowded += book.state[0].noted_ms == NONE
         return False
     row.order_next = other.order_next if other.order_next != NONE else member
     other.order_next = at

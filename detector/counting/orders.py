@@ -24,7 +24,6 @@ from detector.counting.rows import (
     HALF_GREEN,
     begin_touched,
     first_of,
-    note_crowded,
     occurred_of,
     set_times,
     start_of,
@@ -55,7 +54,7 @@ def merge_order(book: Book, event: Any) -> None:
     if known != NONE:
         return
     if order.count >= EVENTS_MAX:
-        note_crowded(book)
+        book.state[0].crowded += book.state[0].noted_ms == NONE
         return
     _keep(book, order, event, record)
     settle_order(book, event.order)

@@ -15,7 +15,6 @@ import numpy as np
 
 from detector.compiled import compiled, inlined
 from detector.counting.book import MINUTE_MS, Book
-from detector.counting.columns import NONE
 
 REACH_MS = 0xFFFFFFFF
 """What four bytes of milliseconds reach: 49 days."""
@@ -109,16 +108,6 @@ def begins_before(one: Any, other: Any) -> bool:
 def took_long(row: Any, answer_ms: int) -> bool:
     """Whether what is known of a payment came only after the `answer_ms` of its leaf, which may be none (-1)."""
     return bool(answer_ms >= 0 and row.after >= answer_ms)
-
-
-# Limits
-
-
-@inlined
-def note_crowded(book: Book) -> None:
-    """Count that an order or a voter came to a limit; not what the owner before has counted."""
-    if book.state[0].noted_ms == NONE:
-        book.state[0].crowded += 1
 
 
 # Log time

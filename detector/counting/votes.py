@@ -14,7 +14,7 @@ from detector.counting.cells import mark, mark_row
 from detector.counting.columns import NONE
 from detector.counting.hashing import mix
 from detector.counting.index import enter, first_at, has_tag, remove_at, row_at, set_slot, tag_of
-from detector.counting.rows import NO_VOTE, VOTE, begins_before, leaf_of, note_crowded, start_of, voter_of
+from detector.counting.rows import NO_VOTE, VOTE, begins_before, leaf_of, start_of, voter_of
 
 HEIRS_MAX = 64
 """Among how many of a group the earliest is looked for where its vote leaves it, the last that came; a group that has
@@ -123,7 +123,7 @@ def _earliest(book: Book, first: int) -> int:
         at = book.rows[at].group_next
         if at == NONE:
             return best
-    note_crowded(book)
+    book.state[0].crowded += book.state[0].noted_ms == NONE
     return best
 
 

@@ -45,7 +45,6 @@ RESULTS = ("rebuilt", "ignored", "rejected", "counted")
 metrics reads them would end that, and Prometheus sees no increase in a counter that begins at 1."""
 _AHEAD = fault_number(Reason.CLOCK_AHEAD, "occurred_at")
 _KINDS: dict[int, Literal["payments", "orders"]] = {PAYMENTS: "payments", ORDERS: "orders"}
-_NO_OFFSETS = np.zeros(0, np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,11 +167,10 @@ class Half:
 
     def keep(self, batch: Fetched, taken: Int64s, doubted_from: int | None) -> None:
         """Keep the taken records that are in doubt; `taken` are the offsets of those of the batch."""
-        offsets = taken[taken >= doubted_from] if doubted_from is not None else _NO_OFFSETS
-        if len(offsets):
+        if doubted_from is not None:
+            offsets = taken[taken >= doubted_from]
             kept = batch.pick(np.searchsorted(batch.offsets, offsets))
             self.doubted.update((offset, (kept, at)) for at, offset in enumerate(offsets.tolist()))
-        self.settle(doubted_from)
 
     def settle(self, doubted_from: int | None) -> None:
         """Count what is decided: all before a record that is in doubt. What counts is never less than it was."""
@@ -222,9 +220,8 @@ class Lane:
         half.see(batch, decoded, counter.log_time_ms)
         told = half.told(batch, self.source.partition, decoded.rejects, room)
         told.add(self._ahead(room - len(told.bad), half, batch))
-        for each in self.halves.values():
-            taken = decoded.columns.offset if each is half else _NO_OFFSETS
-            each.keep(batch, taken, counter.doubted_from(each.kind))
+        half.keep(batch, decoded.columns.offset, counter.doubted_from(half.kind))
+        self._settle()
         told.tallies.extend(self._published(tallies))
         return told
 
@@ -349,10 +346,13 @@ class Lane:
     def _without_news(self, tallies: list[Tally]) -> Counted:
         """What is told where nothing new was read."""
         told = self._ahead()
-        for half in self.halves.values():
-            half.settle(self.counter.doubted_from(half.kind))
+        self._settle()
         told.tallies.extend(self._published(tallies))
         return told
+
+    def _settle(self) -> None:
+        for half in self.halves.values():
+            half.settle(self.counter.doubted_from(half.kind))
 
     def _ahead(self, room: int = sys.maxsize, read: Half | None = None, batch: Fetched | None = None) -> Counted:
         """Of the records that the Counter refused as ahead of the clock: of this batch, or of one read before."""

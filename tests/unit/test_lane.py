@@ -146,7 +146,6 @@ def test_what_is_in_doubt_is_counted_when_it_is_decided() -> None:
     for part in told:
         one.count("payments", part)
         seen.append(results(one))
-    one.finish()
     assert seen == [{}, {}, {"counted": 21, "rejected": 1}]
     two = lane()
     two.count("payments", batch(0, (T, T + 50)))
