@@ -97,12 +97,12 @@ def dead_letter(
         topic=record_topic,
         partition=partition,
         offset=offset,
-        key=_text(_kept(key, KEY_BYTES_MAX)),
+        key=_text(_kept(short_key(key))),
         headers=_headers(headers or ()),
         reason=reason[:WORD_CHARACTERS_MAX],
         field=None if field is None else _field(field),
         received_at=received_at_ms,
-        payload=_payload(_kept(value, payload_bytes_max)),
+        payload=_payload(_kept(_short(value, payload_bytes_max))),
     )
     return _encoder.encode(wire)
 
@@ -152,19 +152,30 @@ def holds_card_like(data: bytes) -> bool:
     return any(_run_holds(match.group()) for match in _RUN.finditer(_plain(data)))
 
 
-def _kept(data: bytes | None, bytes_max: int) -> bytes | None:
-    """The bytes, or None where they may not or cannot be kept."""
-    return None if data is None or len(data) > bytes_max or holds_card_like(data) else data
+def short_key(key: bytes | None) -> bytes | None:
+    """The key, where a letter has room for it."""
+    return _short(key, KEY_BYTES_MAX)
+
+
+def short_headers(headers: Iterable[Header]) -> tuple[Header, ...]:
+    """What of a record's headers a letter has room for: the first, without values and names that are too long."""
+    first = itertools.islice(headers, HEADERS_MAX)
+    return tuple((name, _short(value, HEADER_BYTES_MAX)) for name, value in first if len(name) <= WORD_CHARACTERS_MAX)
+
+
+def _short(data: bytes | None, bytes_max: int) -> bytes | None:
+    return None if data is None or len(data) > bytes_max else data
+
+
+def _kept(data: bytes | None) -> bytes | None:
+    """The bytes, or None where they may not be kept."""
+    return None if data is None or holds_card_like(data) else data
 
 
 def _headers(headers: Iterable[Header]) -> dict[str, str | None]:
-    """The first headers whose name and value may be kept; of equal names the last, which is the one Kafka means."""
-    kept: dict[str, str | None] = {}
-    for name, value in itertools.islice(headers, HEADERS_MAX):
-        text = _text(_kept(value, HEADER_BYTES_MAX))
-        if len(name) <= WORD_CHARACTERS_MAX and not holds_card_like(name.encode("utf-8", "replace")):
-            kept[name] = text
-    return kept
+    """The headers whose name and value may be kept; of equal names the last, which is the one Kafka means."""
+    return {name: _text(_kept(value)) for name, value in short_headers(headers)
+            if not holds_card_like(name.encode("utf-8", "replace"))}  # fmt: skip
 
 
 def _field(field: str) -> str | None:

@@ -46,7 +46,7 @@ the fetch if `IN_PLACE`; `ABORTS` of the aborted transactions have begun, the pr
 HEADER, PAYLOAD, RECORDS = range(3)
 """Stages: the batch is to be opened, its records are to be brought to where they are read, they are being read."""
 
-ENDED, ROOM, ROWS_FULL, APART, COMPRESSED, GO_ON, BAD_LENGTH, BAD_SUM, BAD_RECORD, BAD_MARKER = range(10)
+ENDED, ROOM, ROWS_FULL, APART, COMPRESSED, GO_ON, BAD_LENGTH, BAD_SUM, BAD_OFFSET, BAD_RECORD, BAD_MARKER = range(11)
 """Verdicts: nothing whole is left; the work area or the arrays are full; what is noted and what follows do not lie
 together; decompress first; and what is wrong."""
 
@@ -171,6 +171,9 @@ def _open(raw: UInt8s, state: Int64s, aborted: Int64s, active: Int64s) -> int:
     state[FROM], state[TO], state[COMPRESSION] = at + HEADER_BYTES, stop, attributes & CODEC
     state[LEFT] = max(number_at(raw, at + COUNT_AT, 4), 0)
     state[AFTER] = state[BASE] + number_at(raw, at + LAST_DELTA_AT, 4) + 1
+    if state[BASE] < state[POSITION] and (at > 0 or state[AFTER] <= state[POSITION]):
+        state[BASE] = state[POSITION]  # what it says itself, which no checksum covers, helps nobody find it
+        return BAD_OFFSET
     state[SETS_TIME] = 1 if attributes & APPEND_TIME else 0
     state[TIME] = number_at(raw, at + (NEWEST_TIME_AT if state[SETS_TIME] else FIRST_TIME_AT), 8)
     passed_over = _is_aborted(raw, state, aborted, active, attributes)
@@ -185,7 +188,7 @@ def _open(raw: UInt8s, state: Int64s, aborted: Int64s, active: Int64s) -> int:
 
 @inlined
 def _note(state: Int64s, rows: Int64s, begin: int, start: int, stop: int, time_delta: int, delta: int) -> None:
-    """Note a record, unless it lies before the position: a batch may begin there, or a copy of it."""
+    """Note a record, unless it lies before the position: the first batch may begin there."""
     offset = state[BASE] + delta
     if offset < state[POSITION]:
         return

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Self, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from detector.records.header import FOREIGN, LENGTH_END, skim
 from detector.records.loop import (
     BAD_LENGTH,
     BAD_MARKER,
+    BAD_OFFSET,
     BAD_RECORD,
     BAD_SUM,
     BASE,
@@ -70,6 +71,7 @@ not possible, for want of room or since the bytes are wrong."""
 _WRONG = {
     BAD_LENGTH: "its length or format is wrong",
     BAD_SUM: "its checksum is wrong",
+    BAD_OFFSET: "its offset is not what follows",
     BAD_RECORD: "its records do not add up",
     BAD_MARKER: "its marker of a transaction's end cannot be read",
 }
@@ -115,15 +117,6 @@ class Records:
             value, at = _text(buffer, at)
             found.append(((name or b"").decode("utf-8", "replace"), value))
         return found
-
-    def pick(self, places: Int64s) -> Self:
-        """The records at these places, with bytes of their own."""
-        values, begins, whole = self.values, self.begins[places], _bytes(self.values.buffer)
-        records = [whole[begin : _record_end(whole, begin)] for begin in begins.tolist()]
-        own = np.cumsum([0, *map(len, records)], dtype=np.int64)[:-1]
-        buffer = b"".join(record.tobytes() for record in records)
-        packed = Packed(buffer, values.starts[places] - begins + own, values.stops[places] - begins + own)
-        return type(self)(packed, self.offsets[places], self.times[places], own)
 
     def _parts(self, index: int) -> tuple[bytes | None, int]:
         """The key, and where the headers begin."""
@@ -224,11 +217,6 @@ def span(raw: bytes | memoryview, position: int) -> int | None:
 
 def _bytes(buffer: bytes | memoryview) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
     return np.frombuffer(buffer, np.uint8)
-
-
-def _record_end(text: np.ndarray[tuple[int], np.dtype[np.uint8]], at: int) -> int:
-    size, at = varint(text, at, len(text))
-    return int(at + size)
 
 
 def _text(buffer: bytes | memoryview, at: int) -> tuple[bytes | None, int]:

@@ -51,7 +51,7 @@ SAY_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Bad:
-    """A record that is no event of ours, and why."""
+    """A record that is no event of ours, and why. Of its key and headers it holds what a letter has room for."""
 
     topic: str
     partition: int
@@ -62,6 +62,12 @@ class Bad:
     field: str | None
     received_at_ms: int
     value: bytes
+
+    @property
+    def size(self) -> int:
+        """Bytes that it holds."""
+        named = sum(len(name) + len(value or b"") for name, value in self.headers)
+        return len(self.value) + len(self.key or b"") + named
 
     def letter(self, payload_bytes_max: int) -> bytes:
         """The letter as it stands on the topic; a longer payload is left out."""

@@ -25,7 +25,7 @@ class Fetched(Protocol):
     """Records of one partition in order: `values[i]` stands at `offsets[i]`, written at `times[i]` (epoch ms).
 
     A record without a value (a tombstone) has empty bytes, which no decoder takes for an event. A part holds until
-    the next one is asked for; what `pick` gives holds for ever.
+    the next one is asked for.
     """
 
     @property
@@ -47,9 +47,6 @@ class Fetched(Protocol):
 
     def headers(self, index: int, most: int = sys.maxsize) -> Sequence[Header]:
         """The record's headers, or so many of them: in a megabyte there is room for hundreds of thousands."""
-
-    def pick(self, places: Int64s) -> Self:
-        """The records at these places, to keep."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +81,6 @@ class Listed:
         """The record's headers, or so many of them."""
         headers: Sequence[Header] = self.records[index].headers[:most]
         return headers
-
-    def pick(self, places: Int64s) -> Self:
-        """The records at these places, to keep."""
-        return self.of([self.records[place] for place in places.tolist()])
 
 
 def fetched(found: Sequence[Any], unpacker: Unpacker) -> Iterator[Fetched]:

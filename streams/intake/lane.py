@@ -24,10 +24,10 @@ from detector.counting.offsets import OffsetIndex
 from detector.counting.reference import Decoded
 from detector.counting.rejects import Reason, Reject, Rejects, fault_number
 from detector.counting.tally import Source, Tally
-from streams.deadletters import HEADERS_MAX
+from streams.deadletters import HEADERS_MAX, short_headers, short_key
 from streams.intake.deadletters import Bad, Flood
 from streams.intake.fetch import Fetched
-from streams.intake.placing import ORDERS, PAYMENTS, KeyCheck
+from streams.intake.placing import ORDERS, PAYMENTS, SAMPLE_EVENTS, KeyCheck
 from streams.intake.recovery import NO_BOUNDARY, Begin, Note
 
 __all__ = ["AHEAD_MS_MAX", "Counted", "Half", "Lane", "Totals"]
@@ -97,8 +97,8 @@ class Half:
 
     `next` is the offset to read on from. `read` is where the owner before us had got to: what lies before it was
     counted and its dead letters were delivered. `results[result]` counts records. `doubted[offset]` are the records
-    (20 at most) whose jump of log time is in doubt: kept after their batch, to be told of where they are refused, and
-    counted when it is decided.
+    (20 at most) whose jump of log time is in doubt: what is told of each where it is refused. It counts when that is
+    decided.
     """
 
     def __init__(self, topic: str, kind: int, begin: Begin, index: OffsetIndex) -> None:
@@ -110,7 +110,7 @@ class Half:
         self.index = index
         self.log_ms = NONE
         self.at_end = False
-        self.doubted: dict[int, tuple[Fetched, int]] = {}
+        self.doubted: dict[int, Bad] = {}
         self._taken = 0  # of the records from `read` on, those that are not refused
         self.results = Count(dict.fromkeys(RESULTS, 0))
 
@@ -129,8 +129,9 @@ class Half:
         """The record, with what is wrong with it."""
         at = refused.index
         return Bad(
-            self.topic, partition, int(batch.offsets[at]), batch.key(at), batch.headers(at, HEADERS_MAX),
-            refused.reason, refused.field or None, _moment(batch, at), batch.values[at],
+            self.topic, partition, int(batch.offsets[at]), short_key(batch.key(at)),
+            short_headers(batch.headers(at, HEADERS_MAX)), refused.reason, refused.field or None, _moment(batch, at),
+            batch.values[at],
         )  # fmt: skip
 
     def told(self, batch: Fetched, partition: int, rejects: Rejects, room: int) -> Counted:
@@ -144,6 +145,15 @@ class Half:
                 Flood(self.topic, partition, int(batch.offsets[first]), _moment(batch, first), rest.reasons())
             )
         return Counted([], bad, floods)
+
+    def told_of(self, doubted: Bad, room: int) -> Counted:
+        """The same of one that was in doubt."""
+        if doubted.offset < self.read:
+            return Counted([], [], [])
+        if room > 0:
+            return Counted([], [doubted], [])
+        flood = Flood(self.topic, doubted.partition, doubted.offset, doubted.received_at_ms, Count([doubted.reason]))
+        return Counted([], [], [flood])
 
     def see(self, batch: Fetched, decoded: Decoded, log_time_ms: int | None) -> None:
         """Note what came of a batch; what was counted by the owner before us is `rebuilt`. A time of Kafka's beyond the
@@ -165,12 +175,11 @@ class Half:
         self._taken -= refused
         self.results["rejected"] += refused
 
-    def keep(self, batch: Fetched, taken: Int64s, doubted_from: int | None) -> None:
-        """Keep the taken records that are in doubt; `taken` are the offsets of those of the batch."""
+    def keep(self, batch: Fetched, partition: int, taken: Int64s, doubted_from: int | None) -> None:
+        """Keep what is told of the taken records that are in doubt; `taken` are the offsets of those of the batch."""
         if doubted_from is not None:
-            offsets = taken[taken >= doubted_from]
-            kept = batch.pick(np.searchsorted(batch.offsets, offsets))
-            self.doubted.update((offset, (kept, at)) for at, offset in enumerate(offsets.tolist()))
+            ahead = [self.bad(batch, partition, one) for one in _ahead(batch, taken[taken >= doubted_from])]
+            self.doubted.update((bad.offset, bad) for bad in ahead)
 
     def settle(self, doubted_from: int | None) -> None:
         """Count what is decided: all before a record that is in doubt. What counts is never less than it was."""
@@ -216,11 +225,11 @@ class Lane:
         tallies = counter.take(decoded.columns, half.kind)
         if batch.offsets[-1] >= half.read:
             self._card_like.update(decoded.card_like)
-        self._sample(half, batch)
+        self._sample(half, batch, decoded)
         half.see(batch, decoded, counter.log_time_ms)
         told = half.told(batch, self.source.partition, decoded.rejects, room)
         told.add(self._ahead(room - len(told.bad), half, batch))
-        half.keep(batch, decoded.columns.offset, counter.doubted_from(half.kind))
+        half.keep(batch, self.source.partition, decoded.columns.offset, counter.doubted_from(half.kind))
         self._settle()
         told.tallies.extend(self._published(tallies))
         return told
@@ -339,9 +348,11 @@ class Lane:
             self.boundary_ms = tallies[-1].boundary_ms
         return tallies
 
-    def _sample(self, half: Half, batch: Fetched) -> None:
+    def _sample(self, half: Half, batch: Fetched, decoded: Decoded) -> None:
         if half.kind == PAYMENTS:
-            self.keys.look(batch.values, batch.key, self.source.partition, self._partitions)
+            places = np.searchsorted(batch.offsets, decoded.columns.offset[:SAMPLE_EVENTS]).tolist()
+            events = ((batch.values[at], batch.key(at)) for at in places)
+            self.keys.look(events, self.source.partition, self._partitions)
 
     def _without_news(self, tallies: list[Tally]) -> Counted:
         """What is told where nothing new was read."""
@@ -361,24 +372,23 @@ class Lane:
         for kind, offset in self.counter.take_rejects():
             offsets.setdefault(kind, []).append(offset)
         for half in self.halves.values():
-            new = []
-            for offset in offsets.get(half.kind, ()):
-                kept = half.doubted.get(offset)
-                if kept is None:
-                    new.append(offset)
-                else:
-                    told.add(self._told_ahead(half, kept[0], np.array([kept[1]]), room - len(told.bad)))
+            refused = offsets.get(half.kind, [])
+            half.refuse(np.array(refused, np.int64))
+            for offset in refused:
+                if offset in half.doubted:
+                    told.add(half.told_of(half.doubted[offset], room - len(told.bad)))
+            new = [offset for offset in refused if offset not in half.doubted]
             if new:
                 assert batch is not None, "what is refused later was kept"
                 assert half is read, "what is refused later was kept"
-                places = np.searchsorted(batch.offsets, new)
-                told.add(self._told_ahead(half, batch, places, room - len(told.bad)))
+                told.add(half.told(batch, self.source.partition, _ahead(batch, new), room - len(told.bad)))
         return told
 
-    def _told_ahead(self, half: Half, batch: Fetched, places: Int64s, room: int) -> Counted:
-        half.refuse(batch.offsets[places])
-        rejects = Rejects(places, np.full(len(places), _AHEAD, np.int32))
-        return half.told(batch, self.source.partition, rejects, room)
+
+def _ahead(batch: Fetched, offsets: Int64s | list[int]) -> Rejects:
+    """The records at these offsets, refused as ahead of the clock."""
+    places = np.searchsorted(batch.offsets, offsets)
+    return Rejects(places, np.full(len(places), _AHEAD, np.int32))
 
 
 def _moment(batch: Fetched, at: int) -> int:

@@ -5,7 +5,7 @@ Knows feeds, partition counts and Kafka's default partitioner; reads no topic it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -15,13 +15,13 @@ from detector.counting.tally import Source
 from streams.errors import UserError
 from streams.settings import Feed
 
-__all__ = ["ORDERS", "PAYMENTS", "KeyCheck", "Place", "Placing", "place"]
+__all__ = ["ORDERS", "PAYMENTS", "SAMPLE_EVENTS", "KeyCheck", "Place", "Placing", "place"]
 
 PAYMENTS, ORDERS = 0, 1
 """The Counter's numbers for the two topics of a feed."""
 
-SAMPLE_RECORDS = 4
-"""Records looked at of every batch."""
+SAMPLE_EVENTS = 4
+"""Events looked at of every batch."""
 MISMATCH_SHARE_MAX = 0.01
 JUDGED_FROM = 100
 """Sampled records before a share of mismatches means anything."""
@@ -116,7 +116,7 @@ _decoder = msgspec.json.Decoder(_Keyed)
 
 
 class KeyCheck:
-    """Whether records are keyed by `order_id` and placed by the murmur2 partitioner, on a sample of every batch."""
+    """Whether events are keyed by `order_id` and placed by the murmur2 partitioner, on a sample of every batch."""
 
     def __init__(self) -> None:
         self.sampled = 0
@@ -127,17 +127,13 @@ class KeyCheck:
         """More than 1 % of the sampled records are placed wrongly."""
         return self.sampled >= JUDGED_FROM and self.mismatched > self.sampled * MISMATCH_SHARE_MAX
 
-    def look(
-        self, values: Sequence[bytes], key_of: Callable[[int], bytes | None], partition: int, partitions: int
-    ) -> None:
-        """Sample the beginning of a batch; records that are no events are the decoder's business."""
-        for at, value in enumerate(values[:SAMPLE_RECORDS]):
-            try:
-                order_id = _decoder.decode(value).order_id.encode()
-            except (msgspec.MsgspecError, UnicodeError, RecursionError):  # the last for what is nested too deep
-                continue
+    def look(self, events: Iterable[tuple[bytes, bytes | None]], partition: int, partitions: int) -> None:
+        """Sample events, the value and the key of each. They are such as a decoder took: how a record that is none
+        should be keyed nobody knows, nor how long looking at it takes."""
+        for value, key in events:
+            order_id = _decoder.decode(value).order_id.encode()
             self.sampled += 1
-            self.mismatched += key_of(at) != order_id or partition_of(order_id, partitions) != partition
+            self.mismatched += key != order_id or partition_of(order_id, partitions) != partition
         if self.sampled >= SAMPLED_MAX:
             self.sampled, self.mismatched = self.sampled // 2, self.mismatched // 2
 

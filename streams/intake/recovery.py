@@ -12,10 +12,13 @@ from typing import TypeVar
 
 import msgspec
 
+from detector.contracts.policy import Policy
+
 __all__ = ["NO_BOUNDARY", "Begin", "Committed", "Note", "begin_from", "of_another_log", "parse_note", "short_of"]
 
 T = TypeVar("T")
 
+_NUMBER_MAX = 1 << 62
 NO_BOUNDARY = -1
 """The boundary of a note that was written before the first tally was acknowledged."""
 
@@ -72,11 +75,15 @@ class Begin:
 
 
 def parse_note(text: str) -> Note | None:
-    """Read `Note.text`; None for anything else."""
+    """Read `Note.text`; None for anything else, be it a note with numbers that no worker writes."""
     try:
-        return msgspec.json.decode(text, type=Note)
+        note = msgspec.json.decode(text, type=Note)
     except msgspec.DecodeError:
         return None
+    boundary_ms = 0 if note.boundary_ms == NO_BOUNDARY else note.boundary_ms
+    numbers = (note.term, boundary_ms, note.read, note.reach_ms, note.floor_ms)
+    fits = min(numbers) >= 0 and max(numbers) <= _NUMBER_MAX and boundary_ms % Policy.boundary_ms == 0
+    return note if fits else None
 
 
 def of_another_log(at: Committed, first: int) -> Committed:

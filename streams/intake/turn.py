@@ -59,7 +59,7 @@ def count_parts(parts: Iterator[Part], room: int) -> tuple[Counted, bool]:
         lane, topic, part = found
         told = lane.count(topic, part, room - len(counted.bad))
         counted.add(told)
-        size += sum(len(one.value) for one in told.bad)
+        size += sum(one.size for one in told.bad)
         if len(counted) >= TOLD_MAX or size >= TOLD_BYTES:
             return counted, True
     return counted, False

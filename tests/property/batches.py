@@ -107,6 +107,18 @@ def _sound_bytes(raw: bytes) -> tuple[int, bool]:
     return len(raw), False
 
 
+def goes_on(raw: bytes, position: int) -> bool:
+    """Whether each batch begins after the one before it, and the first has something at the position or behind: the
+    client takes a batch's word for its offset, which no checksum covers."""
+    batches, first = MemoryRecords(raw[: _sound_bytes(raw)[0]]), True
+    while batches.has_next():
+        batch = batches.next_batch()
+        if batch.base_offset < position and (not first or batch.next_offset <= position):
+            return False
+        position, first = batch.next_offset, False
+    return True
+
+
 def _row(record: Any) -> Row:
     return record.offset, record.timestamp, record.key, record.value or b"", tuple(record.headers)
 

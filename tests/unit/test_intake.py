@@ -21,7 +21,7 @@ from detector.counting.decoder import Decoder
 from detector.counting.names import Names
 from detector.counting.tally import Cells, Marker, Source, Tally
 from detector.records.unpack import Unpacker
-from streams.deadletters import HEADERS_MAX
+from streams.deadletters import HEADER_BYTES_MAX, HEADERS_MAX, KEY_BYTES_MAX, WORD_CHARACTERS_MAX
 from streams.errors import UserError
 from streams.intake.codec import inflate
 from streams.intake.deadletters import RateLimit
@@ -76,6 +76,9 @@ def test_an_owner_that_noted_nothing_may_have_told_something() -> None:
 def test_a_foreign_commit_is_an_offset_without_a_note() -> None:
     """A commit of another program: its offset holds, and the source begins anew."""
     assert parse_note("by hand") is None
+    odds = {"boundary_ms": 1_500}, {"boundary_ms": -1_000}, {"boundary_ms": 10**21}, {"term": -1}, {"read": 1 << 63}
+    for odd in odds:
+        assert parse_note(json.dumps({"term": 1, "boundary_ms": 2_000, "read": 3} | odd)) is None
     assert begin_from({"p": Committed(5, None)}, {"p": 0}, 77) == Begin(77, None, {"p": 5}, {"p": 5})
 
 
@@ -135,11 +138,10 @@ def test_a_feed_without_payments_is_an_error() -> None:
 def test_wrong_keys_are_noticed_above_one_percent() -> None:
     """A hundred records with the right key in the right partition are well; two wrong ones are too many."""
     check, value = KeyCheck(), b'{"order_id": "o-1"}'
-    right = [value] * 4
     for _ in range(25):
-        check.look(right, lambda _: b"o-1", 0, 1)
+        check.look([(value, b"o-1")] * 4, 0, 1)
     assert not check.is_wrong
-    check.look([value] * 2, lambda _: b"p-1", 0, 1)
+    check.look([(value, b"p-1")] * 2, 0, 1)
     assert check.is_wrong
 
 
@@ -148,19 +150,11 @@ def test_what_was_keyed_wrongly_long_ago_is_forgotten() -> None:
     they belong now nothing is wrong any more."""
     check, value = KeyCheck(), b'{"order_id": "o-1"}'
     for _ in range(20_000):
-        check.look([value] * 2, lambda at: b"o-1" if at else b"p-1", 0, 1)
+        check.look([(value, b"p-1"), (value, b"o-1")], 0, 1)
     assert check.is_wrong
     for _ in range(5_000):
-        check.look([value] * 2, lambda _: b"o-1", 0, 1)
+        check.look([(value, b"o-1")] * 2, 0, 1)
     assert not check.is_wrong
-
-
-@pytest.mark.parametrize("value", [b'{"order_id":' + b"[" * 5_000, b'{"order_id": "\xff"}', b"", b"7"])
-def test_the_sample_of_keys_is_no_decoder(value: bytes) -> None:
-    """What is no event, be it nested past all readers, is passed over."""
-    check = KeyCheck()
-    check.look([value], lambda _: b"k", 0, 1)
-    assert check.sampled == 0
 
 
 def test_a_burst_passes_and_a_flood_does_not() -> None:
@@ -311,6 +305,24 @@ def test_of_many_headers_a_letter_has_the_first() -> None:
     headers: Any = [(str(n), b"") for n in range(HEADERS_MAX + 1)]
     counted, _ = count(lane(), Batch(0, [(1, b"k", b"no event", headers)]).data(), Count())
     assert list(counted.bad[0].headers) == headers[:HEADERS_MAX]
+
+
+def test_of_a_long_key_and_long_headers_nothing_is_held() -> None:
+    """Twenty kilobytes may inflate to a key of 30 MiB in each of twenty bad records, and no letter has room for one."""
+    headers: Any = [("a", b"v" * (HEADER_BYTES_MAX + 1)), ("n" * (WORD_CHARACTERS_MAX + 1), b"v"), ("b", b"v")]
+    (bad,) = count(lane(), Batch(0, [(1, b"k" * (KEY_BYTES_MAX + 1), b"no event", headers)], 4).data(), Count())[0].bad
+    assert (bad.key, bad.headers, bad.size) == (None, (("a", None), ("b", b"v")), len(b"no event") + 3)
+
+
+def test_a_turn_ends_at_so_many_bytes_of_headers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are held like the value."""
+    monkeypatch.setattr("streams.intake.turn.TOLD_BYTES", 3 * HEADER_BYTES_MAX)
+    headers: Any = [("a", b"v" * HEADER_BYTES_MAX)]
+    raw = b"".join(Batch(offset, [(1, b"k", b"", headers)], 4).data() for offset in range(4))
+    monkeypatch.setattr("detector.records.unpack.PART_RECORDS", 1)
+    one = lane()
+    parts = parts_of({AT: [Raw(raw, 0, ())]}, lambda _: one, Unpacker(inflate), Count())
+    assert len(count_parts(parts, 1_000)[0].bad) == 3
 
 
 def good_and_bad() -> list[Any]:

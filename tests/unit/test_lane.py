@@ -13,9 +13,10 @@ from detector.counting.counter import Counter
 from detector.counting.decoder import Decoder
 from detector.counting.names import Names
 from detector.counting.tally import Source
+from streams.deadletters import KEY_BYTES_MAX
 from streams.intake.fetch import Fetched, Listed
 from streams.intake.lane import Counted, Lane
-from streams.intake.placing import ORDERS, PAYMENTS
+from streams.intake.placing import ORDERS, PAYMENTS, SAMPLE_EVENTS
 from streams.intake.recovery import Begin
 
 T = 1_700_000_000_000
@@ -90,6 +91,29 @@ def test_what_is_in_doubt_is_told_of_however_late() -> None:
     ]  # fmt: skip
     assert len(found) == 601
     assert one.halves["payments"].doubted == {}
+
+
+def test_of_what_is_in_doubt_a_letter_is_kept() -> None:
+    """No more: twenty records may wait for hours, and the key of each may be 60 MiB."""
+    one = lane()
+    one.count("payments", batch(0, (T, T)))
+    long = record(1, T + 10 * MINUTE_MS, one_payment(1, T))
+    long.key = b"k" * (KEY_BYTES_MAX + 1)
+    one.count("payments", Listed.of([long]))
+    kept = one.halves["payments"].doubted[1]
+    assert (kept.key, kept.reason, kept.field, kept.size) == (None, "clock_ahead", "occurred_at", len(long.value))
+
+
+def test_how_bad_records_are_keyed_says_nothing() -> None:
+    """They may name an order, of any length at that, and be no event: a producer that is not ours makes nobody not
+    ready."""
+    one = lane()
+    one.count("payments", Listed.of([record(offset, T, b'{"order_id":"other"}') for offset in range(3)]))
+    assert one.keys.sampled == 0
+    wrong = [record(3, T, b"no event"), *(record(4 + n, T, one_payment(n)) for n in range(6))]
+    wrong[2].key = b"other"
+    one.count("payments", Listed.of(wrong))
+    assert (one.keys.sampled, one.keys.mismatched) == (SAMPLE_EVENTS, 1)
 
 
 def test_what_the_end_of_the_other_topic_decides_is_told_at_once() -> None:

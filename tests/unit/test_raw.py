@@ -9,7 +9,6 @@ from collections import Counter as Count
 from types import SimpleNamespace
 from typing import Any, cast
 
-import numpy as np
 import pytest
 from aiokafka import AIOKafkaConsumer
 from aiokafka.consumer import fetcher as client
@@ -161,20 +160,18 @@ def test_a_wrong_format_or_length_is_told_with_its_offset(before: bytes, place: 
 
 
 def test_both_ways_give_the_same_parts() -> None:
-    """Bytes and the client's records: values, offsets, times, keys, headers, and those picked to be kept."""
+    """Bytes and the client's records: values, offsets, times, keys, headers."""
     ours = list(fetched([Raw(ONE, 7, [])], Unpacker(inflate)))
     theirs = list(fetched(list(client.PartitionRecords(AT, MemoryRecords(ONE), [], 7, None, None, True, 1)),
                           Unpacker(inflate)))  # fmt: skip
     assert isinstance(theirs[0], Listed)
     for parts in (ours, theirs):
         (part,) = parts
-        for found in (part, part.pick(np.arange(2))):
-            assert list(found.values) == [b"v", b""]
-            assert (found.offsets.tolist(), found.times.tolist()) == ([7, 8], [1, 2])
-            assert ([found.key(at) for at in (0, 1)], list(found.headers(0)), list(found.headers(1))) == (
-                [b"k", None], [("h", b"1")], []
-            )  # fmt: skip
-        assert list(part.pick(np.array([1])).values) == [b""]
+        assert list(part.values) == [b"v", b""]
+        assert (part.offsets.tolist(), part.times.tolist()) == ([7, 8], [1, 2])
+        assert ([part.key(at) for at in (0, 1)], list(part.headers(0)), list(part.headers(1))) == (
+            [b"k", None], [("h", b"1")], []
+        )  # fmt: skip
 
 
 def test_a_broken_batch_does_not_move_the_client() -> None:
