@@ -24,6 +24,7 @@ from detector.contracts.policy_keys import DIMENSIONS
 from detector.contracts.scope import Scope
 from detector.counting.columns import STATUSES
 from detector.judging.outage import Outage
+from streams.degraded.board import Reason
 from streams.degraded.lookout import Lookout
 from streams.intake.ingest import Intake
 from streams.intake.lane import Totals
@@ -94,6 +95,9 @@ METRICS: Final = (
            "Times that one order or shopper came to a limit: 64 payments, or 64 events, of an order; is one id all's?"),
     Metric("pastille_held_over_total", "counter", (),
            "Above 0: so many events waited for the other topic of their source that it was waited for no longer."),
+    Metric("pastille_names_full", "gauge", ("table",),
+           "1 where leaves_max, codes_max or merchant_names_max of [limits] is reached: no more are told apart; "
+           "judged_leaves: by those of all workers together, told by the worker that judges."),
     Metric("pastille_card_like_total", "counter", ("field",),
            "Values that look like a card number; counted like any other, kept nowhere."),
     Metric("pastille_misplaced_ratio", "gauge", (),
@@ -136,7 +140,7 @@ METRICS: Final = (
     Metric("pastille_outage_reader_unread_seconds", "gauge", ("group",),
            "Age of the oldest outage event that the group has not read; 0 where it has read all."),
     Metric("pastille_degraded", "gauge", ("reason",),
-           "1 while something around the worker is wrong, else 0: broker, writes, letters, readers, disk, clock."),
+           f"1 while something around the worker is wrong, else 0: {', '.join(Reason)}."),
     Metric("pastille_http_closed_total", "counter", ("reason",),
            "HTTP connections closed: silent, slow (their answer not taken), crowded (over 100); see OPERATIONS."),
     Metric("pastille_judge_seconds_total", "counter", (),
@@ -233,7 +237,9 @@ class WorkerMetrics:
 
     def _judging(self, tenure: Tenure | None, facts: Facts | None) -> dict[str, Samples]:
         verdict = self._worker.verdict
+        full = dict(self._worker.intake.names_full()) | ({} if facts is None else {"judged_leaves": facts.is_full})
         everywhere: dict[str, Samples] = {
+            "pastille_names_full": _words(full),
             "pastille_judge_active": [((), int(tenure is not None))],
             "pastille_judge_standby": [((), int(verdict.has_standby))],
             "pastille_outages_total": _samples(verdict.started),

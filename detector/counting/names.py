@@ -27,6 +27,13 @@ UNKNOWN = "unknown"
 ASK = -1
 """What `look_up` says of a key that is not in a table with room left: someone must intern it."""
 
+PAST_LIMIT = {
+    "leaves": "what comes new is counted as other and never judged; is a reference sent as a bank? If not, raise it",
+    "codes": "what comes new is counted as the code other; is a reference sent as a code? If not, raise it",
+    "merchant_names": "who comes new is called merchant- and a hash; to read more names, raise it",
+}
+"""What becomes of names for which there is no room, by the table."""
+
 LEAF_SEED = 1
 """What the fold of a leaf's hash begins with."""
 
@@ -106,6 +113,7 @@ class Names:
         self._merchants: dict[int, str] = {hash_text(UNKNOWN): UNKNOWN}
         self.merchant_index.put(hash_text(UNKNOWN), 0)  # some write the word, or the scanner would ask for each
         self._other = (OTHER,) * len(policy.dimensions)
+        self._limits_told: set[str] = set()
 
     def leaf(self, values: Leaf) -> int:
         """The leaf's number; of every leaf past the limit, that of the leaf whose values are all `other`."""
@@ -147,6 +155,22 @@ class Names:
     def merchant_name(self, key: int) -> str:
         """What the merchant with this hash is called; past the limit `merchant-` and the hash."""
         return self._merchants.get(int(key)) or f"merchant-{int(key):016x}"
+
+    def full(self) -> dict[str, bool]:
+        """Of each table whether its limit is reached."""
+        policy = self.policy
+        return {
+            "leaves": len(self._leaf_numbers) >= policy.leaves_max,
+            "codes": len(self._code_numbers) >= policy.codes_max,
+            "merchant_names": len(self._merchants) > policy.merchant_names_max,
+        }
+
+    def new_limits(self) -> list[str]:
+        """What is to be said of the limits that were reached and not told of before."""
+        new = [name for name, is_full in self.full().items() if is_full and name not in self._limits_told]
+        self._limits_told.update(new)
+        limits = ((name, getattr(self.policy, f"{name}_max")) for name in new)
+        return [f"{name}_max of [limits] is reached ({limit}): {PAST_LIMIT[name]}" for name, limit in limits]
 
     def _new_leaf(self, values: Leaf, key: int) -> int:
         """Number a leaf, or find the number of one that another spelling led to."""

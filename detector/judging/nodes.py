@@ -43,7 +43,6 @@ class Nodes:
     members: Int32s = field(init=False)
     answer_ms: Int64s = field(init=False)
     rules: Int64s = field(init=False)
-    dropped: int = 0
 
     def __post_init__(self) -> None:
         self._node(PLATFORM)
@@ -105,10 +104,14 @@ class Nodes:
         """The node of every leaf's method; the platform for the leaf `other`."""
         return np.maximum(self.leaf_nodes[:, self.policy.dimensions.index("method") + 1], 0).astype(np.int32)
 
+    @property
+    def is_full(self) -> bool:
+        """Whether the leaves of all workers together are as many as the policy tells apart."""
+        return len(self.leaves) >= self.policy.leaves_max
+
     def _take_in(self, leaf: Leaf) -> None:
         other = (OTHER,) * len(self.policy.dimensions)
-        if len(self.leaves) >= self.policy.leaves_max and leaf != other:
-            self.dropped += 1
+        if self.is_full and leaf != other:
             if other not in self.leaf_number:
                 self._take_in(other)
             self.leaf_number[leaf] = self.leaf_number[other]

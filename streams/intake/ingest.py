@@ -167,6 +167,10 @@ class Intake(Service):
             total.add(part)
         return total
 
+    def names_full(self) -> Mapping[str, bool]:
+        """Of each table of names whether the policy's limit is reached."""
+        return self._names.full()
+
     def payments(self, totals: Totals) -> dict[tuple[str, ...], int]:
         """Payments that reached a status, each once, by (bank, method, status). From any thread."""
         found: Count[tuple[str, ...]] = Count()

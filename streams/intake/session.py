@@ -325,9 +325,9 @@ class Session:
         are_written = await self._letters.flush()
         self._committed_s = loop_s()
         lanes = self.lanes.values()
-        for lane in lanes:
-            for limit in lane.new_limits():
-                log.warning("intake: %s: %s", lane.source, limit)
+        limits = [f"{lane.source}: {limit}" for lane in lanes for limit in lane.new_limits()]
+        for limit in limits + self._all.names.new_limits():
+            log.warning("intake: %s", limit)
         commits = {_partition(lane, topic): noted for lane in lanes for topic, noted in lane.commits().items()}
         if commits and are_written:
             await self._reader.commit(commits, self._round)

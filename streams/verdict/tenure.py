@@ -39,7 +39,7 @@ CHANGES_MAX = 1_000
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What metrics tell of a Judge; see its methods of the same names. `maintained`: scopes in a maintenance now;
-    `frozen`: those of which nothing was learned for 24 hours."""
+    `frozen`: those of which nothing was learned for 24 hours; `is_full`: no more leaves are told apart."""
 
     time_ms: int = -1
     rates: Sequence[tuple[Scope, dict[int, list[int]]]] = ()
@@ -47,6 +47,7 @@ class Facts:
     blocked: Mapping[str, int] = field(default_factory=dict)
     maintained: Sequence[Scope] = ()
     frozen: Sequence[Scope] = ()
+    is_full: bool = False
 
 
 class Tenure:
@@ -106,7 +107,7 @@ class Tenure:
                 of_scopes = judge.rates() if rates else self._facts.rates
                 self._facts = Facts(
                     judge.time_ms, of_scopes, judge.open_outages(), judge.blocked(), judge.maintenances.running(),
-                    judge.long_frozen(),
+                    judge.long_frozen(), judge.board.nodes.is_full,
                 )  # fmt: skip
             finally:
                 self._replica.guard.release()

@@ -90,6 +90,9 @@ class FakeIntake:
     def totals(self) -> Totals:
         return Totals(events=Count({("default", "payments", "counted"): 7}), card_like=Count(bank=1), late_answers=3)
 
+    def names_full(self) -> dict[str, bool]:
+        return {"leaves": True, "codes": False}
+
     def payments(self, _totals: Totals) -> dict[tuple[str, ...], int]:
         return {("bnp", "pix", "approved"): 5}
 
@@ -345,6 +348,14 @@ def test_a_scrape_holds_up_no_event() -> None:
     assert b"pastille_judge_active 1.0" in asked(judged(), lambda: asked_in.append(threading.current_thread()))
     assert asked_in
     assert threading.main_thread() not in asked_in
+
+
+def test_a_table_of_names_that_is_full_is_told() -> None:
+    """Beside those that are not."""
+    found = scraped(None)
+    assert {table: found["pastille_names_full", labels(table=table)] for table in ("leaves", "codes")} == {
+        "leaves": 1, "codes": 0,
+    }  # fmt: skip
 
 
 def test_connections_that_were_closed_are_told() -> None:

@@ -90,3 +90,17 @@ def test_index_and_names_agree() -> None:
     index = names.leaf_index
     found = [look_up(index.keys, index.numbers, index.otherwise, np.uint64(leaf_key(leaf))) for leaf in leaves]
     assert found == numbers == [0, 1, 2, 2]
+
+
+def test_a_limit_that_is_reached_is_said_once() -> None:
+    """Who writes a reference into `bank` makes every bank that was not met before one that nobody judges."""
+    names = Names(SMALL)
+    names.leaf(("a", "card"))
+    assert (names.full()["leaves"], names.new_limits()) == (False, [])
+    for bank in "bcd":
+        names.leaf((bank, "card"))
+    (said,) = names.new_limits()
+    assert "leaves_max of [limits] is reached (2)" in said
+    assert (names.full()["leaves"], names.new_limits()) == (True, [])
+    names.code("05")
+    assert not names.full()["codes"]
