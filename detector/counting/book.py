@@ -26,7 +26,8 @@ CLOSED, DEAD, FREE = -1, -2, -3
 """`row.cell` where it is no cell: its pane has closed; a half green order that lost its place there; unused."""
 
 TOPICS = 2
-OUT_COUNTS = 22
+VOTES_AT, LATE_AT, TECHNICAL_AT, ORDERS_AT, OUT_COUNTS = 6, 12, 17, 18, 22
+"""Where votes, late answers, the technical among the votes, and orders begin in a row of counts, and its length."""
 MINUTE_MS = 60_000
 HOLD_SECONDS = 4096
 """Places of the ring of held events; events further apart than this share one."""
@@ -81,7 +82,7 @@ RULE = _record(*((name, "i8") for name in (
     "details_ms",  # 0: none are kept
     "votes",  # 0: every payment is one, nobody asks who it is
     "hold_max",
-    "rings",  # a mask of bits, in which the blocks that are open at once have different numbers
+    "block_mask",  # of bits, in which the blocks that are open at once have different numbers
     "base_moves_ms",  # how far a boundary may be from the base, see `rows`
 )))  # fmt: skip
 STATE = _record(*((name, "i8") for name in (
@@ -121,6 +122,9 @@ class Told(NamedTuple):
     detail_merchant_rows: int
     detail_code_rows: int
     ages: int
+
+
+TOLD = _record(*((name, "i8") for name in Told._fields))
 
 
 class Book(NamedTuple):
@@ -166,7 +170,7 @@ class Book(NamedTuple):
     sum_lengths: UInt8s  # sum_lengths[place, leaf, kind]
     sum_hashes: UInt64s  # sum_hashes[place, leaf, kind, n]
     late_bins: Int32s  # scratch: late_bins[approved refused, bin]
-    told: Int64s  # what `Told` names, of the last cut
+    told: Records  # what `Told` names, of the last cut
     picked: Int32s  # scratch: places of a table, those that count most
     ranks: UInt64s  # scratch: how much these count
     numbered: Records  # scratch: hash -> number
@@ -200,7 +204,7 @@ def new_book(policy: Policy, names: Names) -> Book:
         out_lengths=np.zeros((256, 5), np.uint8), out_hashes=np.zeros(256 * 5 * widest, np.uint64),
         out_ages=new_table(1024, np.uint8), out_leaves=np.zeros(16, np.int32), leaf_mark=np.full(16, NONE, np.int32),
         smallest=np.zeros((5, widest), np.uint64), **_sums(16, widest), late_bins=np.zeros((2, BINS), np.int32),
-        told=np.zeros(len(Told._fields), np.int64),
+        told=np.zeros(1, TOLD),
         picked=np.zeros(limit, np.int32), ranks=np.zeros(limit, np.uint64),
         numbered=np.zeros(1 << (4 * limit).bit_length(), NUMBERED),
         detail_leaves=np.zeros(2 * limit, np.int32), detail_names=np.zeros(limit, np.uint64),
@@ -238,7 +242,7 @@ def _rule(policy: Policy) -> Records:
     rule["open_ms"] = policy.open_ms
     rule["block_ms"] = policy.vote_block_ms
     blocks = (policy.open_ms + policy.pane_ms) // policy.vote_block_ms + 2
-    rule["rings"] = (1 << blocks.bit_length()) - 1
+    rule["block_mask"] = (1 << blocks.bit_length()) - 1
     rule["voters"], rule["merchants"], rule["hold_max"] = policy.voters_max, policy.merchants_max, HOLD_MAX
     rule["votes"] = policy.counts_votes
     rule["base_moves_ms"] = BASE_MOVES_MS

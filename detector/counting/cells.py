@@ -168,9 +168,9 @@ def begin(book: Book, next_ms: int) -> None:
         for pane in range(state.first_pane, min(first_pane, state.first_pane + len(book.cell_at))):
             _close_pane(book, pane)
     first_block = first_pane * rule.pane_ms // rule.block_ms
-    for block in range(state.first_block, min(first_block, state.first_block + rule.rings + 1)):
+    for block in range(state.first_block, min(first_block, state.first_block + rule.block_mask + 1)):
         if state.groups > 0:
-            state.groups -= remove_tagged(book.groups, rule.rings, block & rule.rings)
+            state.groups -= remove_tagged(book.groups, rule.block_mask, block & rule.block_mask)
     move_base(book, next_ms)
     state.next_ms, state.first_pane, state.first_block = next_ms, first_pane, first_block
 

@@ -13,7 +13,19 @@ import numpy as np
 
 from detector.arrays import Int64s
 from detector.contracts.policy import DEFAULT, Policy
-from detector.counting.book import STATE, Book, Told, grown, names_grown, new_book, room_for_cut
+from detector.counting.book import (
+    LATE_AT,
+    ORDERS_AT,
+    STATE,
+    TECHNICAL_AT,
+    VOTES_AT,
+    Book,
+    Told,
+    grown,
+    names_grown,
+    new_book,
+    room_for_cut,
+)
 from detector.counting.columns import NONE, PAYMENT, Columns
 from detector.counting.cut import close_below_floor
 from detector.counting.hand import in_hand
@@ -244,7 +256,7 @@ class Counter:
                 self._put(grown(self._book))
 
     def _tally(self) -> Tally:
-        told = Told(*self._book.told.tolist())
+        told = Told(*self._book.told[0].item())
         after_ms, self._told_ms = self._told_ms, told.boundary_ms
         first_pane, policy = told.first_pane, self.policy
         if self._again and after_ms == FIRST:  # all there is is news
@@ -261,9 +273,10 @@ class Counter:
         cells, counts = book.out_cells[: told.cells], book.out_counts[: told.cells]
         return Cells(
             tuple([leaves[leaf] for leaf in book.out_leaves[: told.leaves].tolist()]),
-            cells[:, 0].astype(np.int32), cells[:, 1].copy(), counts[:, :6].copy(), counts[:, 6:12].copy(),
-            counts[:, 12:17].copy(), cells[:, 2].copy(), book.out_lengths[: told.cells].copy(),
-            book.out_hashes[: told.hashes].copy(), counts[:, 17].copy(), counts[:, 18:].copy(),
+            cells[:, 0].astype(np.int32), cells[:, 1].copy(), counts[:, :VOTES_AT].copy(),
+            counts[:, VOTES_AT:LATE_AT].copy(), counts[:, LATE_AT:TECHNICAL_AT].copy(), cells[:, 2].copy(),
+            book.out_lengths[: told.cells].copy(), book.out_hashes[: told.hashes].copy(),
+            counts[:, TECHNICAL_AT].copy(), counts[:, ORDERS_AT:].copy(),
             book.out_ages[: told.ages].copy(),
         )  # fmt: skip
 

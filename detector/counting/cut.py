@@ -10,13 +10,13 @@ from typing import Any
 
 from detector.arrays import Int32s, UInt8s, UInt64s
 from detector.compiled import compiled, inlined
-from detector.counting.book import OUT_COUNTS, Book
+from detector.counting.book import LATE_AT, ORDERS_AT, OUT_COUNTS, VOTES_AT, Book
 from detector.counting.cells import begin, mark
 from detector.counting.columns import APPROVED, DECLINED, ERROR, NONE, PENDING
 from detector.counting.details import note_overdue
-from detector.counting.impact import FINE, WAITS, count_order, fate
+from detector.counting.impact import FINE, WAITS, count_order, effect
 from detector.counting.rows import vote_of, voter_of
-from detector.counting.sums import AHEAD, BAD, GOOD, LATE, ORDERS, SHOPS, VOTES, keep_smallest, reach_next, sum_answered
+from detector.counting.sums import AHEAD, BAD, GOOD, SHOPS, keep_smallest, prefetch_next, sum_answered
 from detector.counting.top import tell_details
 
 BAD_VOTERS, PENDING_VOTERS, BAD_MERCHANTS, PENDING_MERCHANTS, APPROVED_VOTERS = range(5)
@@ -103,11 +103,11 @@ def cut(book: Book, with_details: bool) -> None:
     if with_details:
         note_overdue(book)
         tell_details(book)
-    told = book.told
-    told[0], told[1], told[2] = state.next_ms, state.newest_start_ms, state.offset
-    told[3] = state.first_pane if state.cut_snapshot else NONE
-    told[4], told[5], told[6], told[7] = state.dirty, state.cut_hashes, state.cut_leaves, with_details
-    told[13] = state.cut_ages
+    told = book.told[0]
+    told.boundary_ms, told.newest_start_ms, told.offset = state.next_ms, state.newest_start_ms, state.offset
+    told.first_pane = state.first_pane if state.cut_snapshot else NONE
+    told.cells, told.hashes, told.leaves, told.ages = state.dirty, state.cut_hashes, state.cut_leaves, state.cut_ages
+    told.details = with_details
     unmark_all(book)
 
 
@@ -151,14 +151,14 @@ def _add_waiting(book: Book, cell: Any, counts: Int32s, lengths: UInt8s) -> None
     voters, merchants = book.rule[0].voters, book.rule[0].merchants
     rows, answer_ms, at, ahead = book.rows, book.answer_ms[cell.leaf], cell.waiting, cell.waiting
     for _ in range(AHEAD):
-        ahead = reach_next(book, ahead, NONE)
+        ahead = prefetch_next(book, ahead, NONE)
     while at != NONE:
-        ahead = reach_next(book, ahead, NONE)
+        ahead = prefetch_next(book, ahead, NONE)
         row = rows[at]
-        if fate(row, answer_ms) != FINE:
-            count_order(book, at, WAITS, counts[ORDERS:])
+        if effect(row, answer_ms) != FINE:
+            count_order(book, at, WAITS, counts[ORDERS_AT:])
         counts[PENDING] += 1
-        counts[VOTES + PENDING] += vote_of(row)
+        counts[VOTES_AT + PENDING] += vote_of(row)
         merchant = book.merchants[row.counters].merchant
         keep_smallest(book.smallest[0], lengths, PENDING_VOTERS, voters, voter_of(row))
         keep_smallest(book.smallest[1], lengths, PENDING_MERCHANTS, merchants, merchant)
@@ -170,7 +170,7 @@ def _sum_lates(book: Book, n: int, at: int) -> None:
     newest = NONE
     while at != NONE:
         late = book.lates[at]
-        book.out_counts[n, LATE + late.status] += 1
+        book.out_counts[n, LATE_AT + late.status] += 1
         if late.status == APPROVED:
             newest = max(newest, late.start)
             book.late_bins[0, late.age] += 1

@@ -30,7 +30,7 @@ RING_MAX = 64
 
 
 @inlined
-def fate(row: Any, answer_ms: int) -> int:
+def effect(row: Any, answer_ms: int) -> int:
     """FINE, HIT, or WAITS: what a payment says of its order, by its leaf's `answer_s`."""
     if row.status == DECLINED or row.status == ERROR:
         return HIT
@@ -49,7 +49,7 @@ def count_order(book: Book, at: int, what: int, counts: Int32s) -> None:
     other = row.order_next
     while other != NONE and other != at:
         mate = book.rows[other]
-        if _is_before(book, mate, row) and fate(mate, book.answer_ms[leaf_of(book, mate)]) != FINE:
+        if _is_before(book, mate, row) and effect(mate, book.answer_ms[leaf_of(book, mate)]) != FINE:
             return
         recovered |= mate.status == APPROVED and occurred_of(book, mate) >= start_of(book, row)
         other = mate.order_next

@@ -58,38 +58,38 @@ def merge(book: Book, event: Any) -> None:
 
 
 @inlined
-def reach(book: Book, event: Any) -> None:
+def prefetch_event(book: Book, event: Any) -> None:
     """Ask for the memory that merging the event will look at first."""
     leaf_hash = book.leaf_hash[event.leaf] if event.leaf != NONE else np.uint64(0)
-    _reach(book.row_slots, event.payment)
-    _reach(book.order_slots, event.order)
-    _reach(book.merchant_slots, mix(event.merchant, leaf_hash))
+    _prefetch_slots(book.row_slots, event.payment)
+    _prefetch_slots(book.order_slots, event.order)
+    _prefetch_slots(book.merchant_slots, mix(event.merchant, leaf_hash))
     if book.rule[0].votes:
-        _reach(book.groups, mix(voter_of(event), leaf_hash))
+        _prefetch_slots(book.groups, mix(voter_of(event), leaf_hash))
 
 
 @inlined
-def reach_rows(book: Book, event: Any) -> None:
+def prefetch_rows(book: Book, event: Any) -> None:
     """Ask for what the indexes lead to, once they are there."""
     leaf_hash = book.leaf_hash[event.leaf] if event.leaf != NONE else np.uint64(0)
     slots = book.merchant_slots
     at = row_near(slots, tag_of(mix(event.merchant, leaf_hash)))
     if at != NONE:
-        _reach_record(book.merchants, at)
+        _prefetch_record(book.merchants, at)
     at = row_near(book.row_slots, tag_of(event.payment))
     if at != NONE:
-        _reach_record(book.rows, at)
+        _prefetch_record(book.rows, at)
 
 
 @inlined
-def _reach(slots: Int64s, key: np.uint64) -> None:
+def _prefetch_slots(slots: Int64s, key: np.uint64) -> None:
     home = home_of(slots, tag_of(key))
     prefetch(slots, home)
     prefetch(slots, min(home + 6, len(slots) - 1))
 
 
 @inlined
-def _reach_record(table: Records, at: int) -> None:
+def _prefetch_record(table: Records, at: int) -> None:
     """The two lines of memory that a record lies across."""
     prefetch(table, at)
     prefetch(table, at + 1)

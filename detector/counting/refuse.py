@@ -33,7 +33,9 @@ from detector.counting.fields import (
     METHOD,
     OCCURRED_AT,
     ORDER_ID,
+    ORDER_REQUIRED,
     PAYMENT_ID,
+    PAYMENT_REQUIRED,
     SHOPPER_ID,
     STATUS,
     UNKNOWN_FIELD,
@@ -222,13 +224,13 @@ def _object_fault(text: UInt8s, at: int, stop: int, found: Int64s, keys: Int64s,
 def _contract_fault(text: UInt8s, is_payment: bool, keys: UInt64s, numbers: Int32s, found: Int64s) -> int:
     """The first fault by the contract's fields; UNSURE where one before it is, or there is none."""
     fields = _PAYMENT_FIELDS if is_payment else _ORDER_FIELDS
+    required = PAYMENT_REQUIRED if is_payment else ORDER_REQUIRED
     for place in range(len(fields)):
         field = fields[place]
         if field == STATUS:
             fault = _status_fault(text, is_payment, keys, numbers, found)
         else:
-            is_required = field in (ORDER_ID, OCCURRED_AT)
-            is_required |= is_payment and field in (PAYMENT_ID, BANK, METHOD)
+            is_required = field == OCCURRED_AT or required >> field & 1 > 0
             fault = value_fault(text, field, is_required, found)
         if fault != SOUND:
             return fault if fault == UNSURE else _fault(fault, field)

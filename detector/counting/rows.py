@@ -3,7 +3,7 @@
 Leaf and merchant are those of the counters it is counted in (`details`). Its start is in milliseconds after the book's
 base, which moves on with the boundaries (`move_base`); the other times are milliseconds after the start. When it was
 touched is a minute of log time, without the days. So what lies before the base is taken to lie there, and a payment
-whose events are more than REACH_MS apart to have begun as late as that allows: nothing that is told depends on it, for
+whose events are more than SPAN_MS apart to have begun as late as that allows: nothing that is told depends on it, for
 the pane of either start has closed, and no order that is open asks for it. Does not know why a row changes.
 """
 
@@ -16,8 +16,8 @@ import numpy as np
 from detector.compiled import compiled, inlined
 from detector.counting.book import MINUTE_MS, Book
 
-REACH_MS = 0xFFFFFFFF
-"""What four bytes of milliseconds reach: 49 days."""
+SPAN_MS = 0xFFFFFFFF
+"""What four bytes of milliseconds span: 49 days."""
 DAY_MS = 86_400_000
 _VOTE_BIT = 6
 VOTE, HALF_GREEN, NO_VOTE = 1 << _VOTE_BIT, 1 << 7, 0xFF ^ (1 << _VOTE_BIT)
@@ -67,7 +67,7 @@ def first_of(book: Book, row: Any) -> int:
 @inlined
 def start_within(book: Book, start: int, occurred: int, first: int) -> int:
     """The start that a row with these times has."""
-    return int(max(start, book.state[0].base_ms, max(occurred, first) - REACH_MS))
+    return int(max(start, book.state[0].base_ms, max(occurred, first) - SPAN_MS))
 
 
 @inlined

@@ -15,18 +15,16 @@ import numpy as np
 
 from detector.arrays import UInt8s, UInt64s
 from detector.compiled import compiled, inlined
-from detector.counting.book import SUMMED_PANES, Book
+from detector.counting.book import ORDERS_AT, SUMMED_PANES, TECHNICAL_AT, VOTES_AT, Book
 from detector.counting.columns import APPROVED, CANCELLED, NONE, PENDING
 from detector.counting.details import is_technical
-from detector.counting.impact import FINE, count_order, fate
+from detector.counting.impact import FINE, count_order, effect
 from detector.counting.rows import vote_of, voter_of
 from detector.prefetch import prefetch
 
 BAD, SHOPS, GOOD = range(3)
 """Hashes of a sum: voters of reds and of those who left late, their merchants, voters of approvals."""
 CANCELLED_LATE = 5
-VOTES, LATE, TECHNICAL, ORDERS = 6, 12, 17, 18
-"""Where votes, late answers, the technical among the votes, and orders begin in a row of counts."""
 APPROVED_VOTERS_MAX = 2
 AHEAD = 4
 """By how many rows what they lead to is asked for before it is looked at."""
@@ -67,9 +65,9 @@ def sum_at_once(book: Book, at: int) -> None:
 def _add_rows(book: Book, cell: Any, place: int) -> None:
     at, ahead, end = cell.rows, cell.rows, cell.summed
     for _ in range(AHEAD):
-        ahead = reach_next(book, ahead, end)
+        ahead = prefetch_next(book, ahead, end)
     while at != end:
-        ahead = reach_next(book, ahead, end)
+        ahead = prefetch_next(book, ahead, end)
         _add_row(book, cell, place, at)
         at = book.rows[at].next
 
@@ -78,13 +76,13 @@ def _add_rows(book: Book, cell: Any, place: int) -> None:
 def _add_row(book: Book, cell: Any, place: int, at: int) -> None:
     row, leaf = book.rows[at], cell.leaf
     counts, lengths, hashes = book.sum_counts[place, leaf], book.sum_lengths[place, leaf], book.sum_hashes[place, leaf]
-    status, what = row.status, fate(row, book.answer_ms[leaf])
+    status, what = row.status, effect(row, book.answer_ms[leaf])
     if what != FINE:
-        count_order(book, at, what, counts[ORDERS:])
+        count_order(book, at, what, counts[ORDERS_AT:])
         if status == CANCELLED:
             status = CANCELLED_LATE
     counts[status] += 1
-    counts[VOTES + status] += vote_of(row)
+    counts[VOTES_AT + status] += vote_of(row)
     voter = voter_of(row)
     if status == APPROVED:
         keep_smallest(hashes[GOOD], lengths, GOOD, APPROVED_VOTERS_MAX, voter)
@@ -93,11 +91,11 @@ def _add_row(book: Book, cell: Any, place: int, at: int) -> None:
         merchant = book.merchants[row.counters].merchant
         keep_smallest(hashes[SHOPS], lengths, SHOPS, book.rule[0].merchants, merchant)
         if vote_of(row) and is_technical(book, row, leaf):
-            counts[TECHNICAL] += 1
+            counts[TECHNICAL_AT] += 1
 
 
 @inlined
-def reach_next(book: Book, at: int, end: int) -> int:
+def prefetch_next(book: Book, at: int, end: int) -> int:
     """Ask for the counters of a row of a chain; the row that follows it. Who does so some rows ahead finds the rows and
     their counters there, when it comes to them."""
     if at == end:

@@ -41,9 +41,10 @@ def tell_details(book: Book) -> None:
     _tell_codes(book)
     for n in range(state.detail_leaves):
         book.leaf_mark[book.detail_leaves[n]] = NONE
-    told = book.told
-    told[8], told[9], told[10] = state.detail_leaves, state.detail_names, state.detail_codes
-    told[11], told[12] = state.detail_merchant_rows, state.detail_code_rows
+    told = book.told[0]
+    told.detail_leaves, told.detail_names = state.detail_leaves, state.detail_names
+    told.detail_merchant_rows = state.detail_merchant_rows
+    told.detail_codes, told.detail_code_rows = state.detail_codes, state.detail_code_rows
 
 
 @compiled

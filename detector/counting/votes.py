@@ -29,9 +29,9 @@ def _block_of(book: Book, at: int) -> int:
 @inlined
 def _tag_of_group(book: Book, row: Any, block: int) -> int:
     """The tag of a voter x leaf x block: its last bits are those of the block, by which it is forgotten (`begin`)."""
-    rings = book.rule[0].rings
+    mask = book.rule[0].block_mask
     tag = tag_of(mix(voter_of(row), book.leaf_hash[leaf_of(book, row)]))
-    return int((tag & ~rings) | (block & rings))
+    return int((tag & ~mask) | (block & mask))
 
 
 @compiled

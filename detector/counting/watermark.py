@@ -24,7 +24,7 @@ from detector.counting.book import HOLD_SECONDS, MINUTE_MS, TOPICS, Book
 from detector.counting.cells import begin
 from detector.counting.columns import NONE, SPARE
 from detector.counting.cut import cut, details_due, mark_all, unmark_all
-from detector.counting.ledger import merge, reach, reach_rows
+from detector.counting.ledger import merge, prefetch_event, prefetch_rows
 from detector.counting.sweep import sweep
 
 BOUNDARY_MS = 1000
@@ -381,12 +381,12 @@ def _release(book: Book) -> None:
     state = book.state[0]
     at, together = state.releasing, 0
     while at != NONE and together < TOGETHER:
-        reach(book, book.hold[at])
+        prefetch_event(book, book.hold[at])
         at = book.hold[at].next
         together += 1
     at = state.releasing
     for _ in range(together):
-        reach_rows(book, book.hold[at])
+        prefetch_rows(book, book.hold[at])
         at = book.hold[at].next
     for _ in range(together):
         at = state.releasing

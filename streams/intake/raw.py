@@ -20,7 +20,7 @@ from aiokafka.consumer import fetcher as client
 from detector.records.header import FORMAT, LENGTH_AT, LENGTH_END, MAGIC_AT
 from detector.records.unpack import span
 
-__all__ = ["Broken", "Raw", "take_bytes", "tell_broken", "unexpected"]
+__all__ = ["Broken", "Raw", "take_bytes", "tell_broken", "unexpected", "with_names"]
 
 METHOD: Final = "_proc_fetch_request"
 REPLACED: Final = ("MemoryRecords", "PartitionRecords")
@@ -161,14 +161,19 @@ def tell_broken(consumer: AIOKafkaConsumer) -> str | None:
     return _replace(consumer, PartitionRecords=_client_records)
 
 
+def with_names(method: Any, **names: Any) -> FunctionType:
+    """A method of the client with names of its module replaced."""
+    made = FunctionType(method.__code__, method.__globals__ | names, method.__name__, method.__defaults__,
+                        method.__closure__)  # fmt: skip
+    made.__kwdefaults__ = method.__kwdefaults__
+    return made
+
+
 def _replace(consumer: AIOKafkaConsumer, **names: Any) -> str | None:
     fetcher = getattr(consumer, "_fetcher", None)
     if not isinstance(fetcher, client.Fetcher):
         return "the consumer has no Fetcher"
     problem = unexpected()
     if problem is None:
-        theirs = getattr(client.Fetcher, METHOD)
-        ours = FunctionType(theirs.__code__, theirs.__globals__ | names, METHOD, theirs.__defaults__,
-                            theirs.__closure__)  # fmt: skip
-        setattr(fetcher, METHOD, MethodType(ours, fetcher))
+        setattr(fetcher, METHOD, MethodType(with_names(getattr(client.Fetcher, METHOD), **names), fetcher))
     return problem

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import io
 from collections import deque
-from types import FunctionType, MethodType, SimpleNamespace
+from types import MethodType, SimpleNamespace
 from typing import Any, Final
 
 import numpy as np
@@ -20,6 +20,8 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka import client as clients
 from aiokafka import conn as client
 from aiokafka.protocol.fetch import FetchRequest
+
+from streams.intake.raw import with_names
 
 __all__ = ["LARGE_BYTES", "Answer", "receive_in_place", "unexpected"]
 
@@ -145,14 +147,6 @@ class _Connection(client.AIOKafkaConnection):  # type: ignore[misc]  # aiokafka 
         _take_apart(self, frame if getattr(request, "API_KEY", None) == FetchRequest.API_KEY else bytes(frame))
 
 
-def _with(method: Any, name: str, value: Any) -> FunctionType:
-    """The client's method with one name of its module replaced."""
-    names = {**method.__globals__, name: value}
-    made = FunctionType(method.__code__, names, method.__name__, method.__defaults__, method.__closure__)
-    made.__kwdefaults__ = method.__kwdefaults__
-    return made
-
-
 async def _connected(*arguments: Any, **named: Any) -> _Connection:
     """In place of the client's `create_conn`."""
     connection = _Connection(*arguments, **named)
@@ -175,11 +169,11 @@ def receive_in_place(consumer: AIOKafkaConsumer) -> str | None:
         return "the consumer has no client"
     problem = unexpected()
     if problem is None:
-        its._get_conn = MethodType(_with(clients.AIOKafkaClient._get_conn, "create_conn", _connected), its)
+        its._get_conn = MethodType(with_names(clients.AIOKafkaClient._get_conn, create_conn=_connected), its)
     return problem
 
 
 _take_apart: Any = client.AIOKafkaConnection._handle_frame
 if unexpected() is None:
-    _Connection.connect = _with(client.AIOKafkaConnection.connect, "AIOKafkaProtocol", _Frames)
-    _take_apart = _with(client.AIOKafkaConnection._handle_frame, "io", SimpleNamespace(BytesIO=_opened))
+    _Connection.connect = with_names(client.AIOKafkaConnection.connect, AIOKafkaProtocol=_Frames)
+    _take_apart = with_names(client.AIOKafkaConnection._handle_frame, io=SimpleNamespace(BytesIO=_opened))

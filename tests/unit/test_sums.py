@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from detector.counting.book import SUMMED_PANES
+from detector.counting.book import SUMMED_PANES, VOTES_AT
 from detector.counting.columns import APPROVED, CANCELLED, NONE
 from detector.counting.counter import Counter
 from detector.counting.names import Names
 from detector.counting.rows import vote_of, voter_of
-from detector.counting.sums import CANCELLED_LATE, GOOD, VOTES
+from detector.counting.sums import CANCELLED_LATE, GOOD
 from detector.counting.tally import Source
 from tests.property import dumb
 from tests.property.dumb import Event
@@ -50,11 +50,11 @@ def test_a_kept_sum_is_what_a_walk_comes_to(seed: int) -> None:
             while at != NONE:
                 row = book.rows[at]
                 counts[row.status] += 1
-                counts[VOTES + row.status] += vote_of(row)
+                counts[VOTES_AT + row.status] += vote_of(row)
                 voters |= {int(voter_of(row))} if row.status == APPROVED else set()
                 at, compared = row.next, compared + 1
             kept = book.sum_counts[place][:12].copy()
-            for first in (0, VOTES):  # of those cancelled a walk does not ask how late
+            for first in (0, VOTES_AT):  # of those cancelled a walk does not ask how late
                 kept[first + CANCELLED] += kept[first + CANCELLED_LATE]
                 kept[first + CANCELLED_LATE] = 0
             assert kept.tolist() == counts.tolist()
