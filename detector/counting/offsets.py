@@ -5,7 +5,7 @@ Knows nothing of what is committed, or when.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 
 
 class OffsetIndex:
@@ -27,6 +27,11 @@ class OffsetIndex:
         forgotten = bisect_right(self._times, log_time_ms - self._keep_ms) - 1
         if forgotten > 64:
             del self._times[:forgotten], self._offsets[:forgotten]
+
+    def log_time(self, offset: int) -> int | None:
+        """Log time when the record at an offset was about to be read, or somewhat later; None: not known."""
+        at = bisect_left(self._offsets, offset)
+        return self._times[at] if at < len(self._times) else None
 
     def first(self, log_time_ms: int) -> int | None:
         """An offset from which every record of `log_time_ms` and later is read; None: not known, begin at the start."""

@@ -16,53 +16,30 @@ from typing import Literal
 import numpy as np
 
 from detector.arrays import Int64s
-from detector.contracts.moments import EPOCH_MS_MAX
 from detector.counting.columns import NONE
 from detector.counting.counter import Counter
 from detector.counting.decoder import Decoder
 from detector.counting.offsets import OffsetIndex
 from detector.counting.reference import Decoded
-from detector.counting.rejects import Reason, Reject, Rejects, fault_number
 from detector.counting.tally import Source, Tally
-from streams.deadletters import HEADERS_MAX, short_headers, short_key
-from streams.intake.deadletters import Bad, Flood
 from streams.intake.fetch import Fetched
+from streams.intake.half import Counted, Half, ahead_of_clock
 from streams.intake.placing import ORDERS, PAYMENTS, SAMPLE_EVENTS, KeyCheck
-from streams.intake.recovery import NO_BOUNDARY, Begin, Note
+from streams.intake.recovery import NO_BOUNDARY, UNKNOWN_FLOOR, Begin, Note
 
-__all__ = ["AHEAD_MS_MAX", "Counted", "Half", "Lane", "Totals"]
+__all__ = ["AHEAD_MS_MAX", "Lane", "Totals"]
 
 log = logging.getLogger(__name__)
 
 AHEAD_MS_MAX = 60_000
 """How far one topic of a source may be read ahead of the other, in log time, while both have more to read."""
+FLOOR_EVENTS = 5
+"""Of so many that are left of payments the middle one says where they begin: one of a clock that is wrong does not."""
 LIMITS = {
     "crowded": "an order or a shopper has more payments than are looked at together; is one id given to all?",
     "held_over": "so much waits for the other topic that it is waited for no longer; does one come late?",
 }
-RESULTS = ("rebuilt", "ignored", "rejected", "counted")
-"""What can become of a record. All are told of from the beginning, 0 as they are: what comes new while the page of
-metrics reads them would end that, and Prometheus sees no increase in a counter that begins at 1."""
-_AHEAD = fault_number(Reason.CLOCK_AHEAD, "occurred_at")
 _KINDS: dict[int, Literal["payments", "orders"]] = {PAYMENTS: "payments", ORDERS: "orders"}
-
-
-@dataclass(frozen=True, slots=True)
-class Counted:
-    """What a batch led to; `floods` are the bad records for which there was no room."""
-
-    tallies: list[Tally]
-    bad: list[Bad]
-    floods: list[Flood]
-
-    def __len__(self) -> int:
-        return len(self.tallies) + len(self.bad) + len(self.floods)
-
-    def add(self, other: Counted) -> None:
-        """Add what the next batch led to."""
-        self.tallies.extend(other.tallies)
-        self.bad.extend(other.bad)
-        self.floods.extend(other.floods)
 
 
 @dataclass(slots=True)
@@ -92,102 +69,6 @@ class Totals:
         self.held_over += other.held_over
 
 
-class Half:
-    """One of a source's two partitions: how far it is read, and what came of its records.
-
-    `next` is the offset to read on from. `read` is where the owner before us had got to: what lies before it was
-    counted and its dead letters were delivered. `results[result]` counts records. `doubted[offset]` are the records
-    (20 at most) whose jump of log time is in doubt: what is told of each where it is refused. It counts when that is
-    decided.
-    """
-
-    def __init__(self, topic: str, kind: int, begin: Begin, index: OffsetIndex) -> None:
-        self.topic = topic
-        self.kind = kind
-        self.first = begin.offsets[topic]
-        self.next = begin.offsets[topic]
-        self.read = begin.read[topic]
-        self.index = index
-        self.log_ms = NONE
-        self.at_end = False
-        self.doubted: dict[int, Bad] = {}
-        self._taken = 0  # of the records from `read` on, those that are not refused
-        self.results = Count(dict.fromkeys(RESULTS, 0))
-
-    def pass_over(self, first: int) -> int:
-        """Go on from the first offset that there still is; how many records were deleted before anybody read them."""
-        deleted = max(0, first - max(self.next, self.read))
-        self.first, self.next = max(self.first, first), max(self.next, first)
-        return deleted
-
-    def needed_from(self, log_time_ms: int) -> int:
-        """The offset from which every record of a log time and later is read."""
-        found = self.index.first(log_time_ms)
-        return self.first if found is None else max(self.first, found)
-
-    def bad(self, batch: Fetched, partition: int, refused: Reject) -> Bad:
-        """The record, with what is wrong with it."""
-        at = refused.index
-        return Bad(
-            self.topic, partition, int(batch.offsets[at]), short_key(batch.key(at)),
-            short_headers(batch.headers(at, HEADERS_MAX)), refused.reason, refused.field or None, _moment(batch, at),
-            batch.values[at],
-        )  # fmt: skip
-
-    def told(self, batch: Fetched, partition: int, rejects: Rejects, room: int) -> Counted:
-        """What is told of rejects: nothing of those that the owner before us has told."""
-        unheard = rejects.pick(batch.offsets[rejects.places] >= self.read)
-        bad = [self.bad(batch, partition, one) for one in unheard[:room]]
-        rest, floods = unheard[room:], []
-        if len(rest):
-            first = int(rest.places[0])
-            floods.append(
-                Flood(self.topic, partition, int(batch.offsets[first]), _moment(batch, first), rest.reasons())
-            )
-        return Counted([], bad, floods)
-
-    def told_of(self, doubted: Bad, room: int) -> Counted:
-        """The same of one that was in doubt."""
-        if doubted.offset < self.read:
-            return Counted([], [], [])
-        if room > 0:
-            return Counted([], [doubted], [])
-        flood = Flood(self.topic, doubted.partition, doubted.offset, doubted.received_at_ms, Count([doubted.reason]))
-        return Counted([], [], [flood])
-
-    def see(self, batch: Fetched, decoded: Decoded, log_time_ms: int | None) -> None:
-        """Note what came of a batch; what was counted by the owner before us is `rebuilt`. A time of Kafka's beyond the
-        source's log time was not believed, or not yet."""
-        rebuilt = int(np.searchsorted(batch.offsets, self.read))
-        rejected = len(decoded.rejects) - int(np.searchsorted(decoded.rejects.places, rebuilt))
-        taken = len(decoded.columns) - int(np.searchsorted(decoded.columns.offset, self.read))
-        self.results["rebuilt"] += rebuilt
-        self.results["rejected"] += rejected
-        self.results["ignored"] += len(batch) - rebuilt - rejected - taken
-        self._taken += taken
-        self.next = int(batch.offsets[-1]) + 1
-        if log_time_ms is not None and len(decoded.columns):
-            self.log_ms = max(self.log_ms, min(int(decoded.columns.log_time.max()), log_time_ms))
-
-    def refuse(self, offsets: Int64s) -> None:
-        """Note that records that were taken are refused after all."""
-        refused = len(offsets) - int(np.searchsorted(offsets, self.read))
-        self._taken -= refused
-        self.results["rejected"] += refused
-
-    def keep(self, batch: Fetched, partition: int, taken: Int64s, doubted_from: int | None) -> None:
-        """Keep what is told of the taken records that are in doubt; `taken` are the offsets of those of the batch."""
-        if doubted_from is not None:
-            ahead = [self.bad(batch, partition, one) for one in _ahead(batch, taken[taken >= doubted_from])]
-            self.doubted.update((bad.offset, bad) for bad in ahead)
-
-    def settle(self, doubted_from: int | None) -> None:
-        """Count what is decided: all before a record that is in doubt. What counts is never less than it was."""
-        first = sys.maxsize if doubted_from is None else doubted_from
-        self.doubted = {offset: kept for offset, kept in self.doubted.items() if offset >= first}
-        self.results["counted"] = self._taken - sum(offset >= self.read for offset in self.doubted)
-
-
 class Lane:
     """A source: fetched batches in, tallies and bad records out."""
 
@@ -198,6 +79,7 @@ class Lane:
         self.counter = counter
         self.term = begin.term
         self.floor_ms = 0
+        self._lacks_payments = any(kind == PAYMENTS and topic in begin.cut for topic, kind in topics.items())
         self.halves = {
             topic: Half(topic, kind, begin, OffsetIndex(policy.pane_ms, keep_ms)) for topic, kind in topics.items()
         }
@@ -222,6 +104,9 @@ class Lane:
         first = int(batch.offsets[0]) if doubted is None else doubted
         half.index.note(NONE if counter.log_time_ms is None else counter.log_time_ms, first)
         decoded = self._decoder.decode(batch.values, _KINDS[half.kind], batch.times, batch.offsets)
+        if self._lacks_payments and half.kind == PAYMENTS and len(decoded.columns):
+            times = np.sort(decoded.columns.log_time[:FLOOR_EVENTS])
+            self._settle_floor(int(times[len(times) // 2]))
         tallies = counter.take(decoded.columns, half.kind)
         if batch.offsets[-1] >= half.read:
             self._card_like.update(decoded.card_like)
@@ -251,6 +136,8 @@ class Lane:
                 reached |= at_end
                 half.at_end = at_end
                 self.counter.at_end(half.kind, at_end)
+                if self._lacks_payments and at_end and half.kind == PAYMENTS and clock_ms is not None:
+                    self._settle_floor(clock_ms)
         if self.is_at_end and self.counter.rebuilding:
             return self._without_news(self.counter.caught_up(clock_ms))
         return self._without_news(self.counter.go_on()) if reached else Counted([], [], [])
@@ -264,22 +151,34 @@ class Lane:
             half.at_end = False
             self.counter.at_end(half.kind, False)
 
-    def pass_over(self, half: Half, first: int, first_ms: int) -> int:
-        """Go on from the first offset that there still is, logged at `first_ms`; how many records were deleted before
-        anybody read them. Where only orders are gone, payments say all but what waits; without payments orders would
-        be half green."""
+    def pass_over(self, half: Half, first: int) -> int:
+        """Go on from the first offset that there still is; how many records were deleted before anybody read them.
+        Where only orders are gone, payments say all but what waits; without payments orders would be half green."""
         if half.kind == PAYMENTS:
-            self._raise_floor(first_ms)
-            if self.counter.rebuilding and first_ms > self.boundary_ms - self.counter.policy.open_ms:
-                log.warning("intake: %s: payments before %s are deleted: their panes stay as they were told",
-                            self.source, datetime.fromtimestamp(first_ms / 1000, UTC).isoformat())  # fmt: skip
+            floor_ms = half.index.log_time(first)
+            if floor_ms is None or half.next < first:
+                self._lacks_payments = True  # since when, what is read next says
+            else:  # the next owner will, but not this one, who has read what is gone
+                self.floor_ms = max(self.floor_ms, floor_ms)
         return half.pass_over(first)
 
+    def _settle_floor(self, floor_ms: int) -> None:
+        """What is left of payments begins there."""
+        self._lacks_payments = False
+        if self._has_told_nothing and floor_ms > self.boundary_ms - self.counter.policy.open_ms:
+            log.warning("intake: %s: payments before %s are not there: their panes stay as they were told",
+                        self.source, datetime.fromtimestamp(floor_ms / 1000, UTC).isoformat())  # fmt: skip
+        self._raise_floor(floor_ms)
+
     def _raise_floor(self, floor_ms: int) -> None:
-        """Who has told on from the noted boundary has read what is gone; the next owner will not."""
+        """Tell nothing of the panes before; who has told on from the noted boundary leaves it to the next owner."""
         self.floor_ms = max(self.floor_ms, floor_ms)
-        if self.counter.rebuilding:
+        if self._has_told_nothing:
             self.counter.raise_floor(floor_ms)
+
+    @property
+    def _has_told_nothing(self) -> bool:
+        return self.counter.rebuilding or self.boundary_ms == NO_BOUNDARY
 
     # Questions
 
@@ -312,7 +211,7 @@ class Lane:
         return {
             topic: (
                 half.needed_from(needed_ms),
-                Note(self.term, self.boundary_ms, self._read(half), reach_ms, self.floor_ms),
+                Note(self.term, self.boundary_ms, self._read(half), reach_ms, self._floor_of(half)),
             )
             for topic, half in self.halves.items()
         }
@@ -342,6 +241,9 @@ class Lane:
         """The offset up to which it is known of every record what became of it, and told where it was refused."""
         doubted = self.counter.doubted_from(half.kind)
         return max(half.read, half.next if doubted is None else doubted)
+
+    def _floor_of(self, half: Half) -> int:
+        return UNKNOWN_FLOOR if self._lacks_payments and half.kind == PAYMENTS else self.floor_ms
 
     def _published(self, tallies: list[Tally]) -> list[Tally]:
         if tallies:
@@ -381,19 +283,8 @@ class Lane:
             if new:
                 assert batch is not None, "what is refused later was kept"
                 assert half is read, "what is refused later was kept"
-                told.add(half.told(batch, self.source.partition, _ahead(batch, new), room - len(told.bad)))
+                told.add(half.told(batch, self.source.partition, ahead_of_clock(batch, new), room - len(told.bad)))
         return told
-
-
-def _ahead(batch: Fetched, offsets: Int64s | list[int]) -> Rejects:
-    """The records at these offsets, refused as ahead of the clock."""
-    places = np.searchsorted(batch.offsets, offsets)
-    return Rejects(places, np.full(len(places), _AHEAD, np.int32))
-
-
-def _moment(batch: Fetched, at: int) -> int:
-    """Kafka's time of a record, as near as a contract has it."""
-    return min(max(0, int(batch.times[at])), EPOCH_MS_MAX)
 
 
 def _lengthened(counts: Int64s, size: int) -> Int64s:

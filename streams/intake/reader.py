@@ -207,11 +207,6 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships
         found = await self._consumer.offsets_for_times(dict.fromkeys(tps, time_ms))
         return {tp: ends[tp] if found.get(tp) is None else found[tp].offset for tp in tps}
 
-    async def first_times(self, at: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-        """Kafka's time of the first record that each partition still has; not of those that have none with a time."""
-        found = await self._consumer.offsets_for_times(dict.fromkeys(at, 0))
-        return {tp: first.timestamp for tp, first in found.items() if first is not None}
-
     def seek(self, at: TopicPartition, offset: int) -> None:
         """Read on from an offset; what was fetched ahead is dropped."""
         self._consumer.seek(at, offset)

@@ -26,7 +26,8 @@ from detector.counting.tally import Marker, Source, Tally
 from detector.records.unpack import Unpacker
 from streams.intake.codec import inflate
 from streams.intake.deadletters import DeadLetters
-from streams.intake.lane import Counted, Lane, Totals
+from streams.intake.half import Counted
+from streams.intake.lane import Lane, Totals
 from streams.intake.placing import Placing
 from streams.intake.reader import NOT_PLACED, Reader, TopicPartition
 from streams.intake.recovery import Begin, Committed, Note, begin_from, of_another_log, short_of
@@ -236,7 +237,7 @@ class Session:
         """Take up what this assignment gives us; False where it is over already."""
         assigned = self._reader.assigned
         committed = await self._reader.committed(assigned)
-        strays = await self._strays.look(assigned, self._clock_ms)
+        strays = await self._strays.look(assigned)
         lost = {tp for tp, stray in strays.items() if stray.is_lost}
         first = await self._first_offsets(assigned - committed.keys() | lost)
         committed |= {tp: of_another_log(committed[tp], first[tp]) for tp in lost & committed.keys()}
@@ -276,7 +277,7 @@ class Session:
         self.lanes = lanes
         halves = {_partition(lane, topic): half for lane in lanes.values() for topic, half in lane.halves.items()}
         for tp, half in halves.items():
-            deleted = self._lane(tp).pass_over(half, *strays[tp][:2]) if tp in strays else 0
+            deleted = self._lane(tp).pass_over(half, strays[tp].first) if tp in strays else 0
             if deleted:
                 self._all.deleted[tp.topic] += deleted
                 log.warning("intake: %s partition %d begins at offset %d: what was to be read from %d on is deleted",
@@ -324,11 +325,10 @@ class Session:
         await self._acknowledged()
         are_written = await self._letters.flush()
         self._committed_s = loop_s()
-        lanes = self.lanes.values()
-        limits = [f"{lane.source}: {limit}" for lane in lanes for limit in lane.new_limits()]
+        limits = [f"{lane.source}: {limit}" for lane in self.lanes.values() for limit in lane.new_limits()]
         for limit in limits + self._all.names.new_limits():
             log.warning("intake: %s", limit)
-        commits = {_partition(lane, topic): noted for lane in lanes for topic, noted in lane.commits().items()}
+        commits = {_partition(lane, at): noted for lane in self.lanes.values() for at, noted in lane.commits().items()}
         if commits and are_written:
             await self._reader.commit(commits, self._round)
 

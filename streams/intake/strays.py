@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 from aiokafka.errors import OffsetOutOfRangeError
 
-from detector.contracts.moments import EPOCH_MS_MAX
 from streams.intake.reader import Reader, TopicPartition
 from streams.loopclock import loop_s
 
@@ -28,11 +27,10 @@ AGAIN_S = 10.0
 
 
 class Stray(NamedTuple):
-    """A partition that has strayed: the first offset that there still is, and when that was logged. `is_lost`: the log
-    is another than the one that was read."""
+    """A partition that has strayed: the first offset that there still is. `is_lost`: the log is another than the one
+    that was read."""
 
     first: int
-    first_ms: int
     is_lost: bool
 
 
@@ -71,13 +69,12 @@ class Strays:
                 self._note(at, read)
         return not self._found
 
-    async def look(self, assigned: Iterable[TopicPartition], clock_ms: int | None) -> dict[TopicPartition, Stray]:
-        """Those that have strayed. It is `clock_ms` o'clock: an empty log begins now, and none later."""
+    async def look(self, assigned: Iterable[TopicPartition]) -> dict[TopicPartition, Stray]:
+        """Those that have strayed."""
         strayed = self._found.keys() & set(assigned)
         if not strayed:
             return {}
         extents = await self._reader.extents(strayed)
-        times = await self._reader.first_times(strayed)  # after: what is deleted between the two is refused again
         lost = {at for at, (first, _) in extents.items() if self._found[at] >= first}
         for at in sorted(lost):
             log.warning(
@@ -85,10 +82,7 @@ class Strays:
                 "was made again, or its end was lost; it is read as on a first start",
                 at.topic, at.partition, self._found[at], *extents[at],
             )  # fmt: skip
-        since, latest = clock_ms or 0, clock_ms or EPOCH_MS_MAX
-        return {
-            at: Stray(first, min(times.get(at, since), latest), at in lost) for at, (first, _) in extents.items()
-        }  # fmt: skip
+        return {at: Stray(first, at in lost) for at, (first, _) in extents.items()}
 
     def settled(self, read: Offsets) -> None:
         """All is taken up, and said to have been read up to these offsets."""

@@ -15,7 +15,8 @@ from aiokafka.errors import CorruptRecordException
 
 from detector.records.unpack import CorruptBatch, Unpacker
 from streams.intake.fetch import Fetched, fetched
-from streams.intake.lane import Counted, Lane
+from streams.intake.half import Counted
+from streams.intake.lane import Lane
 
 __all__ = ["Part", "count_parts", "note_ends", "parts_of"]
 

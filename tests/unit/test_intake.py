@@ -30,6 +30,7 @@ from streams.intake.placing import ORDERS, PAYMENTS, KeyCheck, place
 from streams.intake.raw import Raw
 from streams.intake.recovery import (
     NO_BOUNDARY,
+    UNKNOWN_FLOOR,
     Begin,
     Committed,
     Note,
@@ -79,7 +80,24 @@ def test_a_foreign_commit_is_an_offset_without_a_note() -> None:
     odds = {"boundary_ms": 1_500}, {"boundary_ms": -1_000}, {"boundary_ms": 10**21}, {"term": -1}, {"read": 1 << 63}
     for odd in odds:
         assert parse_note(json.dumps({"term": 1, "boundary_ms": 2_000, "read": 3} | odd)) is None
-    assert begin_from({"p": Committed(5, None)}, {"p": 0}, 77) == Begin(77, None, {"p": 5}, {"p": 5})
+    assert begin_from({"p": Committed(5, None)}, {"p": 0}, 77) == Begin(
+        77, None, {"p": 5}, {"p": 5}, cut=frozenset("p")
+    )  # fmt: skip
+
+
+def test_a_topic_that_lost_its_commit_was_cut() -> None:
+    """Kafka deletes what was committed of a topic with the topic: the other one's note says that there was something.
+    Who is killed before it knows since when leaves that to the next owner."""
+    orders = {"o": Committed(2, Note(8, 61_000, 20, floor_ms=40_000))}
+    begin = begin_from(orders, {"p": 0, "o": 0}, 1)
+    assert (begin.cut, begin.noted_ms, begin.floor_ms) == ({"p"}, 61_000, 40_000)
+    notes = {topic: Committed(begin.offsets[topic], begin.note(topic, 0)) for topic in ("p", "o")}
+    assert {topic: parse_note(at.note.text()) for topic, at in notes.items() if at.note} == {
+        topic: at.note for topic, at in notes.items()
+    }  # fmt: skip
+    again = begin_from(notes, {"p": 0, "o": 0}, 1)
+    assert (again.cut, again.floor_ms, again.term) == ({"p"}, 40_000, 10)
+    assert begin_from({}, {"p": 0, "o": 0}, 1).cut == frozenset()
 
 
 @pytest.mark.parametrize(("first", "begins"), [(0, 0), (3, 3), (9, 5)])
@@ -87,8 +105,9 @@ def test_a_commit_of_another_log_says_nothing_of_offsets(first: int, begins: int
     """Where a first start begins, or the committed offset, whichever is smaller; all from there on is news, of a term
     that follows, after the boundary that was told."""
     at = of_another_log(Committed(5, Note(8, 61_000, 3_001)), first)
-    assert at == Committed(begins, Note(8, 61_000, begins))
-    assert begin_from({"p": at}, {"p": first}, 1) == Begin(9, 61_000, {"p": begins}, {"p": begins})
+    assert at == Committed(begins, Note(8, 61_000, begins, floor_ms=UNKNOWN_FLOOR))
+    begin = begin_from({"p": at}, {"p": first}, 1)
+    assert begin == Begin(9, 61_000, {"p": begins}, {"p": begins}, cut=frozenset("p"))
     assert of_another_log(Committed(5, None), first) == Committed(begins, None)
 
 

@@ -15,9 +15,10 @@ from detector.counting.names import Names
 from detector.counting.tally import Source
 from streams.deadletters import KEY_BYTES_MAX
 from streams.intake.fetch import Fetched, Listed
-from streams.intake.lane import Counted, Lane
+from streams.intake.half import Counted
+from streams.intake.lane import Lane
 from streams.intake.placing import ORDERS, PAYMENTS, SAMPLE_EVENTS
-from streams.intake.recovery import Begin
+from streams.intake.recovery import UNKNOWN_FLOOR, Begin
 
 T = 1_700_000_000_000
 MINUTE_MS = 60_000
@@ -102,6 +103,24 @@ def test_of_what_is_in_doubt_a_letter_is_kept() -> None:
     one.count("payments", Listed.of([long]))
     kept = one.halves["payments"].doubted[1]
     assert (kept.key, kept.reason, kept.field, kept.size) == (None, "clock_ahead", "occurred_at", len(long.value))
+
+
+def test_who_has_read_what_is_deleted_leaves_the_floor_to_the_next() -> None:
+    """A living owner whose payments are deleted up to where it stands, or before, goes on telling all; its note says
+    since when the next one has them, and where it has read less, what is read next says so."""
+    one = lane()
+    for second in range(0, 60, 2):
+        one.count("payments", batch(second, *((T + n * 1_000, T + n * 1_000) for n in (second, second + 1))))
+    half = one.halves["payments"]
+    assert one.pass_over(half, 30) == 0
+    assert T + 29_000 <= one.floor_ms <= T + 36_000
+    assert one.commits()["payments"][1].floor_ms == one.floor_ms
+    assert one.pass_over(half, 70) == 10
+    assert one.commits()["payments"][1].floor_ms == UNKNOWN_FLOOR
+    one.count("payments", batch(70, (T + 70_000, T + 70_000)))
+    assert one.commits()["payments"][1].floor_ms == T + 70_000
+    counted = one.count("payments", batch(71, (T + 50_000, T + 71_000), (T + 80_000, T + 80_000)))
+    assert (T + 50_000) // DEFAULT.pane_ms in {pane for one in counted.tallies for pane in one.cells.pane.tolist()}
 
 
 def test_how_bad_records_are_keyed_says_nothing() -> None:

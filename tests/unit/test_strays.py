@@ -50,9 +50,6 @@ class _Logs(_Reader):
     async def extents(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, tuple[int, int]]:
         return {tp: (self.first[tp], self._end(tp)) for tp in partitions}
 
-    async def first_times(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-        return {tp: self.logs[tp][0].timestamp for tp in partitions if self.logs[tp]}
-
     async def beginnings(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         return {tp: self.first[tp] for tp in partitions}
 
@@ -228,24 +225,59 @@ def test_panes_that_lack_a_part_of_their_events_stay_as_told(
             assert [after[pane][APPROVED] for pane in range(first, last)] == [5] * (last - first)
 
     asyncio.run(run())
-    assert [said.partition(" are deleted: ")[2] for said in warned(caplog) if "payments before" in said] == [
+    assert [said.partition(" are not there: ")[2] for said in warned(caplog) if "payments before" in said] == [
         "their panes stay as they were told"
     ] * ("payments" in topics)
 
 
-def test_an_empty_log_begins_now() -> None:
-    """So far as somebody knows what o'clock it is; and none begins later."""
+HEADS: dict[str, list[tuple[int, int]]] = {"sound": [], "late": [(-3 * 3_600_000, 0)], "ahead": [(0, 50 * 60_000)]}
+"""What stands before the payments that are left: when it occurred, and by how much its clock is ahead, ms."""
+
+
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("commit", ["none", "by hand", "killed at once"])
+def test_payments_of_which_nothing_is_noted_begin_where_they_begin(
+    monkeypatch: pytest.MonkeyPatch, head: str, commit: str
+) -> None:
+    """A payments topic that was made again has no commit, and one that somebody else committed has no note: what was
+    told of the panes before stays, no order is half green for want of payments, and what is there is counted, whatever
+    one clock says."""
+    monkeypatch.setattr(session, "COMMIT_S", 0.0)
+    cut, first = 45, -(-(T + 48_000) // DEFAULT.pane_ms)
 
     async def run() -> None:
-        reader = _Logs(orders=[placed(10, T)])
-        given: Any = reader
-        found = strays.Strays(given)
-        found.refused(OffsetOutOfRangeError(dict.fromkeys(reader.assigned, -1)))
-        floors = {}
-        for clock_ms in (T + 1_000, T, None):
-            looked = await found.look(reader.assigned, clock_ms)
-            floors[clock_ms] = [looked[at(topic)].first_ms for topic in ("payments", "orders")]
-        assert floors == {T + 1_000: [T + 1_000, T + 50], T: [T, T], None: [0, T + 50]}
+        reader = _Logs(payments=[paid(n, T + n * 1_000) for n in range(45)],
+                       orders=[placed(n, T + n * 1_000) for n in range(90)])  # fmt: skip
+        reader.logs[at("orders")] = reader.logs[at("orders")][:45]
+        told: list[Any] = []
+
+        async def own() -> None:
+            one = way(None, reader)
+            await cycles(one, 8)
+            told.extend(one.log.told)
+
+        await own()
+        before = heard(told)
+        odd = [(T + cut * 1_000 + occurred, ahead) for occurred, ahead in HEADS[head]]
+        new = [*odd, *((T + n * 1_000, 0) for n in range(cut, 90))]
+        reader.logs[PAYMENTS] = [paid(1_000 + at_ms, occurred) for at_ms, (occurred, _) in enumerate(new)]
+        for place, (record, (_, ahead)) in enumerate(zip(reader.logs[PAYMENTS], new, strict=True)):
+            record.offset, record.timestamp = place, record.timestamp + ahead
+        reader.logs[at("orders")] = [placed(n, T + n * 1_000) for n in range(46)]
+        if commit == "by hand":
+            reader.notes[PAYMENTS] = Committed(0, None)
+        else:
+            del reader.notes[PAYMENTS]
+        if commit == "killed at once":
+            await cycles(way(None, reader), 1)
+        await own()
+        after = heard(told)
+        assert {pane: after.get(pane) for pane in before if pane < first} == {
+            pane: counts for pane, counts in before.items() if pane < first
+        }
+        assert sum(counts[PENDING] for counts in after.values()) == 0
+        last = (T + 88_000) // DEFAULT.pane_ms
+        assert [after[pane][APPROVED] for pane in range(first, last)] == [5] * (last - first)
 
     asyncio.run(run())
 
