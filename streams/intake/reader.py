@@ -218,13 +218,13 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships
 
     def lag(self, at: TopicPartition) -> int | None:
         """Records not read yet, also behind an open transaction; None while no broker says where the end is, or has not
-        said so lately."""
+        said so lately of one that is read to its end. While it is not fetched, as it waits for the other topic of its
+        source, there are at least so many."""
         state = self._state(at)
         if state is None or not state.has_valid_position or state.highwater is None:
             return None
-        if not self._is_fresh(at, state.timestamp):
-            return None
-        return max(0, int(state.highwater) - int(state.position))
+        is_fresh, lag = self._is_fresh(at, state.timestamp), max(0, int(state.highwater) - int(state.position))
+        return lag if lag or is_fresh else None
 
     def held_back(self) -> dict[TopicPartition, int]:
         """The offset from which on an open transaction keeps records from being read, of the partitions where it does.

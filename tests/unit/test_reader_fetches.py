@@ -11,7 +11,7 @@ import pytest
 from aiokafka.consumer.fetcher import Fetcher, OffsetResetStrategy
 from aiokafka.errors import CorruptRecordException, NoOffsetForPartitionError, OffsetOutOfRangeError
 
-from streams.intake.reader import Reader, TopicPartition
+from streams.intake.reader import CONFIRMED_S, Reader, TopicPartition
 from streams.settings import load_settings
 
 AT = TopicPartition("payments", 0)
@@ -51,6 +51,17 @@ def test_what_is_said_of_an_assignment_that_nobody_has_settled_is_nothing() -> N
             fetch(error)
 
 
+async def reader_at(position: int, stable: int | None) -> Reader:
+    """A reader of a partition of 9 records that has just been fetched."""
+    reader = Reader(load_settings(), ["payments"])
+    await reader._consumer.stop()
+    state = SimpleNamespace(position=position, has_valid_position=True, highwater=9, lso=stable, timestamp=1)
+    assignment = SimpleNamespace(tps=[AT], state_value=lambda _: state)
+    given: Any = SimpleNamespace(subscription=SimpleNamespace(assignment=assignment))
+    reader._consumer._subscription, reader.assigned = given, frozenset([AT])
+    return reader
+
+
 @pytest.mark.parametrize(
     ("position", "stable", "lag", "held"),
     [(5, 5, 4, {AT: 5}), (0, 0, 9, {AT: 0}), (5, 9, 4, {}), (9, 9, 0, {}), (9, -1, 0, {}), (5, None, 4, {})],
@@ -61,15 +72,28 @@ def test_what_stands_behind_an_open_transaction_is_no_end(
     """It is not read yet: time would go on without it, and nobody would know of it."""
 
     async def run() -> tuple[int | None, dict[TopicPartition, int]]:
-        reader = Reader(load_settings(), ["payments"])
-        await reader._consumer.stop()
-        state = SimpleNamespace(position=position, has_valid_position=True, highwater=9, lso=stable, timestamp=1)
-        assignment = SimpleNamespace(tps=[AT], state_value=lambda _: state)
-        given: Any = SimpleNamespace(subscription=SimpleNamespace(assignment=assignment))
-        reader._consumer._subscription, reader.assigned = given, frozenset([AT])
+        reader = await reader_at(position, stable)
         return reader.lag(AT), reader.held_back()
 
     assert asyncio.run(run()) == (lag, held)
+
+
+@pytest.mark.parametrize(("position", "lag"), [(5, 4), (9, None)])
+def test_what_is_not_fetched_for_a_while_has_at_least_its_lag(
+    monkeypatch: pytest.MonkeyPatch, position: int, lag: int | None
+) -> None:
+    """Payments wait where their orders hang: how many do is not unknown, while an end may be one no more."""
+    now_s = 0.0
+    monkeypatch.setattr("streams.intake.reader.loop_s", lambda: now_s)
+
+    async def run() -> list[int | None]:
+        nonlocal now_s
+        reader = await reader_at(position, None)
+        lags = [reader.lag(AT)]
+        now_s += CONFIRMED_S
+        return [*lags, reader.lag(AT)]
+
+    assert asyncio.run(run()) == [9 - position, lag]
 
 
 def test_the_client_moves_no_position_by_itself() -> None:
