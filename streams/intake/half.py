@@ -77,6 +77,10 @@ class Half:
         self.first, self.next = max(self.first, first), max(self.next, first)
         return deleted
 
+    def reach(self, end: int | None) -> None:
+        """Note that all before the partition's end was read: also what is no record, as where a transaction ended."""
+        self.next = max(self.next, end or 0)
+
     def needed_from(self, log_time_ms: int) -> int:
         """The offset from which every record of a log time and later is read."""
         found = self.index.first(log_time_ms)

@@ -84,10 +84,8 @@ class Session:
         self._strays = Strays(reader)
         self._round = NOT_PLACED
         self._in_flight: list[asyncio.Future[Any]] = []
-        self._end_s: dict[Source, float] = {}
-        self._idle_s: dict[Source, float] = {}
-        self._ended: set[Source] = set()
-        self._torn: list[Source] = []
+        self._end_s, self._idle_s = dict[Source, float](), dict[Source, float]()
+        self._ended, self._torn = set[Source](), list[Source]()
         self._committed_s, self._behind_s = 0.0, -BEHIND_REPEAT_S
 
     # The cycle
@@ -192,6 +190,8 @@ class Session:
         news = []
         for lane in self.lanes.values():
             ends = {topic: self._reader.lag(_partition(lane, topic)) == 0 for topic in lane.halves}
+            for topic in filter(ends.__getitem__, ends):
+                lane.halves[topic].reach(self._reader.end(_partition(lane, topic)))
             if lane.has_news(ends):
                 news.append((lane, ends))
         if news:

@@ -175,6 +175,25 @@ def test_what_retention_deleted_is_passed_over(caplog: pytest.LogCaptureFixture)
     ]
 
 
+def test_where_a_transaction_ended_nothing_is_deleted(caplog: pytest.LogCaptureFixture) -> None:
+    """The end of a topic is read though no record stands there: when retention has deleted all, nothing is missing."""
+
+    async def run() -> None:
+        reader = _Logs(payments=[paid(n, T + n * 1_000) for n in range(50)], orders=[placed(0, T)])
+        reader.said[PAYMENTS] = 54  # behind the markers
+        one = way(None, reader)
+        await cycles(one, 4)
+        commits = one.lane.commits()["payments"]
+        assert commits[1].read == 54
+        reader.logs[PAYMENTS], reader.first[PAYMENTS] = [], 54
+        after = way(Committed(*commits), reader)
+        await cycles(after, 4)
+        assert after.session._all.deleted == {}
+
+    asyncio.run(run())
+    assert [said for said in warned(caplog) if "is deleted" in said] == []
+
+
 def heard(told: Iterable[Any]) -> dict[int, list[int]]:
     """What a Judge holds of each pane: payments by status."""
     panes: dict[int, list[int]] = {}
