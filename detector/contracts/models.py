@@ -265,7 +265,7 @@ class OutageData(Contract):
     reason: str | None = Field(
         None, description="Why this event: recovered, superseded by an ancestor or baseline_reset by a person where it "
         "is resolved, reopened where it starts again; of an update what changed: partly_recovered, worse, more_scopes, "
-        "no_traffic, frozen_24h, …"
+        "no_traffic, frozen_24h, page_mode, …"
     )  # fmt: skip
     window: Window
     evidence: Evidence

@@ -87,7 +87,7 @@ class Resolve:
 class EvidenceRules:
     """What the statistics may do, see docs/EVIDENCE.md.
 
-    Bars are return periods. `off`: nothing is said of them; `shadow`: outages of theirs are marked and only warn.
+    Bars are return periods. `off`: nothing is said of them; `shadow`: what they alone find only warns.
     """
 
     mode: Literal["off", "shadow", "live"] = "live"

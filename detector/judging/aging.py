@@ -25,6 +25,18 @@ def pending_in(rows: Rows, leaf: int, pane: int) -> int:
 
 
 @compiled
+def begin_waiting(rows: Rows, flow: Flow, edges: Int64s, boundary_ms: int, pane_ms: int, closing_ms: int) -> None:
+    """What waits in panes that are open at the boundary, by its age then, in a flow that knows of nothing yet."""
+    for pane in range((boundary_ms - closing_ms) // pane_ms, boundary_ms // pane_ms + 1):
+        bin_ = age_bin(edges, boundary_ms - (pane + 1) * pane_ms)
+        for leaf in range(len(flow.waiting)):
+            pending = pending_in(rows, leaf, pane)
+            if pending:
+                reach(flow, leaf, bin_)
+                flow.waiting[leaf, bin_] += pending
+
+
+@compiled
 def grow_older(rows: Rows, flow: Flow, edges: Int64s, boundary_ms: int, step_ms: int, pane_ms: int,
                closing_ms: int) -> None:  # fmt: skip
     """The boundary moves on by one step, which is no longer than a pane: what waits changes bins, and a pane that has

@@ -285,7 +285,7 @@ class Board:
     def obey(self, policy: Policy, leaving: Callable[[int], None] | None) -> None:
         """A new policy holds from here on; every verdict is found anew. `leaving` as in `move_to`."""
         self.nodes.obey(policy)
-        self.signals.obey(policy)
+        self.signals.obey(policy, self.in_hand(self.rows), self.boundary_ms)
         self.policy = policy
         self.tree = self._tree()
         self._fit(leaving)

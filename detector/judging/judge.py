@@ -88,7 +88,9 @@ class Judge:
         if isinstance(said, Misfit):
             self.passed_over[said] += 1
         elif isinstance(said, Policy):
+            before = self.policy
             self.board.obey(said, self._leaving)
+            return self.lifecycle.obey(before)
         elif isinstance(said, Maintenance):
             self.maintenances.announce(said, self.policy.maintenances_max)
         else:

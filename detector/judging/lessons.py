@@ -7,12 +7,13 @@ from when it appears. Of one without values all that was learned is forgotten. K
 from __future__ import annotations
 
 from collections.abc import Iterable
+from operator import is_
 from typing import Any
 
 from detector.contracts.models import Lesson
 from detector.contracts.scope import Leaf, Scope, leaf_scope, parse_scope
 from detector.judging.board import Board
-from detector.judging.learned import Learned, from_plain, leaves_unpacked, nodes_unpacked, packed, to_plain
+from detector.judging.learned import Arrays, Learned, from_plain, leaves_unpacked, nodes_unpacked, packed, to_plain
 
 SCOPES_A_LEAF = 2
 """The cap on leaves, so many times, is the cap on scopes that lessons are of: a leaf brings its own, and others."""
@@ -72,6 +73,8 @@ class Lessons:
     def __init__(self, board: Board) -> None:
         self._board = board
         self.taken: dict[str, int] = {}
+        self._packed: list[Arrays] = []
+        self._plain: dict[str, Any] = {}
 
     def is_news(self, lesson: Lesson) -> bool:
         """Whether it was not taken yet."""
@@ -97,7 +100,15 @@ class Lessons:
 
     def export(self) -> dict[str, Any]:
         """What a snapshot keeps."""
-        return {"taken": dict(self.taken), "waiting": to_plain(self._board.signals.waiting)}
+        return {"taken": dict(self.taken), "waiting": self._waiting()}
+
+    def _waiting(self) -> dict[str, Any]:
+        """What waits for room, packed anew where it changed only: while statistics are off it is all they learned."""
+        waiting = self._board.signals.waiting
+        arrays = [*waiting.nodes.values(), *waiting.leaves.values()]
+        if not self._plain or len(arrays) != len(self._packed) or not all(map(is_, arrays, self._packed)):
+            self._packed, self._plain = arrays, to_plain(waiting)
+        return self._plain
 
     def load(self, state: dict[str, Any]) -> None:
         """Take an `export` back, after the board has."""

@@ -11,8 +11,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from detector.contracts.models import Severity, Trigger
+from detector.contracts.models import Trigger
+from detector.contracts.policy import Policy
 from detector.contracts.scope import Scope
+from detector.judging.adoption import finding_as_told
 from detector.judging.baseline import HOUR_MS
 from detector.judging.board import Board
 from detector.judging.cases import Cases
@@ -24,6 +26,7 @@ from detector.judging.relapse import Relapses
 from detector.judging.report import Report
 from detector.judging.resolve import ResolveRule
 from detector.judging.ring import END
+from detector.judging.severity import Severities
 from detector.judging.streak import BREACH, NEVER
 
 GROWTH_APART_MS = 60_000
@@ -40,7 +43,7 @@ class Lifecycle:
         self.waiting: dict[int, int] = {}  # node -> boundary (ms) since which its breach waits
         self.kin = Kinship(board, self.open, self.waiting)
         self.ordinals: dict[str, int] = {}  # scope key -> ordinal of its last outage
-        self.catching_up = False
+        self.severities = Severities(board)
         self.cases = Cases(board, report.lately)
         self.relapses = Relapses()
         self.rule = ResolveRule(board)
@@ -94,9 +97,8 @@ class Lifecycle:
     # ── what is open ──
 
     def _look_at_open(self) -> Iterator[Change]:
-        for node in sorted(self.open, key=self._rank):
-            outage = self.open[node]
-            if self._by_rule(outage) and self.board.has_news(node):
+        for outage in self._in_order():
+            if self._by_rule(outage) and self.board.has_news(outage.node):
                 self.rule.look(outage)
             if (over_ms := self._over_since_ms(outage)) is not None:
                 yield self._resolve(outage, "recovered", over_ms)
@@ -107,7 +109,7 @@ class Lifecycle:
             elif self._tells_growth(outage):
                 yield self._grown(outage)
             elif (reason := self.cases.turn(outage)) is not None:
-                self._weigh(outage)
+                self.severities.weigh(outage)
                 yield self._change("updated", outage, reason)
 
     def _by_rule(self, outage: Outage) -> bool:
@@ -116,21 +118,19 @@ class Lifecycle:
 
     def _look_at_maintenances(self) -> Iterator[Change]:
         """Last at a boundary: what is over, or taken over, at the end of its maintenance pages nobody any more."""
-        for node in sorted(self.open, key=self._rank):
-            outage = self.open[node]
+        for outage in self._in_order():
             if (reason := self._mark(outage)) is not None:
                 yield self._change("updated", outage, reason)
 
     def _look_at_frozen(self) -> Iterator[Change]:
         """Once for each outage: so long unlike the usual may be a new normal, and only a person can say so."""
-        for node in sorted(self.open, key=self._rank):
-            outage = self.open[node]
+        for outage in self._in_order():
             if not outage.asked and self.cases.is_long_frozen(outage):
                 outage.asked = True
                 yield self._change("updated", outage, "frozen_24h")
 
     def _mark(self, outage: Outage) -> str | None:
-        return self.maintenances.mark(outage, self._is_muted, self.catching_up)
+        return self.maintenances.mark(outage, self.severities.is_muted, self.catching_up)
 
     def _over_since_ms(self, outage: Outage) -> int | None:
         """When the recovery began of an outage that is over: every rule that speaks for it says so."""
@@ -239,7 +239,7 @@ class Lifecycle:
             outage.silent = outage.eased = False
         is_louder = outage.is_loud and not was_loud
         if is_louder:
-            self._weigh(outage)
+            self.severities.weigh(outage)
         if is_new or is_louder:
             yield self._change("updated", outage, trigger if is_new else "worse")
 
@@ -256,7 +256,7 @@ class Lifecycle:
             trigger="evidence", return_period_s=finding.return_period_s, lower_bound=finding.lower_bound, pages=pages,
         )  # fmt: skip
         self.relapses.link(outage, board.policy.evidence.reopen_min * 60_000)
-        outage.severity = self._severity_of(outage)
+        outage.severity = self.severities.of(outage)
         self._mark(outage)
         return outage
 
@@ -289,8 +289,9 @@ class Lifecycle:
         began_ms = began * board.policy.pane_ms
         gap_ms = (board.boundary_ms - began_ms) // max(1, int(found.payments[node]))
         outage = Outage(
-            outage_id(scope, ordinal), ordinal, node, scope, kind, began, began_ms, board.boundary_ms, self._loud,
-            self.catching_up, cells, gap_ms, *board.folded(node), left=self.rule.left_before(node, began).tolist(),
+            outage_id(scope, ordinal), ordinal, node, scope, kind, began, began_ms, board.boundary_ms,
+            self.severities.loud, self.catching_up, cells, gap_ms, *board.folded(node),
+            left=self.rule.left_before(node, began).tolist(),
         )  # fmt: skip
         self._mark(outage)
         return outage
@@ -310,39 +311,41 @@ class Lifecycle:
     # ── what a clock decided ──
 
     @property
-    def _loud(self) -> Severity:
-        """What pages, if anything may."""
-        return "warning" if self._is_muted else "critical"
-
-    def _severity_of(self, outage: Outage) -> Severity:
-        return self._loud if outage.is_loud and outage.announced_ms is None else "warning"
-
-    def _weigh(self, outage: Outage) -> None:
-        """Its severity from now on. What would page keeps the one it has while the Judge is behind; a warning is looked
-        at again when that is over."""
-        if self.catching_up and outage.is_loud:
-            outage.catching_up = outage.catching_up or outage.severity == "warning"
-        else:
-            outage.severity = self._severity_of(outage)
-
-    @property
-    def _is_muted(self) -> bool:
-        return self.catching_up or self.board.policy.page_mode == "shadow"
+    def catching_up(self) -> bool:
+        """Whether the Judge is behind the clock."""
+        return self.severities.catching_up
 
     def catch_up(self, behind: bool) -> list[Change]:
         """The Judge is, or is no longer, behind the clock: what is open then becomes critical, if unannounced."""
-        self.catching_up = behind
-        if behind or self._is_muted:
+        self.severities.catching_up = behind
+        if behind or self.severities.is_muted:
             return []
         self.report.offers.look_again()
-        changes = []
-        for node in sorted(self.open, key=self._rank):
-            outage = self.open[node]
-            if outage.catching_up:
-                outage.catching_up = False
-                outage.severity = self._severity_of(outage)
-                changes.append(self._change("updated", outage, "caught_up"))
-        return changes
+        waited = [outage for outage in self._in_order() if self.severities.catch_up(outage)]
+        return [self._change("updated", outage, "caught_up") for outage in waited]
+
+    # ── what a policy decides ──
+
+    def obey(self, before: Policy) -> list[Change]:
+        """The board's policy was `before` until now. Under another [page] mode every open outage is marked anew, and
+        pages or does not; where the statistics were off, those that rest on them are watched again."""
+        policy = self.board.policy
+        if self.board.has_evidence and before.evidence.mode == "off":
+            self._watch_again()
+        if policy.page_mode == before.page_mode:
+            return []
+        self.report.offers.look_again()
+        for outage in self.open.values():
+            self.severities.follow_mode(outage)
+        return [self._change("updated", outage, "page_mode") for outage in self._in_order()]
+
+    def _watch_again(self) -> None:
+        self.cases.begin_anew()
+        for outage in self.open.values():
+            if outage.by_evidence:
+                outage.hold_ms = outage.hold_ms if outage.by_policy else None
+                data = self.report.data(outage, self.open.values(), self.rule.usual_rate(outage), None, None, None)
+                self.cases.watch(outage, finding_as_told(outage, data))
 
     # ── words ──
 
@@ -363,6 +366,10 @@ class Lifecycle:
         usual = self.rule.usual_rate(outage)
         data = self.report.data(outage, self.open.values(), usual, reason, ended_ms, parent_id)
         return Change(type_, data)
+
+    def _in_order(self) -> list[Outage]:
+        """What is open, from the platform down."""
+        return [self.open[node] for node in sorted(self.open, key=self._rank)]
 
     def _rank(self, node: int) -> tuple[int, str]:
         return self.kin.rank(node)
@@ -387,6 +394,6 @@ class Lifecycle:
         self.waiting.clear()
         self.waiting.update(tuple(pair) for pair in state["waiting"])
         self.ordinals = dict(state["ordinals"])
-        self.catching_up = state["catching_up"]
+        self.severities.catching_up = state["catching_up"]
         self.relapses.load(state["relapses"])
         self.cases.arrivals.load(state["arrivals"])

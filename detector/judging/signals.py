@@ -22,7 +22,7 @@ from detector.judging import answers, frozen
 from detector.judging import baseline as usual
 from detector.judging import technical as codes
 from detector.judging.advance import MINUTE_MS, Bars, Due, Figures, run_all
-from detector.judging.aging import grow_older
+from detector.judging.aging import begin_waiting, grow_older
 from detector.judging.baseline import HOUR_MS, make_baseline
 from detector.judging.evidence import (
     forget,
@@ -32,7 +32,7 @@ from detector.judging.evidence import (
 )  # fmt: skip
 from detector.judging.flow import make_flow
 from detector.judging.hazard import learn, make_hazard, make_rates
-from detector.judging.learned import Learned, forget_leaf, forget_node, place, teach
+from detector.judging.learned import Learned, forget_leaf, forget_node, learned_of, place, teach
 from detector.judging.nodes import Nodes
 from detector.judging.recovery import make_recovery
 from detector.judging.ring import Rows
@@ -52,26 +52,30 @@ class Signals:
     def __init__(self, policy: Policy, nodes: Nodes) -> None:
         self._policy, self._nodes, self.in_hand = policy, nodes, Hands()
         self._bars = _bars(policy.evidence)
+        self.waiting = Learned(policy.dimensions, {}, {})  # what was learned of scopes that have no room yet
+        self._begin_empty()
+        self.grow()
+
+    def _begin_empty(self) -> None:
+        """Nothing is known of any scope, and there is room for none."""
         self.time_ms = self.began_ms = -1
         self.flow, self.hazard = make_flow(0), make_hazard(0)
         self.baseline, self.evidence, self.recovery = make_baseline(0), make_evidence(0), make_recovery(0)
-        self.weights, self.technical = no_weights(nodes.width), make_technical(0)
+        self.weights, self.technical = no_weights(self._nodes.width), make_technical(0)
         self.due = Due(*(np.zeros(0) for _ in Due._fields))
         self.flags: UInt8s = np.zeros(0, np.uint8)
         self.shifts: list[usual.Floats] = []
         self.technical_shift: usual.Floats = np.zeros(0)
-        self.waiting = Learned(policy.dimensions, {}, {})  # what was learned of scopes that are not known yet
         self.frozen_ms = frozen.none_frozen(0)
         self._is_stale = False
         self.sources_away = False
         self.changed = False
-        self.grow()
 
     # ── room ──
 
     def grow(self) -> None:
         """Make room for new leaves and nodes; while the statistics are off, none is needed."""
-        if self._policy.evidence.mode == "off":
+        if not self._is_on:
             return
         leaves, nodes = len(self._nodes.leaves), len(self._nodes.scopes)
         known = len(self.flow.came), len(self.flags)
@@ -145,7 +149,7 @@ class Signals:
         left = place(self.baseline, self.hazard, self.technical, learned, self._nodes)
         self.waiting.nodes.update(left.nodes)
         self.waiting.leaves.update(left.leaves)
-        self._is_stale = self._policy.evidence.mode != "off"
+        self._is_stale = self._is_on
 
     def forget(self, scope: Scope, leaf: Leaf | None) -> None:
         """What was learned of a scope is forgotten, and what its evidence says: it was weighed by that."""
@@ -160,7 +164,7 @@ class Signals:
             number = self._nodes.leaf_number.get(leaf)
             if number is not None and number < len(self.hazard.rate) and self._nodes.leaves[number] == leaf:
                 forget_leaf(self.hazard, number)
-        self._is_stale = self._policy.evidence.mode != "off"
+        self._is_stale = self._is_on
 
     def renew(self) -> None:
         """Work out what follows from what was learned, or what is new, since it was worked out last."""
@@ -171,12 +175,29 @@ class Signals:
 
     # ── a new policy, a new owner ──
 
-    def obey(self, policy: Policy) -> None:
-        """A new policy holds. Statistics that were off begin anew."""
-        if self._policy.evidence.mode == "off":
-            self.time_ms = -1
-        self._policy, self._bars = policy, _bars(policy.evidence)
+    @property
+    def _is_on(self) -> bool:
+        return self._policy.evidence.mode != "off"
+
+    def obey(self, policy: Policy, rows: Rows, at_ms: int) -> None:
+        """A new policy holds from the boundary `at_ms` on. Statistics that are turned off keep what they learned and
+        nothing else; those that are turned on begin with it."""
+        was_on, self._policy, self._bars = self._is_on, policy, _bars(policy.evidence)
+        if was_on and not self._is_on:
+            learned = learned_of(self.baseline, self.hazard, self.technical, self._nodes)
+            self.waiting.nodes.update(learned.nodes)
+            self.waiting.leaves.update(learned.leaves)
+            self._begin_empty()
         self.grow()
+        if self._is_on and not was_on and at_ms >= 0:
+            self._begin(rows, at_ms)
+
+    def _begin(self, rows: Rows, at_ms: int) -> None:
+        """The first boundary is the one after `at_ms`; what waits by then is at risk."""
+        policy = self._policy
+        self.time_ms = self.began_ms = at_ms
+        begin_waiting(rows, self.in_hand(self.flow), EDGES, at_ms, policy.pane_ms, policy.open_ms)
+        self._is_stale = True
 
     def export(self) -> dict[str, Any]:
         """What a snapshot keeps: everything, packed, for most of it is 0."""
@@ -219,8 +240,7 @@ class Signals:
     def age(self, rows: Rows, boundary_ms: int) -> None:
         """`boundary_ms` comes next, one step on: what waits is older, and counts may come in."""
         if self.time_ms < 0:
-            self.time_ms = self.began_ms = boundary_ms - self._policy.boundary_ms
-            self.refresh()
+            self._begin(rows, boundary_ms - self._policy.boundary_ms)
         self.renew()
         policy = self._policy
         flow = self.in_hand(self.flow)
