@@ -169,8 +169,11 @@ class Maintenance(Contract):
                 f"a maintenance ends after it starts, at most 31 days later; got {rfc3339(self.starts_at)} to "
                 f"{rfc3339(self.ends_at)}; give another end"
             )
-        if card_like(self.note or "") or card_like(self.maintenance_id):
-            raise ValueError("a maintenance's note and id may not look like a card number; write other words")
+        named = [value for _, value in parse_scope(self.scope).values]
+        if any(map(card_like, (self.note or "", self.maintenance_id, *named))):
+            raise ValueError(
+                "nothing in a maintenance may look like a card number; name its scope, or write, otherwise"
+            )
         return self
 
 

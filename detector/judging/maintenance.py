@@ -10,7 +10,7 @@ Whoever announces it, it comes as a marker of the log, and is obeyed from the fi
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any, Final
 
 from detector.contracts.models import Maintenance
@@ -18,7 +18,8 @@ from detector.contracts.scope import Scope, parse_scope
 from detector.judging.outage import Outage
 
 FORGET_MS: Final = 86_400_000
-"""A maintenance is remembered for so long after its end, and for as long as an open outage names it."""
+"""A maintenance takes room for so long after its end, where it is not cancelled; and it is remembered for as long as an
+open outage names it."""
 
 CHANGES_MAX: Final = 10
 """So many changes a maintenance may wait to be obeyed, while Judge's time stands still."""
@@ -42,17 +43,16 @@ class Maintenances:
     # ── the log ──
 
     def announce(self, said: Maintenance, at_most: int) -> bool:
-        """What a marker says, for the next boundary; False where `at_most` others are remembered: it is refused."""
-        if not self.has_room_for(said.maintenance_id, at_most):
+        """What a marker says, for the next boundary; False where `at_most` others take room: it is refused."""
+        if not self.has_room_for(said, at_most):
             return False
         self._waiting.append(said)
         self.due_ms = min(self.due_ms, said.declared_at or 0)
         return True
 
-    def has_room_for(self, maintenance_id: str, at_most: int) -> bool:
-        """Whether one more may be announced, or this one is known and may change."""
-        known = {*self._by_id, *(said.maintenance_id for said in self._waiting)}
-        return len(self._waiting) < CHANGES_MAX * at_most and (maintenance_id in known or len(known) < at_most)
+    def has_room_for(self, said: Maintenance, at_most: int) -> bool:
+        """Whether it may be announced."""
+        return len(self._waiting) < CHANGES_MAX * at_most and has_room(said, self.all(), self.at_ms, at_most)
 
     def newest(self, maintenance_id: str) -> Maintenance | None:
         """What was said last of a maintenance, obeyed or not yet."""
@@ -148,16 +148,31 @@ class Maintenances:
 
     def load(self, state: dict[str, Any]) -> None:
         """Take an `export` back."""
-        known = map(Maintenance.model_validate_json, state["known"])
-        self._by_id = {one.maintenance_id: one for one in known}
-        self._waiting = [Maintenance.model_validate_json(text) for text in state["waiting"]]
+        self._by_id = {one.maintenance_id: one for one in _readable(state["known"])}
+        self._waiting = list(_readable(state["waiting"]))
         self.at_ms = state["at_ms"]
         self._find_running()
 
 
 def is_forgotten(maintenance: Maintenance, at_ms: int) -> bool:
-    """Whether it ended so long ago that the Judge need not know it."""
-    return at_ms >= maintenance.ends_at + FORGET_MS
+    """Whether the Judge need not know it: it was called off, or ended long ago."""
+    return maintenance.cancelled or at_ms >= maintenance.ends_at + FORGET_MS
+
+
+def has_room(said: Maintenance, known: Iterable[Maintenance], at_ms: int, at_most: int) -> bool:
+    """Whether there is room for what is said beside what is known: for a change of what takes some already, and for
+    calling anything off, there always is."""
+    taken = {one.maintenance_id for one in known if not is_forgotten(one, at_ms)}
+    return said.cancelled or said.maintenance_id in taken or len(taken) < at_most
+
+
+def _readable(texts: Iterable[str]) -> Iterator[Maintenance]:
+    """What a snapshot holds, but what an earlier Judge took and this one would pass over."""
+    for text in texts:
+        try:
+            yield Maintenance.model_validate_json(text)
+        except ValueError:
+            continue
 
 
 def _since_ms(said: Maintenance) -> int:

@@ -19,6 +19,7 @@ from rich.table import Table
 
 from detector.contracts.models import Maintenance
 from detector.contracts.moments import epoch_ms, rfc3339
+from detector.judging.maintenance import has_room
 from detector.rehearsal.fault import parse_duration
 from streams.errors import UserError
 from streams.maintenances import unjudged
@@ -73,7 +74,7 @@ def declare(
     _require_future(settings, said, now_ms)
     _require_judged(settings, said)
     known = read_topic(settings)
-    _require_room(settings, known, now_ms)
+    _require_room(settings, said, known, now_ms)
     write(settings, said, [name for name, old in known.items() if old.ends_at + KEPT_MS < now_ms])
     _print_one("announced", said, now_ms, as_json)
     if not is_seen(settings, said.scope):
@@ -92,7 +93,8 @@ def extend(
     Exit code 0: announced. 2: wrong usage, or it cannot be done.
     """
     settings, now_ms = load_settings(broker=broker), _now_ms()
-    old = _known(read_topic(settings), maintenance_id)
+    known = read_topic(settings)
+    old = _known(known, maintenance_id)
     if old.cancelled:
         raise UserError(f"what is cancelled cannot be extended; got {maintenance_id}; declare a new one")
     base_ms = max(old.ends_at, now_ms) if settings.clock == "wall" else old.ends_at
@@ -104,6 +106,7 @@ def extend(
         )
     said = _checked(**old.model_dump() | {"ends_at": ends_ms, "declared_at": now_ms})
     _require_future(settings, said, now_ms)
+    _require_room(settings, said, known, now_ms)
     write(settings, said)
     _print_one("extended", said, now_ms, as_json)
 
@@ -206,13 +209,13 @@ def _require_judged(settings: Settings, said: Maintenance) -> None:
         raise UserError(f"{odd}; mend the scope, or name the workers' policy: {whose}")
 
 
-def _require_room(settings: Settings, known: dict[str, Maintenance], now_ms: int) -> None:
+def _require_room(settings: Settings, said: Maintenance, known: dict[str, Maintenance], now_ms: int) -> None:
+    # By the Judge's own rule: what it refused would page, though it was announced.
     at_most = read_policy(settings.policy).maintenances_max
-    count = sum(_state(one, now_ms) in ("running", "planned") for one in known.values())
-    if count >= at_most:
+    if not has_room(said, known.values(), now_ms, at_most):
         raise UserError(
-            f"at most {at_most} maintenances may be announced at once; got {count}; cancel some, or raise "
-            "maintenances_max in the policy's [limits]"
+            f"at most {at_most} maintenances may be announced, or over for less than a day; got one more; cancel some, "
+            "or raise maintenances_max in the policy's [limits]"
         )
 
 

@@ -61,7 +61,7 @@ class Notices:
         at_ms = judge.time_ms if judge.time_ms > 0 or not self._follows_clock else wall_ms
         found = [said.model_copy(update={"declared_at": self._since_ms(said, wall_ms)})
                  for said in news(self._known, judge, at_ms)]  # fmt: skip
-        fits = [said for said in found if judge.maintenances.has_room_for(said.maintenance_id, at_most)]
+        fits = [said for said in found if judge.maintenances.has_room_for(said, at_most)]
         self._tell_refused(len(found) - len(fits), at_most)
         return [Marker("maintenance", text=said.model_dump_json()) for said in fits if self._may_say(said, now_s)]
 
@@ -134,7 +134,7 @@ def news(topic: Mapping[str, Maintenance], judge: Judge, at_ms: int) -> Iterator
     known = {mine.maintenance_id: mine for mine in judge.maintenances.all()}
     for said in topic.values():
         mine = known.pop(said.maintenance_id, None)
-        is_nothing = mine is None and (said.cancelled or is_forgotten(said, at_ms))
+        is_nothing = mine is None and is_forgotten(said, at_ms)
         if not is_nothing and (mine is None or _meaning(said) != _meaning(mine)):
             yield said
     for mine in known.values():

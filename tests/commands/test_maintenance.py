@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from detector.contracts.models import Maintenance
 from detector.contracts.moments import epoch_ms
 from detector.counting.tally import Marker
+from detector.judging.maintenance import FORGET_MS
 from streams.commands import main
 from streams.commands.maintenance import _print_rows
 from streams.embedded import EmbeddedKafka
@@ -151,6 +153,34 @@ def test_no_more_than_the_limit(
         assert _markers(stage)[1]["cancelled"]
 
 
+def test_what_the_judge_would_refuse_is_refused(
+    kafka: EmbeddedKafka, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By the Judge's own rule: what ended today still takes room, what is called off does not, and what a Judge has
+    forgotten needs some to be extended."""
+    policy, now_ms = tmp_path / "policy.toml", time.time_ns() // 1_000_000
+    policy.write_text("[limits]\nmaintenances_max = 1\n")
+    monkeypatch.setenv("PASTILLE_POLICY", str(policy))
+    with Stage(kafka, 1) as stage:
+        person = Person(stage, monkeypatch, capsys)
+
+        def over(name: str, ago_ms: int) -> None:
+            ends_ms = now_ms - ago_ms
+            one = {"maintenance_id": name, "scope": "bank:cic", "starts_at": ends_ms - 60_000, "ends_at": ends_ms}
+            stage.send_raw(stage.settings.topics.maintenances, [(name.encode(), json.dumps(one).encode())])
+
+        over("old", 2 * FORGET_MS)
+        first = person.says("declare", "--scope", "bank:bnp", "--for", "1h")["maintenance"]
+        assert "at most 1 maintenances" in person.run("extend", "old", "--for", "3d")[2]
+        assert person.says("extend", first["maintenance_id"], "--for", "1h")["done"] == "extended"
+        person.says("cancel", first["maintenance_id"])
+        second = person.says("declare", "--scope", "bank:axa", "--for", "1h")["maintenance"]
+        person.says("cancel", second["maintenance_id"])
+        over("today", 60_000)
+        code, _, err = person.run("declare", "--scope", "bank:axa", "--for", "1h")
+        assert (code, "over for less than a day" in err) == (2, True), err
+
+
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [
@@ -164,6 +194,7 @@ def test_no_more_than_the_limit(
         (["--scope", "bank:bnp", "--for", "90d"], "at most 31 days"),
         (["--scope", "bank:bnp", "--from", "2020-01-01T00:00:00Z", "--for", "1h"], "ends in the future"),
         (["--scope", "bank:bnp", "--for", "1h", "--note", "a\nb"], "--note: has a control character"),
+        (["--scope", "merchant:4111111111111111", "--for", "1h"], "may look like a card number"),
     ],
 )  # fmt: skip
 def test_wrong_usage_is_said(capsys: pytest.CaptureFixture[str], arguments: list[str], word: str) -> None:
@@ -171,7 +202,9 @@ def test_wrong_usage_is_said(capsys: pytest.CaptureFixture[str], arguments: list
     with pytest.raises(SystemExit) as stopped:
         main(["maintenance", "declare", *arguments])
     assert stopped.value.code == 2
-    assert word in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert word in err
+    assert "4111" not in err
 
 
 def _data(stage: Stage) -> list[Json]:

@@ -56,7 +56,9 @@ def seen(changes: list[Change]) -> list[tuple[str, int, str | None, str, bool]]:
         ({"scope": "bnp"}, "a scope is"), ({"scope": "planet:mars"}, "planet"),
         ({"scope": "bank:bnp,bank:axa"}, "each dimension once"), ({"scope": ""}, "at least 1"),
         ({"starts_at": "2026-05-02T02:00:00"}, "with a zone"), ({"note": "4111 1111 1111 1111"}, "card number"),
-        ({"maintenance_id": "4111111111111111"}, "card number"), ({"maintenance_id": "a/b"}, "pattern"),
+        ({"maintenance_id": "4111111111111111"}, "card number"),
+        ({"scope": "merchant:4111111111111111"}, "card number"),
+        ({"scope": "method:card,bank:4111 1111 1111 1111"}, "card number"), ({"maintenance_id": "a/b"}, "pattern"),
         ({"note": "a\nb"}, "pattern"), ({"cancelled": "no"}, "boolean"),
     ],
 )  # fmt: skip
@@ -126,6 +128,46 @@ def test_past_the_limit_more_are_refused() -> None:
     maintenances.move_to(T0 + 600_000 + FORGET_MS, [])
     assert maintenances.newest("b") is None
     assert maintenances.announce(said("c"), 2)
+
+
+def test_what_is_called_off_makes_room() -> None:
+    """As soon as it was said, and for good, whether it ran or not; one that was only changed still takes its own, and a
+    late copy of what was announced before counts as any other word."""
+    maintenances = Maintenances()
+    assert [maintenances.announce(said(name), 2) for name in ("a", "b")] == [True, True]
+    maintenances.move_to(T0 + 1_000, [])
+    assert not maintenances.announce(said("c", begin_s=3_600, end_s=7_200), 2)
+    off = said("a", cancelled=True)
+    assert [maintenances.announce(one, 2) for one in (off, off, said("c"), said("d"))] == [True, True, True, False]
+    maintenances.move_to(T0 + 2_000, [])
+    assert [one.maintenance_id for one in maintenances.all()] == ["b", "c"]
+    assert [maintenances.announce(one, 2) for one in (off, said("a"), said("b", end_s=700))] == [True, False, True]
+    maintenances.move_to(T0 + 3_000, [])
+    assert [one.maintenance_id for one in maintenances.all()] == ["b", "c"]
+    assert maintenances.announce(said("b", cancelled=True), 2)
+    assert maintenances.announce(said("a"), 2), "said again it is announced again"
+
+
+def test_the_note_of_what_is_called_off_is_known_while_an_outage_names_it() -> None:
+    """The outage pages from the next boundary on; the room is free meanwhile."""
+    judge = Judge(replace(POLICY, maintenances_max=1))
+    judge.take(marker(said(end_s=3_600, note="new core")))
+    die(judge)
+    judge.take(marker(said(end_s=3_600, cancelled=True, note="new core")))
+    assert seen(judge.take(tally(125, declined=1))) == [("updated", 121, "maintenance_over", "critical", False)]
+    assert judge.maintenances.note(judge.open_outages()[0]) == "new core"
+    assert judge.maintenances.has_room_for(said("b"), 1)
+    restored = Judge.restore(judge.export())
+    assert restored.maintenances.has_room_for(said("b"), 1)
+
+
+def test_what_an_earlier_judge_took_and_this_one_would_not_is_left_out() -> None:
+    """A snapshot with a scope that looks like a card number is read all the same, without it."""
+    state = known(said("a"), said("b")).export()
+    state["known"][0] = state["known"][0].replace("bank:bnp", "merchant:4111111111111111")
+    restored = Maintenances()
+    restored.load({**state, "waiting": state["known"][:1]})
+    assert [one.maintenance_id for one in restored.all()] == ["b"]
 
 
 def test_what_an_open_outage_names_is_not_forgotten() -> None:
