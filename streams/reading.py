@@ -1,4 +1,5 @@
-"""Reading the newest records of topics once, within a limit of records and of time: what commands look at.
+"""Reading the newest records of topics once, within a limit of records and of time: what commands look at. What is
+too much to be held is walked through instead.
 
 Knows Kafka's client and its errors, which it words for a person; not what the records mean. It joins no consumer
 group and commits nothing.
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -62,8 +63,18 @@ class Newest:
     """Time was up before everything asked for was read."""
 
 
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of a topic, by partition; `left_out` counts the older records that were asked for and are not in it."""
+
+    starts: dict[TopicPartition, int]
+    ends: dict[TopicPartition, int]
+    left_out: int = 0
+
+
 class Reader:
-    """A connection for reading; made by `open_reader`. `seconds` bound each call of `newest`."""
+    """A connection for reading; made by `open_reader`. `seconds` bound each call of `newest`, and how long `walk`
+    waits for the next record."""
 
     def __init__(self, consumer: Any, seconds: float) -> None:
         self._consumer = consumer
@@ -76,9 +87,46 @@ class Reader:
     def newest(self, topics: Sequence[str], per_partition: int, since_ms: int | None = None) -> Newest:
         """The newest records of existing topics: at most `per_partition`, none with a Kafka time before `since_ms`."""
         ends, stored = self._spans(topics)
-        records, cut_short = self._read(self._starts(ends, stored, per_partition, since_ms), ends)
+        most = min(per_partition, RECORDS_MAX // max(len(ends), 1))
+        records, cut_short = self._read(self._starts(ends, stored, most, since_ms), ends)
         kept = {name: sum(n for at, n in stored.items() if at.topic == name) for name in topics}
         return Newest(_by_topic(topics, records), kept, cut_short)
+
+    def span(self, topic: str, most: int, since_ms: int | None = None) -> Span:
+        """An existing topic to its present end: at most `most` records, none with a Kafka time before `since_ms`."""
+        ends, stored = self._spans([topic])
+        asked = self._starts(ends, stored, max(stored.values(), default=0), since_ms)
+        starts = {at: max(start, ends[at] - most // len(asked)) for at, start in asked.items()}
+        return Span(starts, ends, sum(starts[at] - asked[at] for at in asked))
+
+    def walk(self, span: Span) -> Iterator[list[Record]]:
+        """The records of a span, some at a time, each partition's in order; nothing is held.
+
+        Raises UserError where none comes for `seconds`.
+        """
+        heard = time.monotonic()
+        for records, unread in self._polls(span.starts, span.ends):
+            if records:
+                yield records
+                heard = time.monotonic()
+            elif unread and time.monotonic() - heard > self._seconds:
+                names = ", ".join(sorted({at.topic for at in span.starts}))
+                raise UserError(
+                    f"{names} must be read to its end; got nothing more for {self._seconds:.0f} s; try again, or "
+                    "begin later with --since"
+                )
+
+    def at(self, places: Collection[Place]) -> dict[Place, Record]:
+        """The records that stand at these places, as far as they are still there."""
+        starts: dict[TopicPartition, int] = {}
+        ends: dict[TopicPartition, int] = {}
+        for place in places:
+            at = TopicPartition(place.topic, place.partition)
+            starts[at] = min(starts.get(at, place.offset), place.offset)
+            ends[at] = max(ends.get(at, 0), place.offset + 1)
+        wanted = set(places)
+        walked = self.walk(Span(starts, ends))
+        return {record.place: record for records in walked for record in records if record.place in wanted}
 
     def _spans(self, topics: Sequence[str]) -> tuple[dict[TopicPartition, int], dict[TopicPartition, int]]:
         """Each partition's end offset, and how many offsets lie before it."""
@@ -97,8 +145,7 @@ class Reader:
         since_ms: int | None,
     ) -> dict[TopicPartition, int]:
         """Where to begin reading, for the partitions that have something to read."""
-        most = min(per_partition, RECORDS_MAX // max(len(ends), 1))
-        starts = {at: ends[at] - min(most, stored[at]) for at in ends}
+        starts = {at: ends[at] - min(per_partition, stored[at]) for at in ends}
         if since_ms is not None and ends:
             found = self._consumer.offsets_for_times(dict.fromkeys(ends, since_ms))
             # A partition without a record that new has no offset for the time: there is nothing to read.
@@ -106,19 +153,32 @@ class Reader:
         return {at: start for at, start in starts.items() if start < ends[at]}
 
     def _read(self, starts: dict[TopicPartition, int], ends: dict[TopicPartition, int]) -> tuple[list[Record], bool]:
-        self._consumer.assign(list(starts))
-        for at, start in starts.items():
-            self._consumer.seek(at, start)
         give_up = time.monotonic() + self._seconds
         records: list[Record] = []
+        unread = bool(starts)
+        for more, more_comes in self._polls(starts, ends):
+            records += more
+            unread = more_comes
+            if time.monotonic() >= give_up:
+                break
+        return records, unread
+
+    def _polls(
+        self, starts: dict[TopicPartition, int], ends: dict[TopicPartition, int]
+    ) -> Iterator[tuple[list[Record], bool]]:
+        """What each poll gives, and whether something is unread still; until nothing is."""
+        self._consumer.assign(list(starts))
+        self._consumer.resume(*starts)
+        for at, start in starts.items():
+            self._consumer.seek(at, start)
         unread = set(starts)
-        while unread and time.monotonic() < give_up:
-            for at, batch in self._consumer.poll(timeout_ms=POLL_MS, max_records=10_000).items():
-                records += [_record(raw) for raw in batch if raw.offset < ends[at]]
+        while unread:
+            polled = self._consumer.poll(timeout_ms=POLL_MS, max_records=10_000)
+            records = [_record(raw) for at, batch in polled.items() for raw in batch if raw.offset < ends[at]]
             # The position also passes what is no record: markers of transactions, records compacted away.
             unread = {at for at in unread if self._consumer.position(at) < ends[at]}
             self._consumer.pause(*(set(starts) - unread))
-        return records, bool(unread)
+            yield records, bool(unread)
 
 
 @contextmanager

@@ -9,7 +9,9 @@ import difflib
 import json
 import re
 import time
-from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -21,15 +23,21 @@ from rich.table import Table
 from detector.contracts.moments import epoch_ms, rfc3339
 from detector.counting.rejects import REASONS
 from streams.commands import Exit
-from streams.deadletters import FLOOD, holds_card_like
+from streams.deadletters import FLOOD, Letter, holds_card_like
 from streams.errors import UserError
-from streams.letterbox import Letters, Plan, Stored, Verdict, open_letters, plan, send
+from streams.letterbox import Fate, Fates, Findings, Stored, Survey, Verdict, stored_letters
 from streams.policy_file import read_policy
-from streams.reading import open_reader
+from streams.reading import Reader, open_reader
+from streams.resending import BATCH, Left, open_resender
 from streams.settings import Settings, load_settings
 
-SCANNED_MAX = 20_000
-"""Records of the dead-letter topic read at most, a partition; marks of letters already sent are among them."""
+SCANNED_MAX = 2_000_000
+"""Records of the dead-letter topic looked at by one run, the newest; marks of letters already sent are among them."""
+SENT_MAX = 1_000_000
+TOLD_MAX = 10_000
+"""Letters that JSON tells one by one; `letters` counts all."""
+NAMED_MAX = 20
+"""Letters that could not be sent and are named on a terminal."""
 SHOWN_CHARACTERS_MAX = 2_000
 _AGO = re.compile(r"(\d{1,6})([smhd])")
 _UNIT_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
@@ -58,14 +66,18 @@ def list_letters(
 ) -> None:
     """Show the newest dead letters. Exit code 0: none; 1: there are some."""
     settings = load_settings(broker=broker)
-    letters = _read(settings, since)
-    chosen = _with_reason(letters, reason)
-    rows = [_row(stored, show) for stored in chosen[:limit]]
+    with _looked_at(settings, since, reason, lambda _: Fate(Verdict.SEND)) as box:
+        shown = box.findings.last_first().first(limit)
+        records = box.reader.at([found.place for found in shown])
+        rows = [_row(stored, show) for stored in stored_letters(shown, records)]
+    total = len(box.findings)
     if as_json:
-        typer.echo(json.dumps({"total": len(chosen), "unreadable": letters.unreadable, "letters": rows}, indent=2))
+        said = {"total": total, "unreadable": box.unreadable, "not_looked_at": box.left_out, "letters": rows}
+        typer.echo(json.dumps(said, indent=2))
     else:
-        _print_rows(Console(), settings.topics.dead_letters, rows, len(chosen), letters.unreadable)
-    if chosen or letters.unreadable:
+        _print_rows(Console(), settings.topics.dead_letters, rows, total, box.unreadable)
+        _print_left_out(Console(), box.left_out)
+    if total or box.unreadable or box.left_out:
         raise typer.Exit(Exit.FOUND)
 
 
@@ -73,53 +85,123 @@ def replay(
     broker: Broker = None,
     since: Since = None,
     reason: Reason = None,
-    limit: Annotated[int, typer.Option(min=1, max=SCANNED_MAX, help="Send at most so many, newest first.")] = 10_000,
+    limit: Annotated[int, typer.Option(min=1, max=SENT_MAX, help="Send at most so many, oldest first.")] = 10_000,
+    late: Annotated[bool, typer.Option("--late", help="Send also what comes too late to be counted.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be sent (the default).")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Send.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Send again what decodes now, to its topic with its key; without --yes only say what would be sent.
+    """Send again what would be counted now, to its topic with its key; without --yes only say what would be sent.
 
-    A letter is sent once, unless a send was interrupted; sending twice changes no count. Exit code 0: nothing is
-    left to send; 1: in a dry run, something would be sent; 2: cannot connect, or wrong usage.
+    What a letter tells of a moment whose pane has closed (11 minutes back, by this machine's clock) would be counted
+    nowhere: it is told, and not sent without --late. One run sends a letter once; it may be sent again where a run was
+    interrupted, or two go at once, which changes no count. Exit code 0: nothing is left to send; 1: something is, in
+    a dry run, behind the limit, or what could not be sent or looked at; 2: cannot connect, or wrong usage.
     """
     if dry_run and yes:
         raise UserError("--dry-run and --yes exclude each other; got both; give one")
     settings = load_settings(broker=broker)
     policy = read_policy(settings.policy)
-    chosen = _with_reason(_read(settings, since), reason)
-    plans = _limited(plan(chosen, settings, policy, time.time_ns() // 1_000_000), limit)
-    sent = send(settings, plans, settings.topics.dead_letters) if yes else 0
+    with open_reader(settings) as reader:
+        fates = Fates(settings, policy, reader.partitions(), time.time_ns() // 1_000_000)
+    with _looked_at(settings, since, reason, fates.of) as box:
+        sendable = box.findings.of({Verdict.SEND, Verdict.TOO_LATE} if late else {Verdict.SEND})
+        sent, left = _send(settings, box.reader, sendable.first(limit)) if yes else (0, [])
+        unplaced = box.findings.of({Verdict.NO_PARTITION}).first(TOLD_MAX)
+        left += [Left(found.place, f"there is no {found.fate.detail}") for found in unplaced]
+    told = Told(box, not yes, len(sendable), min(len(sendable), limit), sent, left)
     if as_json:
-        typer.echo(json.dumps(_plan_summary(plans, sent, yes), indent=2))
+        typer.echo(json.dumps(told.summary(), indent=2))
     else:
-        _print_plans(Console(), plans, sent, yes)
-    if not yes and any(item.verdict is Verdict.SEND for item in plans):
+        _print_told(Console(), told)
+    if told.unsent or box.left_out:
         raise typer.Exit(Exit.FOUND)
 
 
-def _read(settings: Settings, since: str | None) -> Letters:
+@dataclass(frozen=True, slots=True)
+class Box:
+    """What was found on the topic, and the connection to read letters by; `left_out` older records were not read."""
+
+    reader: Reader
+    findings: Findings
+    unreadable: int
+    left_out: int
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What `replay` has to say: `ready` letters are to be sent, `chosen` of them by one run; `left` cannot be."""
+
+    box: Box
+    dry_run: bool
+    ready: int
+    chosen: int
+    sent: int
+    left: list[Left]
+
+    @property
+    def unsent(self) -> int:
+        """Letters that would be counted and are not sent."""
+        unplaced = sum(n for fate, n in self.box.findings.counts().items() if fate.verdict is Verdict.NO_PARTITION)
+        return self.ready - self.sent + unplaced
+
+    def summary(self) -> dict[str, Any]:
+        """All of it for JSON, at most TOLD_MAX letters one by one."""
+        letters: dict[str, int] = {}
+        for fate, count in self.box.findings.counts().items():
+            letters[fate.verdict.value] = letters.get(fate.verdict.value, 0) + count
+        one_by_one = self.box.findings.last_first().first(TOLD_MAX)
+        return {
+            "dry_run": self.dry_run,
+            "sent": self.sent,
+            "left": self.unsent,
+            "not_looked_at": self.box.left_out,
+            "letters": letters,
+            "failed": [{"at": str(left.place), "why": left.why} for left in self.left[:TOLD_MAX]],
+            "records": [
+                {"at": str(found.place), "verdict": found.fate.verdict.value, "detail": found.fate.detail}
+                for found in one_by_one
+            ],
+        }
+
+
+@contextmanager
+def _looked_at(
+    settings: Settings, since: str | None, reason: str | None, fate_of: Callable[[Letter], Fate]
+) -> Iterator[Box]:
+    """Go through the topic once, to its end: a mark that was not read would let a letter be sent twice."""
     topic = settings.topics.dead_letters
     since_ms = None if since is None else _since_ms(since)
+    survey = Survey(topic, lambda letter: fate_of(letter) if reason in (None, letter.reason) else None)
     with open_reader(settings) as reader:
         if topic not in reader.partitions():
             raise UserError(f"the dead-letter topic does not exist; got no {topic}; run `pastille topics create`")
-        newest = reader.newest([topic], SCANNED_MAX, since_ms)
-    if newest.cut_short:
-        # A mark that was not read would let a letter be sent twice.
-        raise UserError(f"{topic} could not be read to its end in time; got a part; narrow it with --since")
-    return open_letters(newest.records[topic])
+        span = reader.span(topic, SCANNED_MAX, since_ms)
+        for records in reader.walk(span):
+            survey.take(records)
+        _check_reason(reason, survey.reasons)
+        yield Box(reader, survey.oldest_first(), survey.unreadable, span.left_out)
 
 
-def _with_reason(letters: Letters, reason: str | None) -> list[Stored]:
-    """The letters with a reason, or all. Raises UserError for one that none could have: a slip would be no letter."""
-    there = {stored.letter.reason for stored in letters.letters}  # an older version, or another, has words of its own
-    known = sorted({*map(str, REASONS), FLOOD, *there})
+def _check_reason(reason: str | None, there: set[str]) -> None:
+    """Raises UserError for a reason that no letter could have: a slip would be no letter."""
+    known = sorted({*map(str, REASONS), FLOOD, *there})  # an older version, or another, has words of its own
     if reason is not None and reason not in known:
         near = difflib.get_close_matches(reason, known, n=1)
         mend = f"did you mean {near[0]}? " if near else ""
         raise UserError(f"there is no such reason; got {reason!r}; {mend}use one of {', '.join(known)}")
-    return [stored for stored in letters.letters if reason in (None, stored.letter.reason)]
+
+
+def _send(settings: Settings, reader: Reader, findings: Findings) -> tuple[int, list[Left]]:
+    """Send letters and mark them, some at a time; how many were sent, and which were not."""
+    gone: list[Left] = []
+    with open_resender(settings) as resender:
+        for start in range(0, len(findings), BATCH):
+            batch = findings.part(start, start + BATCH)
+            records = reader.at([found.place for found in batch])
+            resender.send(list(stored_letters(batch, records)))
+            gone += [Left(found.place, "no longer on the topic") for found in batch if found.place not in records]
+    return resender.sent, [*resender.left, *gone]
 
 
 def _since_ms(text: str) -> int:
@@ -191,28 +273,26 @@ def _printable(text: str) -> str:
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
 
 
-def _limited(plans: list[Plan], limit: int) -> list[Plan]:
-    """The plans up to the last of `limit` that are sent."""
-    sends = [at for at, item in enumerate(plans) if item.verdict is Verdict.SEND]
-    return plans if len(sends) <= limit else plans[: sends[limit - 1] + 1]
-
-
-def _plan_summary(plans: list[Plan], sent: int, yes: bool) -> dict[str, Any]:
-    return {
-        "dry_run": not yes,
-        "sent": sent,
-        "letters": dict(Counter(item.verdict.value for item in plans)),
-        "records": [
-            {"at": str(item.stored.place), "verdict": item.verdict.value, "detail": item.detail} for item in plans
-        ],
-    }
-
-
-def _print_plans(console: Console, plans: list[Plan], sent: int, yes: bool) -> None:
+def _print_told(console: Console, told: Told) -> None:
     table = Table("letters", "what becomes of them", "why", box=None)
-    for (verdict, detail), count in Counter((item.verdict, item.detail) for item in plans).most_common():
+    for (verdict, detail), count in told.box.findings.counts().most_common():
         table.add_row(str(count), verdict.replace("_", " "), _plain(detail))
-    if plans:
+    if len(told.box.findings):
         console.print(table)
-    ready = sum(item.verdict is Verdict.SEND for item in plans)
-    console.print(f"{sent} sent" if yes else f"{ready} would be sent; nothing was sent: that takes --yes")
+    for left in told.left[:NAMED_MAX]:
+        _print_line(console, f"cannot be sent: {_plain(str(left.place))}: {_plain(left.why)}")
+    if len(told.left) > NAMED_MAX:
+        _print_line(console, f"cannot be sent: {len(told.left) - NAMED_MAX} more; --json names them")
+    behind = told.ready - told.chosen
+    later = f", {behind} left for later runs (--limit)" if behind else ""
+    if told.dry_run:
+        _print_line(console, f"{told.chosen} would be sent{later}; nothing was sent: that takes --yes")
+    else:
+        failed = told.unsent - behind
+        _print_line(console, f"{told.sent} sent{later}" + (f", {failed} left that cannot be sent" if failed else ""))
+    _print_left_out(console, told.box.left_out)
+
+
+def _print_left_out(console: Console, left_out: int) -> None:
+    if left_out:
+        _print_line(console, f"only the newest {SCANNED_MAX:,} records were looked at, {left_out} older ones were not")

@@ -10,15 +10,19 @@ import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 from detector.contracts.policy import DEFAULT
-from streams.commands import main
+from streams.commands import deadletters, main
 from streams.deadletters import dead_letter
 from streams.embedded import EmbeddedKafka
-from streams.letterbox import ORIGIN
+from streams.resending import ORIGIN
 
 pytestmark = pytest.mark.kafka
 
 CARD = "4111111111111111"
 Json = dict[str, Any]
+NO_LETTERS: Json = {"total": 0, "unreadable": 0, "not_looked_at": 0, "letters": []}
+NOTHING_TO_SEND: Json = {
+    "dry_run": True, "sent": 0, "left": 0, "not_looked_at": 0, "letters": {}, "failed": [], "records": [],
+}  # fmt: skip
 
 
 @dataclass
@@ -95,8 +99,8 @@ def box(kafka: EmbeddedKafka, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
 def test_an_empty_box_is_no_finding(box: Box) -> None:
     """Without letters, list says none and ends with 0, and replay has nothing to send."""
     for since in ((), ("--since", "99999d")):  # before 1970 is no mistake: all of them
-        assert box.run("list", *since) == (0, {"total": 0, "unreadable": 0, "letters": []})
-    assert box.run("replay") == (0, {"dry_run": True, "sent": 0, "letters": {}, "records": []})
+        assert box.run("list", *since) == (0, NO_LETTERS)
+    assert box.run("replay") == (0, NOTHING_TO_SEND)
 
 
 def test_list_shows_the_newest_first_and_no_payload(box: Box) -> None:
@@ -113,7 +117,7 @@ def test_list_shows_the_newest_first_and_no_payload(box: Box) -> None:
     assert [each["reason"] for each in box.run("list", "--reason", "not_json")[1]["letters"]] == ["not_json"]
     assert [each["reason"] for each in box.run("list", "--limit", "1")[1]["letters"]] == ["not_json"]
     assert box.run("list", "--since", "1d")[1]["total"] == 2
-    assert box.run("list", "--since", "2999-01-01T00:00:00Z") == (0, {"total": 0, "unreadable": 0, "letters": []})
+    assert box.run("list", "--since", "2999-01-01T00:00:00Z") == (0, NO_LETTERS)
     assert box.run("list", "--show")[1]["letters"][0]["payload"] == "{no json"
     assert box.run_plain("list", "--show") == 1
     assert "{no json" in box.capsys.readouterr().out
@@ -146,7 +150,7 @@ def test_an_unknown_reason_is_refused(box: Box) -> None:
     assert box.run_plain("list", "--reason", "nonsense") == 2
     assert "got 'nonsense'; use one of" in box.capsys.readouterr().err
     assert box.run("list", "--reason", "from_elsewhere")[1]["total"] == 1
-    assert box.run("list", "--reason", "flood") == (0, {"total": 0, "unreadable": 0, "letters": []})
+    assert box.run("list", "--reason", "flood") == (0, NO_LETTERS)
 
 
 def test_a_card_number_is_never_shown(box: Box) -> None:
@@ -213,24 +217,71 @@ def test_what_would_come_straight_back_is_not_sent(box: Box) -> None:
 
 
 def test_a_letter_without_key_goes_back_to_its_partition(box: Box) -> None:
-    """A record that had no key is sent to the partition it stood on; one whose partition is gone is an error."""
-    box.post(box.event(), key=None, partition=2)
-    assert box.run("replay", "--yes")[1]["sent"] == 1
-    assert [(each.partition, each.key) for each in box.sent()] == [(2, None)]
+    """A record that had no key is sent to the partition it stood on; one whose partition is gone is named and left,
+    and the others go on."""
     box.post(box.event(), key=None, partition=40, offset=9)
-    assert box.run_plain("replay", "--yes") == 2
-    assert "check the topic's partitions" in box.capsys.readouterr().err
+    box.post(box.event(), key=None, partition=2)
+    code, said = box.run("replay", "--yes")
+    assert (code, said["sent"], said["left"]) == (1, 1, 1)
+    assert said["failed"] == [{"at": f"{box.letters}/0/0", "why": f"there is no {box.payments}/40"}]
+    assert [(each.partition, each.key) for each in box.sent()] == [(2, None)]
+    assert box.run("replay")[0] == 1
+    assert box.run_plain("replay", "--yes") == 1
+    assert f"cannot be sent: {box.letters}/0/0: there is no {box.payments}/40" in box.capsys.readouterr().out
+    assert len(box.sent()) == 1
+
+
+def test_a_letter_that_is_refused_is_named_and_left(box: Box) -> None:
+    """One that the topic finds too large stops none behind it; what was sent is marked."""
+    box.payments = box.kafka.new_topic("payments", 3, {"max.message.bytes": "2000"})
+    box.monkeypatch.setenv("PASTILLE_FEEDS", json.dumps([{"payments": box.payments, "orders": None}]))
+    box.post(box.event(order_id="o-1", note="x" * 4_000), offset=1)
+    box.post(box.event(), offset=2)
+    for sent in (1, 0):
+        code, said = box.run("replay", "--yes")
+        assert (code, said["sent"], said["left"]) == (1, sent, 1)
+        assert said["failed"] == [{"at": f"{box.letters}/0/0", "why": "MessageSizeTooLargeError"}]
+    assert len(box.sent()) == 1
 
 
 def test_limit_and_unreadable(box: Box) -> None:
-    """--limit bounds what is sent, the rest is sent by the next run, and what is no letter is counted."""
+    """--limit bounds what is sent, oldest first; the rest is said, and sent by the next run; what is no letter is
+    counted."""
     for offset in range(5):
-        box.post(box.event(), offset=offset)
+        box.post(box.event(payment_id=f"p-{offset}"), offset=offset)
     box.post_raw(b"not a letter")
-    assert box.run("replay", "--yes", "--limit", "2")[1]["sent"] == 2
-    assert box.run("replay", "--yes")[1]["sent"] == 3
+    for left in (3, 1):
+        code, said = box.run("replay", "--yes", "--limit", "2")
+        assert (code, said["sent"], said["left"]) == (1, 2, left)
+    assert {json.loads(each.value)["payment_id"] for each in box.sent()} == {"p-0", "p-1", "p-2", "p-3"}
+    code, said = box.run("replay", "--yes")
+    assert (code, said["sent"], said["left"]) == (0, 1, 0)
     assert len(box.sent()) == 5
     assert box.run("list")[1]["unreadable"] == 1
+
+
+def test_what_was_not_looked_at_is_said(box: Box) -> None:
+    """Where the topic holds more than one run looks at, the older part is told, and is no reason to say that all is
+    done."""
+    box.monkeypatch.setattr(deadletters, "SCANNED_MAX", 2)
+    for offset in range(5):
+        box.post(box.event(status="refunded"), offset=offset)
+    assert [box.run(command)[0] for command in ("list", "replay")] == [1, 1]
+    assert box.run("list")[1]["total"] == 2
+    assert [box.run(command)[1]["not_looked_at"] for command in ("list", "replay")] == [3, 3]
+    assert box.run_plain("replay", "--yes") == 1
+    assert "only the newest 2 records were looked at, 3 older ones were not" in box.capsys.readouterr().out
+
+
+def test_what_comes_too_late_is_told_and_left(box: Box) -> None:
+    """A letter of which no open pane would hear is not called sendable; --late sends it all the same."""
+    box.post(box.event(occurred_at=box.now_ms - DEFAULT.open_ms - DEFAULT.pane_ms), offset=1)
+    assert box.run("replay")[0] == 0
+    code, said = box.run("replay", "--yes")
+    assert (code, said["sent"], said["letters"]) == (0, 0, {"too_late_to_be_counted": 1})
+    assert box.run("replay", "--late")[0] == 1
+    assert box.run("replay", "--late", "--yes")[1]["sent"] == 1
+    assert box.run("replay", "--late", "--yes")[1]["letters"] == {"already_sent": 1}
 
 
 @pytest.mark.parametrize(
