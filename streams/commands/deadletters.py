@@ -106,10 +106,9 @@ def replay(
         fates = Fates(settings, policy, reader.partitions(), time.time_ns() // 1_000_000)
     with _looked_at(settings, since, reason, fates.of) as box:
         sendable = box.findings.of({Verdict.SEND, Verdict.TOO_LATE} if late else {Verdict.SEND})
-        sent, left = _send(settings, box.reader, sendable.first(limit)) if yes else (0, [])
-        unplaced = box.findings.of({Verdict.NO_PARTITION}).first(TOLD_MAX)
-        left += [Left(found.place, f"there is no {found.fate.detail}") for found in unplaced]
-    told = Told(box, not yes, len(sendable), min(len(sendable), limit), sent, left)
+        sent, refused = _send(settings, box.reader, sendable, limit) if yes else (0, [])
+    chosen = sent + len(refused) if yes else min(len(sendable), limit)
+    told = Told(box, not yes, len(sendable), chosen, sent, refused)
     if as_json:
         typer.echo(json.dumps(told.summary(), indent=2))
     else:
@@ -130,20 +129,33 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What `replay` has to say: `ready` letters are to be sent, `chosen` of them by one run; `left` cannot be."""
+    """What `replay` has to say: `ready` letters are to be sent, `chosen` of them by this run; `refused` failed."""
 
     box: Box
     dry_run: bool
     ready: int
     chosen: int
     sent: int
-    left: list[Left]
+    refused: list[Left]
 
     @property
     def unsent(self) -> int:
         """Letters that would be counted and are not sent."""
-        unplaced = sum(n for fate, n in self.box.findings.counts().items() if fate.verdict is Verdict.NO_PARTITION)
-        return self.ready - self.sent + unplaced
+        return self.ready - self.sent + len(self._unplaced)
+
+    @property
+    def failed(self) -> int:
+        """Letters that cannot be sent."""
+        return len(self.refused) + len(self._unplaced)
+
+    def named(self, most: int) -> list[Left]:
+        """At most so many of those, and why."""
+        unplaced = self._unplaced.first(most)
+        return [*self.refused, *(Left(found.place, f"there is no {found.fate.detail}") for found in unplaced)][:most]
+
+    @property
+    def _unplaced(self) -> Findings:
+        return self.box.findings.of({Verdict.NO_PARTITION})
 
     def summary(self) -> dict[str, Any]:
         """All of it for JSON, at most TOLD_MAX letters one by one."""
@@ -157,7 +169,7 @@ class Told:
             "left": self.unsent,
             "not_looked_at": self.box.left_out,
             "letters": letters,
-            "failed": [{"at": str(left.place), "why": left.why} for left in self.left[:TOLD_MAX]],
+            "failed": [{"at": str(left.place), "why": left.why} for left in self.named(TOLD_MAX)],
             "records": [
                 {"at": str(found.place), "verdict": found.fate.verdict.value, "detail": found.fate.detail}
                 for found in one_by_one
@@ -192,12 +204,17 @@ def _check_reason(reason: str | None, there: set[str]) -> None:
         raise UserError(f"there is no such reason; got {reason!r}; {mend}use one of {', '.join(known)}")
 
 
-def _send(settings: Settings, reader: Reader, findings: Findings) -> tuple[int, list[Left]]:
-    """Send letters and mark them, some at a time; how many were sent, and which were not."""
+def _send(settings: Settings, reader: Reader, findings: Findings, limit: int) -> tuple[int, list[Left]]:
+    """Send at most so many letters and mark them, some at a time; how many were sent, and which were refused.
+
+    Those refused use up nothing of the limit: however many there are, what is behind them is reached.
+    """
     gone: list[Left] = []
+    start = 0
     with open_resender(settings) as resender:
-        for start in range(0, len(findings), BATCH):
-            batch = findings.part(start, start + BATCH)
+        while start < len(findings) and resender.sent < limit:
+            batch = findings.part(start, start + min(BATCH, limit - resender.sent))
+            start += len(batch)
             records = reader.at([found.place for found in batch])
             resender.send(list(stored_letters(batch, records)))
             gone += [Left(found.place, "no longer on the topic") for found in batch if found.place not in records]
@@ -279,17 +296,17 @@ def _print_told(console: Console, told: Told) -> None:
         table.add_row(str(count), verdict.replace("_", " "), _plain(detail))
     if len(told.box.findings):
         console.print(table)
-    for left in told.left[:NAMED_MAX]:
+    for left in told.named(NAMED_MAX):
         _print_line(console, f"cannot be sent: {_plain(str(left.place))}: {_plain(left.why)}")
-    if len(told.left) > NAMED_MAX:
-        _print_line(console, f"cannot be sent: {len(told.left) - NAMED_MAX} more; --json names them")
+    if told.failed > NAMED_MAX:
+        _print_line(console, f"cannot be sent: {told.failed - NAMED_MAX} more; --json names them")
     behind = told.ready - told.chosen
     later = f", {behind} left for later runs (--limit)" if behind else ""
     if told.dry_run:
         _print_line(console, f"{told.chosen} would be sent{later}; nothing was sent: that takes --yes")
     else:
-        failed = told.unsent - behind
-        _print_line(console, f"{told.sent} sent{later}" + (f", {failed} left that cannot be sent" if failed else ""))
+        failed = f", {told.failed} left that cannot be sent" if told.failed else ""
+        _print_line(console, f"{told.sent} sent{later}{failed}")
     _print_left_out(console, told.box.left_out)
 
 

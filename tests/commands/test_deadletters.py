@@ -238,7 +238,7 @@ def test_a_letter_that_is_refused_is_named_and_left(box: Box) -> None:
     box.post(box.event(order_id="o-1", note="x" * 4_000), offset=1)
     box.post(box.event(), offset=2)
     for sent in (1, 0):
-        code, said = box.run("replay", "--yes")
+        code, said = box.run("replay", "--yes", "--limit", "1")  # it uses up nothing of the limit
         assert (code, said["sent"], said["left"]) == (1, sent, 1)
         assert said["failed"] == [{"at": f"{box.letters}/0/0", "why": "MessageSizeTooLargeError"}]
     assert len(box.sent()) == 1
