@@ -21,7 +21,7 @@ from detector.counting.counter import Counter
 from detector.counting.refuse import NOTHING_SAID, refuse
 from detector.counting.rejects import Reason, fault_number
 from streams import deadletters
-from streams.intake import lane, placing
+from streams.intake import half, placing
 from tests.fuzz.events import TOPICS, stretches
 from tests.fuzz.script import CORPUS, Step, drawn, read
 from tests.fuzz.shrink import shrunk
@@ -88,9 +88,9 @@ def _not_utf8(*arguments: Any) -> None:
 
 FAULTS: dict[str, tuple[Any, str, Callable[..., Any]]] = {
     "letters": (deadletters, "holds_card_like", _unseen),
-    "AssertionError": (lane.Half, "keep", lambda *_: None),
+    "AssertionError": (half.Half, "keep", lambda *_: None),
     "decoded": (decoder, "refuse", _not_utf8),
-    "flood": (lane.Rejects, "reasons", lambda rejects: lane.Count(["not_json"])),
+    "flood": (half.Rejects, "reasons", lambda rejects: half.Count(["not_json"])),
     "RecursionError": (placing.KeyCheck, "look", lambda *_: (_ for _ in ()).throw(RecursionError())),
     "fates": (Counter, "take_rejects", lambda counter: []),
 }  # fmt: skip

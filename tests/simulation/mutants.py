@@ -17,7 +17,7 @@ from detector.judging import judge, lifecycle, sources
 from detector.judging.judge import Judge
 from detector.judging.report import Report
 from detector.judging.sources import Sources, State
-from streams.intake import lane, recovery, session
+from streams.intake import half, lane, recovery, session
 from streams.verdict import agent, outbox, snapshot, standby, tenure
 from streams.verdict.standby import Ready, Standby
 from tests.simulation.client import CLUSTER, Consumer, Producer
@@ -55,7 +55,7 @@ def difference() -> tuple[Patch, ...]:
 
 def newest_offset() -> tuple[Patch, ...]:
     """The committed offset is that of the next record."""
-    return ((lane.Half, "needed_from", lambda self, _log_time_ms: self.next),)
+    return ((half.Half, "needed_from", lambda self, _log_time_ms: self.next),)
 
 
 def two_horizons() -> tuple[Patch, ...]:
