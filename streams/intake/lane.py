@@ -95,8 +95,9 @@ class Lane:
 
     # Work, in the counting thread
 
-    def count(self, topic: str, batch: Fetched, room: int = sys.maxsize) -> Counted:
-        """Decode and count a batch; of the bad records so many at most are told of one by one."""
+    def count(self, topic: str, batch: Fetched, room: int = sys.maxsize, clock_ms: int | None = None) -> Counted:
+        """Decode and count a batch; of the bad records so many at most are told of one by one. It is `clock_ms` o'clock:
+        payments begin no later, wherever they begin."""
         half, counter = self.halves[topic], self.counter
         # Noted for the whole batch as it stood before: perhaps earlier than need be, never too late. What is in doubt
         # comes later in log time, however early it was read.
@@ -106,7 +107,8 @@ class Lane:
         decoded = self._decoder.decode(batch.values, _KINDS[half.kind], batch.times, batch.offsets)
         if self._lacks_payments and half.kind == PAYMENTS and len(decoded.columns):
             times = np.sort(decoded.columns.log_time[:FLOOR_EVENTS])
-            self._settle_floor(int(times[len(times) // 2]))
+            middle_ms = int(times[len(times) // 2])
+            self._settle_floor(middle_ms if clock_ms is None else min(middle_ms, clock_ms))
         tallies = counter.take(decoded.columns, half.kind)
         if batch.offsets[-1] >= half.read:
             self._card_like.update(decoded.card_like)

@@ -129,7 +129,7 @@ class Session:
         before = {at: lane.halves[at.topic].next for at, lane in lanes.items()}
         parts, more = parts_of(fetches, self._lane, self._all.unpacker, self._all.corrupt), True
         while more:
-            counted, more = await self._in_thread(count_parts, parts, self._letters.room(loop_s()))
+            counted, more = await self._in_thread(count_parts, parts, self._letters.room(loop_s()), self._clock_ms)
             await self._tell(counted)
         for at, lane in lanes.items():
             if lane.halves[at.topic].next != before[at]:  # markers of transactions alone are no news

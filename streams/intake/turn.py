@@ -50,15 +50,15 @@ def parts_of(
             ) from None
 
 
-def count_parts(parts: Iterator[Part], room: int) -> tuple[Counted, bool]:
+def count_parts(parts: Iterator[Part], room: int, clock_ms: int | None = None) -> tuple[Counted, bool]:
     """Count until there is much to tell, or no more can be read; whether to come again. There is `room` for so many
-    dead letters. Raises KafkaError as `parts_of`."""
+    dead letters; it is `clock_ms` o'clock. Raises KafkaError as `parts_of`."""
     counted, size = Counted([], [], []), 0
     for found in parts:
         if found is None:
             return counted, True
         lane, topic, part = found
-        told = lane.count(topic, part, room - len(counted.bad))
+        told = lane.count(topic, part, room - len(counted.bad), clock_ms)
         counted.add(told)
         size += sum(one.size for one in told.bad)
         if len(counted) >= TOLD_MAX or size >= TOLD_BYTES:
