@@ -96,7 +96,11 @@ class Reader:
         """An existing topic to its present end: at most `most` records, none with a Kafka time before `since_ms`."""
         ends, stored = self._spans([topic])
         asked = self._starts(ends, stored, max(stored.values(), default=0), since_ms)
-        starts = {at: max(start, ends[at] - most // len(asked)) for at, start in asked.items()}
+        starts, room = {}, most
+        by_size = sorted(asked, key=lambda at: ends[at] - asked[at])
+        for left, at in zip(range(len(asked), 0, -1), by_size, strict=True):  # what one does not need the others have
+            starts[at] = max(asked[at], ends[at] - room // left)
+            room -= ends[at] - starts[at]
         return Span(starts, ends, sum(starts[at] - asked[at] for at in asked))
 
     def walk(self, span: Span) -> Iterator[list[Record]]:

@@ -20,6 +20,9 @@ from streams.settings import Settings
 ORIGIN: Final = "pastille-dead-letter"
 """Header of a record that was sent again: the place of its dead letter."""
 SEND_S: Final = 30.0
+"""What is not acknowledged by then will not be: Kafka's client gives it up before."""
+GIVEN_UP_MS: Final = 25_000
+ANSWERED_MS: Final = 10_000
 BATCH: Final = 500
 """Letters that are handed over, and then marked, together."""
 
@@ -74,7 +77,7 @@ class Resender:
         if future is None:
             return False
         try:
-            future.get(timeout=0.0 if stored.letter.topic in self._given_up else SEND_S)
+            future.get(timeout=SEND_S)
         except KafkaError as error:
             self._leave(stored, error)
             return False
@@ -97,8 +100,9 @@ def open_resender(settings: Settings) -> Iterator[Resender]:
     with worded_errors(settings):
         # Not idempotent: that one takes nothing more behind a letter that was refused.
         producer = KafkaProducer(
-            **settings.kafka_python(), acks="all", enable_idempotence=False, bootstrap_timeout_ms=CONNECT_MS
-        )
+            **settings.kafka_python(), acks="all", enable_idempotence=False, bootstrap_timeout_ms=CONNECT_MS,
+            delivery_timeout_ms=GIVEN_UP_MS, request_timeout_ms=ANSWERED_MS,
+        )  # fmt: skip
         try:
             yield Resender(producer, settings.topics.dead_letters)
         finally:

@@ -89,7 +89,7 @@ class Cases:
         asks = self.board.has_evidence and (is_open or np.count_nonzero(self.board.signals.flags) > 0)
         return (boundary_ms // AGAIN_MS + 1) * AGAIN_MS if asks else never
 
-    def begin_anew(self) -> None:
+    def forget_shops(self) -> None:
         """The statistics were off until now: what shops lacked before that says nothing."""
         for shop in self.arrivals.shops.values():
             shop.forget()

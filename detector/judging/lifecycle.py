@@ -340,7 +340,7 @@ class Lifecycle:
         return [self._change("updated", outage, "page_mode") for outage in self._in_order()]
 
     def _watch_again(self) -> None:
-        self.cases.begin_anew()
+        self.cases.forget_shops()
         for outage in self.open.values():
             if outage.by_evidence:
                 outage.hold_ms = outage.hold_ms if outage.by_policy else None

@@ -160,8 +160,8 @@ def is_forgotten(maintenance: Maintenance, at_ms: int) -> bool:
 
 
 def has_room(said: Maintenance, known: Iterable[Maintenance], at_ms: int, at_most: int) -> bool:
-    """Whether there is room for what is said beside what is known: for a change of what takes some already, and for
-    calling anything off, there always is."""
+    """Whether there is room for what is said beside what is known: a change of what takes some already, and calling
+    anything off, need none."""
     taken = {one.maintenance_id for one in known if not is_forgotten(one, at_ms)}
     return said.cancelled or said.maintenance_id in taken or len(taken) < at_most
 

@@ -213,11 +213,15 @@ def _send(settings: Settings, reader: Reader, findings: Findings, limit: int) ->
     start = 0
     with open_resender(settings) as resender:
         while start < len(findings) and resender.sent < limit:
-            batch = findings.part(start, start + min(BATCH, limit - resender.sent))
+            batch = findings.part(start, start + BATCH)
             start += len(batch)
             records = reader.at([found.place for found in batch])
-            resender.send(list(stored_letters(batch, records)))
             gone += [Left(found.place, "no longer on the topic") for found in batch if found.place not in records]
+            letters = list(stored_letters(batch, records))
+            while letters and resender.sent < limit:
+                some = limit - resender.sent
+                resender.send(letters[:some])
+                letters = letters[some:]
     return resender.sent, [*resender.left, *gone]
 
 

@@ -34,7 +34,8 @@ log = logging.getLogger(__name__)
 AHEAD_MS_MAX = 60_000
 """How far one topic of a source may be read ahead of the other, in log time, while both have more to read."""
 FLOOR_EVENTS = 5
-"""Of so many that are left of payments the middle one says where they begin: one of a clock that is wrong does not."""
+"""Of so many payments that are left the middle one says when they begin: one that is late, or of a fast clock, does
+not. Fewer say nothing: then it is now."""
 LIMITS = {
     "crowded": "an order or a shopper has more payments than are looked at together; is one id given to all?",
     "held_over": "so much waits for the other topic that it is waited for no longer; does one come late?",
@@ -96,8 +97,8 @@ class Lane:
     # Work, in the counting thread
 
     def count(self, topic: str, batch: Fetched, room: int = sys.maxsize, clock_ms: int | None = None) -> Counted:
-        """Decode and count a batch; of the bad records so many at most are told of one by one. It is `clock_ms` o'clock:
-        payments begin no later, wherever they begin."""
+        """Decode and count a batch; of the bad records so many at most are told of one by one. It is `clock_ms`
+        o'clock: payments begin no later, wherever they begin."""
         half, counter = self.halves[topic], self.counter
         # Noted for the whole batch as it stood before: perhaps earlier than need be, never too late. What is in doubt
         # comes later in log time, however early it was read.
@@ -106,9 +107,7 @@ class Lane:
         half.index.note(NONE if counter.log_time_ms is None else counter.log_time_ms, first)
         decoded = self._decoder.decode(batch.values, _KINDS[half.kind], batch.times, batch.offsets)
         if self._lacks_payments and half.kind == PAYMENTS and len(decoded.columns):
-            times = np.sort(decoded.columns.log_time[:FLOOR_EVENTS])
-            middle_ms = int(times[len(times) // 2])
-            self._settle_floor(middle_ms if clock_ms is None else min(middle_ms, clock_ms))
+            self._settle_floor(_floor_of(decoded.columns.log_time[:FLOOR_EVENTS], clock_ms))
         tallies = counter.take(decoded.columns, half.kind)
         if batch.offsets[-1] >= half.read:
             self._card_like.update(decoded.card_like)
@@ -213,7 +212,7 @@ class Lane:
         return {
             topic: (
                 half.needed_from(needed_ms),
-                Note(self.term, self.boundary_ms, self._read(half), reach_ms, self._floor_of(half)),
+                Note(self.term, self.boundary_ms, self._read(half), reach_ms, self._noted_floor(half)),
             )
             for topic, half in self.halves.items()
         }
@@ -244,7 +243,7 @@ class Lane:
         doubted = self.counter.doubted_from(half.kind)
         return max(half.read, half.next if doubted is None else doubted)
 
-    def _floor_of(self, half: Half) -> int:
+    def _noted_floor(self, half: Half) -> int:
         return UNKNOWN_FLOOR if self._lacks_payments and half.kind == PAYMENTS else self.floor_ms
 
     def _published(self, tallies: list[Tally]) -> list[Tally]:
@@ -287,6 +286,12 @@ class Lane:
                 assert half is read, "what is refused later was kept"
                 told.add(half.told(batch, self.source.partition, ahead_of_clock(batch, new), room - len(told.bad)))
         return told
+
+
+def _floor_of(log_times: Int64s, clock_ms: int | None) -> int:
+    """When the payments begin of which these are the first."""
+    latest_ms = int(log_times.max()) if clock_ms is None else clock_ms
+    return latest_ms if len(log_times) < FLOOR_EVENTS else min(int(np.median(log_times)), latest_ms)
 
 
 def _lengthened(counts: Int64s, size: int) -> Int64s:

@@ -126,11 +126,27 @@ def test_who_has_read_what_is_deleted_leaves_the_floor_to_the_next() -> None:
 
 
 def test_payments_begin_no_later_than_now() -> None:
-    """The only one that is left when an owner comes may be of a clock that is ahead: it would hide an hour."""
-    for clock_ms, floor_ms in ((T + 1_000, T + 1_000), (None, T + 50 * MINUTE_MS)):
-        one = lane(topics=ONE, cut=frozenset(ONE))
-        one.count("payments", batch(0, (T, T + 50 * MINUTE_MS)), clock_ms=clock_ms)
-        assert one.floor_ms == floor_ms
+    """Where fewer than five are left when an owner comes, they may be late, or of a clock that is ahead: then it is
+    now. So it is where none is, and the topic is read to its end."""
+    for written_ms in (T - 180 * MINUTE_MS, T + 50 * MINUTE_MS):
+        for clock_ms, floor_ms in ((T + 1_000, T + 1_000), (None, max(written_ms, T))):
+            one = lane(topics=ONE, cut=frozenset(ONE))
+            one.count("payments", batch(0, (T, written_ms), (T, T)), clock_ms=clock_ms)
+            assert one.floor_ms == floor_ms
+    one = lane(topics=BOTH, cut=frozenset(ONE))
+    one.end({"payments": True, "orders": False}, T + 1_000)
+    assert one.floor_ms == T + 1_000
+
+
+def test_nothing_is_told_of_what_lies_before_payments_of_which_nothing_is_noted() -> None:
+    """Also where no boundary was noted at all, as when somebody committed offsets of both topics: an answer to an older
+    payment would be all that its pane has."""
+    one = lane(topics=ONE, cut=frozenset(ONE))
+    first = batch(0, (T - MINUTE_MS, T), *((T + n * 1_000, T + n * 1_000) for n in range(40)))
+    told = [*one.count("payments", first).tallies, *one.finish().tallies]
+    panes = {pane for tally in told for pane in tally.cells.pane.tolist()}
+    assert panes
+    assert min(panes) * DEFAULT.pane_ms >= T
 
 
 def test_how_bad_records_are_keyed_says_nothing() -> None:
