@@ -90,7 +90,8 @@ def open_letters(records: Sequence[Record]) -> Letters:
     letters = {
         record.place: letter for record in records if not marks[record.place] and (letter := _letter(record.value))
     }
-    sent = {origin(letters[place]) for place in marks.values() if place in letters}
+    named = {place for at, place in marks.items() if place in letters and place.offset < at.offset}
+    sent = {origin(letters[place]) for place in named}
     newest_first = sorted(
         (record for record in records if record.place in letters),
         key=lambda record: (record.timestamp_ms, record.place),

@@ -74,9 +74,9 @@ def test_a_mark_counts_where_nobody_asks_for_its_letter() -> None:
 @pytest.mark.parametrize("named", [1, 5, 10**19 - 1])
 def test_a_mark_before_its_letter_marks_nothing(named: int) -> None:
     """Marks stand behind what they name: one that names itself, what is to come or what cannot be is passed over."""
-    assert surveyed(letter(0, 7), mark(1, named), *(letter(at, at) for at in range(2, 6))).oldest_first().counts() == {
-        SEND: 5
-    }
+    records = [letter(0, 7), mark(1, named), *(letter(at, at) for at in range(2, 6))]
+    assert surveyed(*records).oldest_first().counts() == {SEND: 5}
+    assert not [stored for stored in open_letters(records).letters if stored.sent_again]
 
 
 def test_an_empty_topic_has_no_letters() -> None:
