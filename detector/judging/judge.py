@@ -47,6 +47,7 @@ class Judge:
         self.newest_start_ms = NOT_YET
         self.passed_over: Count[Misfit] = Count()
         self._known: dict[str, OutageData] = {}
+        self._told_otherwise: list[Outage] = []  # adopted, and told under another [page] mode
 
     @property
     def policy(self) -> Policy:
@@ -146,7 +147,9 @@ class Judge:
 
     def _judge(self) -> list[Change]:
         self._adopt_due()
-        changes = self.lifecycle.judge(self.board.evaluate())
+        adopted, self._told_otherwise = self._told_otherwise, []
+        changes = self.lifecycle.follow_mode(adopted) if adopted else []
+        changes += self.lifecycle.judge(self.board.evaluate())
         self.board.settle()
         return changes
 
@@ -276,6 +279,8 @@ class Judge:
         elif node not in self.lifecycle.open:
             outage = open_as_told(self.board, data, ordinal)
             self.lifecycle.open[node] = outage
+            if data.shadow != (self.policy.page_mode == "shadow"):
+                self._told_otherwise.append(outage)
             if outage.by_evidence and self.board.has_evidence:
                 self.lifecycle.cases.watch(outage, finding_as_told(outage, data))
 

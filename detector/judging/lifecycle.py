@@ -329,15 +329,16 @@ class Lifecycle:
     def obey(self, before: Policy) -> list[Change]:
         """The board's policy was `before` until now. Under another [page] mode every open outage is marked anew, and
         pages or does not; where the statistics were off, those that rest on them are watched again."""
-        policy = self.board.policy
         if self.board.has_evidence and before.evidence.mode == "off":
             self._watch_again()
-        if policy.page_mode == before.page_mode:
-            return []
+        return [] if self.board.policy.page_mode == before.page_mode else self.follow_mode(self._in_order())
+
+    def follow_mode(self, outages: list[Outage]) -> list[Change]:
+        """Another [page] mode holds than when these were told last."""
         self.report.offers.look_again()
-        for outage in self.open.values():
+        for outage in outages:
             self.severities.follow_mode(outage)
-        return [self._change("updated", outage, "page_mode") for outage in self._in_order()]
+        return [self._change("updated", outage, "page_mode") for outage in outages]
 
     def _watch_again(self) -> None:
         self.cases.forget_shops()

@@ -137,6 +137,19 @@ def test_a_mode_reaches_what_is_open(mode: Literal["shadow", "live"], severity: 
     ]
 
 
+@pytest.mark.parametrize(("mode", "severity"), [("shadow", "warning"), ("live", "critical")])
+def test_a_mode_reaches_what_is_adopted(mode: Literal["shadow", "live"], severity: str) -> None:
+    """A Judge without its snapshot takes over what another told under another mode: the same event, once."""
+    now, before = (SHADOW, POLICY) if mode == "shadow" else (POLICY, SHADOW)
+    [started] = die(Judge(before))
+    judge = Judge(now)
+    judge.adopt([started.data])
+    changes = [change for at_s in range(110, 150, 5) for change in judge.take(tally(at_s, declined=3))]
+    assert [(one.type, one.data.reason, one.data.severity, one.data.shadow) for one in changes] == [
+        ("updated", "page_mode", severity, mode == "shadow")
+    ]
+
+
 def test_live_does_not_page_what_is_announced_or_behind() -> None:
     """An announced outage stays a warning; one judged behind the clock pages when that is over."""
     judge = Judge(SHADOW)
