@@ -47,14 +47,6 @@ class Stored:
     sent_again: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Letters:
-    """Newest first; `unreadable` counts records that are neither a letter nor a mark."""
-
-    letters: tuple[Stored, ...]
-    unreadable: int
-
-
 class Verdict(StrEnum):
     """What becomes of a letter when letters are sent again; only SEND is sent, and TOO_LATE where that is asked for."""
 
@@ -82,23 +74,6 @@ class Found(NamedTuple):
 
     place: Place
     fate: Fate
-
-
-def open_letters(records: Sequence[Record]) -> Letters:
-    """Read the records of the dead-letter topic, given in the order of partition and offset."""
-    marks = {record.place: _marked(record) for record in records}
-    letters = {
-        record.place: letter for record in records if not marks[record.place] and (letter := _letter(record.value))
-    }
-    named = {place for at, place in marks.items() if place in letters and place.offset < at.offset}
-    sent = {origin(letters[place]) for place in named}
-    newest_first = sorted(
-        (record for record in records if record.place in letters),
-        key=lambda record: (record.timestamp_ms, record.place),
-        reverse=True,
-    )
-    found = tuple(Stored(at.place, letters[at.place], origin(letters[at.place]) in sent) for at in newest_first)
-    return Letters(found, sum(not mark for mark in marks.values()) - len(found))
 
 
 def origin(letter: Letter) -> Place:
@@ -263,6 +238,14 @@ class Findings:
 
     def _picked(self, index: npt.NDArray[np.intp]) -> Findings:
         return Findings(self.topic, self.fates, self.partition[index], self.offset[index], self.fate[index])
+
+
+def waiting_letters(topic: str, records: Sequence[Record]) -> Iterator[Stored]:
+    """The letters among the newest records of the topic that were not sent again, the newest first."""
+    survey = Survey(topic, lambda _: Fate(Verdict.SEND))
+    survey.take(records)
+    waiting = survey.oldest_first().of({Verdict.SEND}).last_first()
+    return stored_letters(waiting, {record.place: record for record in records})
 
 
 def stored_letters(found: Iterable[Found], records: Mapping[Place, Record]) -> Iterator[Stored]:

@@ -9,7 +9,7 @@ import difflib
 import json
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -66,7 +66,7 @@ def list_letters(
 ) -> None:
     """Show the newest dead letters. Exit code 0: none; 1: there are some."""
     settings = load_settings(broker=broker)
-    with _looked_at(settings, since, reason, lambda _: Fate(Verdict.SEND)) as box:
+    with _looked_at(settings, since, reason, lambda _: lambda _: Fate(Verdict.SEND)) as box:
         shown = box.findings.last_first().first(limit)
         records = box.reader.at([found.place for found in shown])
         rows = [_row(stored, show) for stored in stored_letters(shown, records)]
@@ -102,9 +102,11 @@ def replay(
         raise UserError("--dry-run and --yes exclude each other; got both; give one")
     settings = load_settings(broker=broker)
     policy = read_policy(settings.policy)
-    with open_reader(settings) as reader:
-        fates = Fates(settings, policy, reader.partitions(), time.time_ns() // 1_000_000)
-    with _looked_at(settings, since, reason, fates.of) as box:
+
+    def fates(partitions: Mapping[str, int]) -> Callable[[Letter], Fate]:
+        return Fates(settings, policy, partitions, time.time_ns() // 1_000_000).of
+
+    with _looked_at(settings, since, reason, fates) as box:
         sendable = box.findings.of({Verdict.SEND, Verdict.TOO_LATE} if late else {Verdict.SEND})
         sent, refused = _send(settings, box.reader, sendable, limit) if yes else (0, [])
     chosen = sent + len(refused) if yes else min(len(sendable), limit)
@@ -179,15 +181,19 @@ class Told:
 
 @contextmanager
 def _looked_at(
-    settings: Settings, since: str | None, reason: str | None, fate_of: Callable[[Letter], Fate]
-) -> Iterator[Box]:
-    """Go through the topic once, to its end: a mark that was not read would let a letter be sent twice."""
+    settings: Settings, since: str | None, reason: str | None,
+    fates: Callable[[Mapping[str, int]], Callable[[Letter], Fate]],
+) -> Iterator[Box]:  # fmt: skip
+    """Go through the topic once, to its end: a mark that was not read would let a letter be sent twice. `fates` makes
+    of how many partitions each topic has who says what becomes of a letter."""
     topic = settings.topics.dead_letters
     since_ms = None if since is None else _since_ms(since)
-    survey = Survey(topic, lambda letter: fate_of(letter) if reason in (None, letter.reason) else None)
     with open_reader(settings) as reader:
-        if topic not in reader.partitions():
+        partitions = reader.partitions()
+        if topic not in partitions:
             raise UserError(f"the dead-letter topic does not exist; got no {topic}; run `pastille topics create`")
+        fate_of = fates(partitions)
+        survey = Survey(topic, lambda letter: fate_of(letter) if reason in (None, letter.reason) else None)
         span = reader.span(topic, SCANNED_MAX, since_ms)
         for records in reader.walk(span):
             survey.take(records)

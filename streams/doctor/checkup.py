@@ -21,7 +21,7 @@ from detector.counting.names import Names
 from detector.counting.reference import ReferenceDecoder
 from detector.counting.tally import Source, Tally
 from streams.deadletters import Letter, holds_card_like
-from streams.letterbox import open_letters
+from streams.letterbox import waiting_letters
 from streams.reading import Newest, Place, Reader, Record
 from streams.settings import Feed, Settings
 from streams.tallylog import unpack
@@ -130,7 +130,7 @@ def take_checkup(
     feeds = tuple(_sample_feed(feed, newest, partitions, policy) for feed in settings.feeds)
     own = settings.topics
     tallies = _if_there(reader, own.tallies, partitions, TALLIES_MAX)
-    box = open_letters(_if_there(reader, own.dead_letters, partitions, LETTERS_MAX).records.get(own.dead_letters, []))
+    letters = _if_there(reader, own.dead_letters, partitions, LETTERS_MAX).records.get(own.dead_letters, [])
     needed = (topic.name for topic in needed_topics(settings) if not topic.is_feed)
     return Checkup(
         policy=policy,
@@ -138,7 +138,7 @@ def take_checkup(
         feeds=feeds,
         missing_own=tuple(name for name in needed if name not in partitions),
         counted=newest_boundaries(tallies.records.get(own.tallies, [])),
-        letters=tuple((stored.place, stored.letter) for stored in box.letters if not stored.sent_again),
+        letters=tuple((stored.place, stored.letter) for stored in waiting_letters(own.dead_letters, letters)),
         cut_short=newest.cut_short or tallies.cut_short,
     )
 

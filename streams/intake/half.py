@@ -77,7 +77,7 @@ class Half:
         self.first, self.next = max(self.first, first), max(self.next, first)
         return deleted
 
-    def reach(self, end: int | None) -> None:
+    def note_end(self, end: int | None) -> None:
         """Note that all before the partition's end was read: also what is no record, as where a transaction ended."""
         self.next = max(self.next, end or 0)
 

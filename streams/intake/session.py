@@ -191,7 +191,7 @@ class Session:
         for lane in self.lanes.values():
             ends = {topic: self._reader.lag(_partition(lane, topic)) == 0 for topic in lane.halves}
             for topic in filter(ends.__getitem__, ends):
-                lane.halves[topic].reach(self._reader.end(_partition(lane, topic)))
+                lane.halves[topic].note_end(self._reader.end(_partition(lane, topic)))
             if lane.has_news(ends):
                 news.append((lane, ends))
         if news:
