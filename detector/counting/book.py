@@ -94,7 +94,7 @@ STATE = _record(*((name, "i8") for name in (
     "cut_hashes", "cut_leaves", "cut_ages", "cut_snapshot",
     "detail_leaves", "detail_names", "detail_codes", "detail_merchant_rows", "detail_code_rows",
     # how full the tables are; `full` says that one must grow
-    "full", "rows", "row_free", "indexed", "cells", "cell_free", "orders", "order_free", "order_events",
+    "full", "rows", "row_free", "indexed", "alone", "cells", "cell_free", "orders", "order_free", "order_events",
     "order_event_free", "lates", "late_free", "late_indexed", "order_indexed", "merchants", "merchant_free",
     "merchant_indexed", "codes", "groups", "dirty", "held", "hold", "hold_free", "rejects",
     # what metrics tell

@@ -233,8 +233,6 @@ class Counter:
             self._put(names_grown(book, names, self._code_hashes))
 
     def _begin_orders(self) -> None:
-        self._set("order_indexed", 0)
-        self._put(self._book._replace(order_slots=new_slots(0)))
         at = index_orders(self._hand, 0)
         while at < self._get("rows"):
             self._put(grown(self._book))

@@ -1,8 +1,9 @@
 """The newest status of every payment: a join of events in which neither order, copies nor batches leave a trace.
 
-Per payment: `start` = the least (`started_at`, else `occurred_at`) of its events; the winning event gives status,
-leaf, merchant and code: an answer beats `cancelled` beats `pending`, then the later `occurred_at`, then the rank of
-the status, then the hash of leaf, merchant and code. Answers H or more after their own start never touch the row.
+Per payment, which its order and its id name: `start` = the least (`started_at`, else `occurred_at`) of its events; the
+winning event gives status, leaf, merchant and code: an answer beats `cancelled` beats `pending`, then the later
+`occurred_at`, then the rank of the status, then the hash of leaf, merchant and code. Answers H or more after their own
+start never touch the row.
 Does not know when an event is due (`watermark`) nor how cells are summed (`cut`).
 """
 
@@ -20,9 +21,9 @@ from detector.counting.cells import cell_for, link, mark, new_row, put_in_cell, 
 from detector.counting.columns import APPROVED, CANCELLED, DECLINED, NONE, PAYMENT, PENDING, SPARE
 from detector.counting.details import count_row, name_counters
 from detector.counting.hashing import mix
-from detector.counting.impact import chain, tell_mates, unchain
-from detector.counting.index import enter, find, find_from, first_at, home_of, put, row_near, tag_of
-from detector.counting.orders import link_payment, merge_order, settle_order, unlink_payment
+from detector.counting.index import find, home_of, put, row_near, tag_of
+from detector.counting.mates import enter_ring, index_payment, look_up, payment_key, tell_mates
+from detector.counting.orders import link_payment, merge_order, settle_order
 from detector.counting.rows import (
     begin_touched,
     first_of,
@@ -61,8 +62,9 @@ def merge(book: Book, event: Any) -> None:
 def prefetch_event(book: Book, event: Any) -> None:
     """Ask for the memory that merging the event will look at first."""
     leaf_hash = book.leaf_hash[event.leaf] if event.leaf != NONE else np.uint64(0)
-    _prefetch_slots(book.row_slots, event.payment)
-    _prefetch_slots(book.order_slots, event.order)
+    _prefetch_slots(book.row_slots, event.order)
+    if book.state[0].orders_seen:
+        _prefetch_slots(book.order_slots, event.order)
     _prefetch_slots(book.merchant_slots, mix(event.merchant, leaf_hash))
     if book.rule[0].votes:
         _prefetch_slots(book.groups, mix(voter_of(event), leaf_hash))
@@ -76,7 +78,7 @@ def prefetch_rows(book: Book, event: Any) -> None:
     at = row_near(slots, tag_of(mix(event.merchant, leaf_hash)))
     if at != NONE:
         _prefetch_record(book.merchants, at)
-    at = row_near(book.row_slots, tag_of(event.payment))
+    at = row_near(book.row_slots, tag_of(event.order))
     if at != NONE:
         _prefetch_record(book.rows, at)
 
@@ -110,10 +112,10 @@ def record_hash(book: Book, event: Any) -> np.uint64:
 
 @compiled
 def _merge_payment(book: Book, event: Any) -> None:
-    place = first_at(book.row_slots, tag_of(event.payment))
-    at = find_from(book.row_slots, place, book.rows["payment"], event.payment)
+    key = payment_key(event)
+    at, mate = look_up(book, event.order, key)
     if at == NONE:
-        at = _open_row(book, event, place)
+        at = _open_row(book, event, key, mate)
     else:
         _join(book, at, event)
     sum_at_once(book, at)
@@ -135,17 +137,15 @@ def _note_status(book: Book, at: int, event: Any) -> None:
 
 
 @compiled
-def _open_row(book: Book, event: Any, place: int) -> int:
+def _open_row(book: Book, event: Any, key: np.uint64, mate: int) -> int:
     at = new_row(book)
     row, state = book.rows[at], book.state[0]
-    row.payment, row.order, row.shopper = event.payment, event.order, event.shopper
+    row.payment, row.order, row.shopper = key, event.order, event.shopper
     begin_touched(row, event.log_time)
     _win(book, row, event)
     start = start_within(book, event_start(event), event.occurred, event.occurred)
     set_times(book, row, start, event.occurred, event.occurred)
-    state.indexed += 1
-    if enter(book.row_slots, place, tag_of(event.payment), at, state.indexed):
-        state.full = 1
+    index_payment(book, at)
     put_in_cell(book, at)
     join_group(book, at)
     if row.cell == CLOSED and state.noted_ms == NONE:
@@ -154,7 +154,7 @@ def _open_row(book: Book, event: Any, place: int) -> int:
         link_payment(book, at)
         settle_order(book, row.order)
         tell_mates(book, at)
-    elif chain(book, at):
+    elif mate != NONE and enter_ring(book, mate, at):
         tell_mates(book, at)
     return at
 
@@ -169,10 +169,10 @@ def _join(book: Book, at: int, event: Any) -> None:
     known_start, known_first = start_of(book, row), first_of(book, row)
     first = min(known_first, event.occurred)
     start = start_within(book, min(known_start, event_start(event)), occurred, first)
-    order, shopper = _least_known(row.order, event.order), _least_known(row.shopper, event.shopper)
-    moves = start != known_start or order != row.order or shopper != row.shopper or (wins and event.leaf != leaf)
+    shopper = _least_known(row.shopper, event.shopper)
+    moves = start != known_start or shopper != row.shopper or (wins and event.leaf != leaf)
     if moves:
-        _move(book, at, event, wins, start, occurred, first, order, shopper)
+        _move(book, at, event, wins, start, occurred, first, shopper)
     elif wins:
         _change(book, at, event, first)
     else:
@@ -183,8 +183,7 @@ def _join(book: Book, at: int, event: Any) -> None:
 
 @compiled
 def _move(
-    book: Book, at: int, event: Any, wins: bool, start: int, occurred: int, first: int, order: np.uint64,
-    shopper: np.uint64,
+    book: Book, at: int, event: Any, wins: bool, start: int, occurred: int, first: int, shopper: np.uint64,
 ) -> None:  # fmt: skip
     """Take the row out of its chains, change it, and chain it anew."""
     row, state = book.rows[at], book.state[0]
@@ -193,24 +192,12 @@ def _move(
     if not was_closed:
         take_from_cell(book, at)
     tell_mates(book, at)
-    relink = order != row.order
-    if relink and state.orders_seen:
-        unlink_payment(book, at)
-        settle_order(book, row.order)
-    elif relink:
-        unchain(book, at)
-    row.order, row.shopper = order, shopper
+    row.shopper = shopper
     if wins:
         _win(book, row, event)
     set_times(book, row, start, occurred, first)
     put_in_cell(book, at)
     join_group(book, at)
-    if relink and state.orders_seen:
-        link_payment(book, at)
-    elif relink:
-        chain(book, at)
-    if relink:
-        tell_mates(book, at)
     if (was_closed or row.cell == CLOSED) and state.noted_ms == NONE:
         state.too_late += 1
 
@@ -298,14 +285,14 @@ def _merge_late_answer(book: Book, event: Any) -> None:
         if state.noted_ms == NONE:
             state.too_late += 1
         return
-    key = mix(mix(event.payment, np.uint64(event.occurred)), np.uint64(event.status))
+    key = mix(mix(payment_key(event), np.uint64(event.occurred)), np.uint64(event.status))
     at = find(book.late_slots, book.lates["key"], key)
     record = record_hash(book, event)
     if at == NONE:
         at = _open_late(book, key)
         if state.noted_ms == NONE:
             state.late_answers += 1
-        _note_status(book, find(book.row_slots, book.rows["payment"], event.payment), event)
+        _note_status(book, look_up(book, event.order, payment_key(event))[0], event)
     elif record > book.lates[at].record:
         _unchain_late(book, at)
     else:

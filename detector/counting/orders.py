@@ -18,8 +18,8 @@ from detector.counting.cells import free_row, link, new_row, put_in_cell, take_f
 from detector.counting.columns import CANCELLED, NONE, PENDING, PLACED, SPARE
 from detector.counting.details import count_row, name_counters
 from detector.counting.hashing import mix, order_payment
-from detector.counting.impact import enter_ring, leave_ring
 from detector.counting.index import find, put, remove, tag_of
+from detector.counting.mates import enter_ring, leave_ring
 from detector.counting.rows import (
     HALF_GREEN,
     begin_touched,

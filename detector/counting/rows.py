@@ -20,8 +20,8 @@ SPAN_MS = 0xFFFFFFFF
 """What four bytes of milliseconds span: 49 days."""
 DAY_MS = 86_400_000
 _VOTE_BIT = 6
-VOTE, HALF_GREEN, NO_VOTE = 1 << _VOTE_BIT, 1 << 7, 0xFF ^ (1 << _VOTE_BIT)
-"""`row.marks`; the bits below say which statuses were seen."""
+ALONE, VOTE, HALF_GREEN, NO_VOTE = 1 << 5, 1 << _VOTE_BIT, 1 << 7, 0xFF ^ (1 << _VOTE_BIT)
+"""`row.marks`; the bits below say which statuses were seen. ALONE: see `mates.index_payment`."""
 _MINUTES = 0xFFFF
 
 

@@ -12,8 +12,7 @@ from detector.compiled import compiled
 from detector.counting.book import DEAD, MINUTE_MS, Book
 from detector.counting.cells import free_row, to_wheel
 from detector.counting.columns import NONE
-from detector.counting.impact import unchain
-from detector.counting.index import remove
+from detector.counting.mates import forget_payment, leave_ring
 from detector.counting.orders import forget_order_events, is_needed, unlink_payment
 from detector.counting.rows import HALF_GREEN, occurred_of, touched_ms
 
@@ -76,10 +75,9 @@ def _may_go(book: Book, row: Any) -> bool:
 def _forget(book: Book, at: int) -> None:
     row, state = book.rows[at], book.state[0]
     if not row.marks & HALF_GREEN:
-        remove(book.row_slots, row.payment, at)
-        state.indexed -= 1
+        forget_payment(book, at)
         if state.orders_seen:
             unlink_payment(book, at)
         else:
-            unchain(book, at)
+            leave_ring(book, at)
     free_row(book, at)

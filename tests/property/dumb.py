@@ -115,17 +115,17 @@ def said_hash(event: Event) -> int:
 
 def payment_rows(events: Iterable[Event], policy: Policy) -> list[tuple[str, Row]]:
     """(order, row) of every payment."""
-    by_payment: dict[str, set[Event]] = defaultdict(set)
+    by_payment: dict[tuple[str, str], set[Event]] = defaultdict(set)
     for event in events:
         if event.kind == "payment" and not is_late_answer(event, policy):
-            by_payment[event.payment or ""].add(event)
+            by_payment[event.order, event.payment or ""].add(event)
     rows = []
-    for payment, said in by_payment.items():
+    for (order, payment), said in by_payment.items():
         wins = max(said, key=lambda e: (FINALITY[e.status], e.occurred, RANK[e.status], said_hash(e)))
-        order = min((e.order for e in said), key=hash_text)
         voters = [hash_text(e.shopper) for e in said if e.shopper] or [hash_text(order)]
         start, first = min(map(start_of, said)), min(e.occurred for e in said)
-        row = Row(hash_text(payment), min(voters), hash_text(wins.merchant), wins.leaf or (), wins.status, start, first,
+        key = mix_hashes(hash_text(order), hash_text(payment))
+        row = Row(key, min(voters), hash_text(wins.merchant), wins.leaf or (), wins.status, start, first,
                   wins.occurred, wins.code, order)  # fmt: skip
         rows.append((order, row))
     return rows
@@ -219,10 +219,10 @@ def cells(events: Iterable[Event], boundary: int, policy: Policy) -> Told:
 
 
 def late_answers(events: Iterable[Event], policy: Policy) -> dict[tuple[Leaf, int], list[Event]]:
-    distinct: dict[tuple[str | None, int, str], Event] = {}
+    distinct: dict[tuple[str, str | None, int, str], Event] = {}
     for event in events:
         if event.kind == "payment" and is_late_answer(event, policy):
-            key = event.payment, event.occurred, event.status
+            key = event.order, event.payment, event.occurred, event.status
             distinct[key] = max(distinct.get(key, event), event, key=record_hash)
     found: dict[tuple[Leaf, int], list[Event]] = defaultdict(list)
     for event in distinct.values():

@@ -43,7 +43,7 @@ def _payment(random: Random, number: int, start: int) -> list[Event]:
         fields: dict[str, Any] = {"leaf": leaf, "shopper": shopper, "merchant": merchant, **more}
         if at - start >= horizon:
             fields["started"] = start
-        of = order if random.random() < 0.95 else "order-7"  # a platform that corrects itself
+        of = order if random.random() < 0.95 else "order-7"  # the same id at another order: a payment of its own
         events.append(Event("payment", of, at, f"payment-{number}", status, **fields))
 
     for _ in range(random.randint(1, 4)):

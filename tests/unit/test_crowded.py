@@ -4,6 +4,7 @@ one cell for all late answers. Every payment counts, nothing is written past an 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,8 +13,8 @@ from detector.arrays import UInt64s
 from detector.contracts.policy import DEFAULT
 from detector.counting.columns import APPROVED, CONFIRMED, DECLINED, NONE, PAYMENT, PENDING, Columns
 from detector.counting.counter import Counter
-from detector.counting.hashing import hash_text
-from detector.counting.impact import RING_MAX
+from detector.counting.hashing import hash_text, mix_hashes
+from detector.counting.mates import RING_MAX
 from detector.counting.names import Names
 from detector.counting.tally import Source, Tally
 
@@ -96,17 +97,41 @@ def test_one_order_for_all(orders: bool) -> None:
     for what in ("counts", "votes"):
         assert newest(told, what) == newest(expected, what)
     assert counter.stats.crowded >= SHARING - RING_MAX
-    later = payments(counter)
+    later, ids = payments(counter), np.arange(SHARING + 1, 2 * SHARING + 1, dtype=np.uint64)
     at = later.occurred_at + 3 * DEFAULT.horizon_ms
-    counter.take(replace(later, payment=later.payment + np.uint64(SHARING), occurred_at=at, log_time=at + 1))
+    counter.take(replace(later, payment=ids, order=ids, occurred_at=at, log_time=at + 1))
     assert counter.stats.payments == SHARING - 1  # the last is held
+    assert counter._get("alone") == 0
+
+
+@pytest.mark.parametrize("minutes", [3, 23])
+def test_of_one_order_for_all_each_payment_is_found_again(minutes: int) -> None:
+    """What an order has room for side by side, and what is past it; also when the first ones are forgotten."""
+    told: list[tuple[int, Any]] = []
+    for one, differ in ((made(), {}), (made(), {"order": 7})):
+        asked = payments(one, status=PENDING, **differ)
+        one.take(asked)
+        for minute in range(3, minutes):
+            at = START_MS + minute * 60_000
+            one.take(payments(one, payment=1_000 + minute, order=8, occurred_at=at, log_time=at).rows(0, 1))
+        forgotten = SHARING + minutes - 3 - one.stats.payments - one.stats.held
+        at = START_MS + minutes * 60_000
+        again = {"occurred_at": at, "log_time": at, "status": APPROVED}
+        one.take(payments(one, **differ, **again))
+        one.idle(10_000)
+        assert one.stats.payments == SHARING + minutes - 3
+        told.append((forgotten, one.payments_total.tolist()))
+    assert told[0] == told[1]
+    assert (0 < told[0][0] < SHARING) == (minutes > 20)
 
 
 def test_one_shopper_for_all() -> None:
     """A shop gives all its guests one name, and another bank answers than was asked: each bank has one vote, which is
     left to one of the last that came."""
     counter = made()
+    ids = np.array(sorted(range(1, SHARING + 1), key=lambda each: mix_hashes(each, each)), np.uint64)  # of one moment
     sent = payments(counter, shopper=7, status=PENDING, occurred_at=START_MS)
+    sent = replace(sent, order=ids, payment=ids)
     told = counter.take(sent)
     other = counter.names.leaf(tuple(f"another {dimension}" for dimension in DEFAULT.dimensions))
     answered = replace(

@@ -94,6 +94,16 @@ def test_an_answer_from_another_bank_moves_the_payment() -> None:
     assert counts(cells) == {("axa", 0): {"approved": 1}}
 
 
+def test_an_id_that_two_orders_give_is_two_payments() -> None:
+    """As it is where the orders lie in different partitions, however many there are; late answers, too."""
+    asked = [pay("pending", 0, order="o"), pay("pending", 0, order="q")]
+    assert counts(tell(*asked, pay("approved", 1_000, order="q"), until=5_000)) == {
+        ("bnp", 0): {"pending": 1, "approved": 1}
+    }
+    late = [pay("approved", H, order=order, started=T) for order in ("o", "q", "q")]
+    assert tell(*late, until=H + 5_000)[BNP, (T + H) // 5_000][2] == (0, 2, 0, 0, 0)
+
+
 def test_leaving_after_the_answer_was_due_is_told_apart() -> None:
     """`cancelled` at or after `answer_s` is cancelled_late; a method without one never is."""
     slow = ("bnp", "transfer")
@@ -263,13 +273,14 @@ def test_a_payment_is_remembered_while_a_copy_might_vote() -> None:
 
 @pytest.mark.parametrize("lag", [1, 200_000])
 def test_an_order_is_remembered_while_its_votes_may_count(lag: int) -> None:
-    """Its pane is closed, its payment turns out to be another's: it was half green, and what came later has no vote."""
+    """Its pane is closed, its payment turns out to have begun H before: it was half green, and what came later has no
+    vote."""
     made = counter(Policy(horizon_ms=60_000, grace_ms=20_000))
-    other = next(name for name in map(str, range(99)) if hash_text(name) < hash_text("o"))
     told = tell(order("placed", SECOND), pay("cancelled", 2 * SECOND, order="o", leaf=AXA),
                 pay("declined", 72 * SECOND, "q", order="o"), until=100 * SECOND, made=made)  # fmt: skip
     assert counts(told, votes=True)["bnp", 70] == {"declined": 1}
-    told = tell(pay("cancelled", 140 * SECOND, order=other, leaf=AXA), until=150 * SECOND, made=made, lag=lag)
+    began = pay("pending", -SECOND, order="o", leaf=AXA, started=T - 59 * SECOND)
+    told = tell(began, until=150 * SECOND, made=made, lag=lag)
     assert told[BNP, (T + 70 * SECOND) // 5_000][1] == (0,) * 6
 
 
