@@ -25,6 +25,7 @@ from detector.judging.maintenance import Maintenances
 from detector.judging.misfit import Misfit, is_ours, obeyable, read_lesson, read_maintenance
 from detector.judging.outage import Change, Outage, ordinal_of
 from detector.judging.report import Report
+from detector.judging.severity import Mode
 from detector.judging.sources import NOT_YET, Progress, Sources, State, follows
 from detector.judging.state import VERSION, OtherVersion
 from detector.judging.windows import SPANS_MS
@@ -47,7 +48,7 @@ class Judge:
         self.newest_start_ms = NOT_YET
         self.passed_over: Count[Misfit] = Count()
         self._known: dict[str, OutageData] = {}
-        self._told_otherwise: list[Outage] = []  # adopted, and told under another [page] mode
+        self._told_otherwise: list[tuple[Outage, Mode]] = []  # adopted, and told under another mode
 
     @property
     def policy(self) -> Policy:
@@ -148,7 +149,7 @@ class Judge:
     def _judge(self) -> list[Change]:
         self._adopt_due()
         adopted, self._told_otherwise = self._told_otherwise, []
-        changes = self.lifecycle.follow_mode(adopted) if adopted else []
+        changes = [change for outage, mode in adopted for change in self.lifecycle.follow_mode([outage], mode)]
         changes += self.lifecycle.judge(self.board.evaluate())
         self.board.settle()
         return changes
@@ -280,7 +281,9 @@ class Judge:
             outage = open_as_told(self.board, data, ordinal)
             self.lifecycle.open[node] = outage
             if data.shadow != (self.policy.page_mode == "shadow"):
-                self._told_otherwise.append(outage)
+                self._told_otherwise.append((outage, "page_mode"))
+            elif outage.severity == "critical" and self.lifecycle.severities.is_silenced(outage):
+                self._told_otherwise.append((outage, "evidence_mode"))
             if outage.by_evidence and self.board.has_evidence:
                 self.lifecycle.cases.watch(outage, finding_as_told(outage, data))
 

@@ -26,7 +26,7 @@ from detector.judging.relapse import Relapses
 from detector.judging.report import Report
 from detector.judging.resolve import ResolveRule
 from detector.judging.ring import END
-from detector.judging.severity import Severities
+from detector.judging.severity import Mode, Severities
 from detector.judging.streak import BREACH, NEVER
 
 GROWTH_APART_MS = 60_000
@@ -130,7 +130,7 @@ class Lifecycle:
                 yield self._change("updated", outage, "frozen_24h")
 
     def _mark(self, outage: Outage) -> str | None:
-        return self.maintenances.mark(outage, self.severities.is_muted, self.catching_up)
+        return self.maintenances.mark(outage, self.severities.is_muted(outage), self.catching_up)
 
     def _over_since_ms(self, outage: Outage) -> int | None:
         """When the recovery began of an outage that is over: every rule that speaks for it says so."""
@@ -225,8 +225,7 @@ class Lifecycle:
         outage.lower_bound = finding.lower_bound or outage.lower_bound
         if not outage.by_evidence:
             self.cases.watch(outage, finding)
-        live = self.board.policy.evidence.mode == "live"
-        yield from self._speak_for(outage, "evidence", live and finding.severity == "critical")
+        yield from self._speak_for(outage, "evidence", finding.severity == "critical")
 
     def _speak_for(self, outage: Outage, trigger: Trigger, pages: bool) -> Iterator[Change]:
         """Another rule speaks for an open outage, or the same one louder."""
@@ -237,23 +236,21 @@ class Lifecycle:
         outage.pages = outage.pages or pages
         if trigger == "policy":  # the operator's rule always calls
             outage.silent = outage.eased = False
-        is_louder = outage.is_loud and not was_loud
-        if is_louder:
+        if is_new or (outage.is_loud and not was_loud):
             self.severities.weigh(outage)
-        if is_new or is_louder:
             yield self._change("updated", outage, trigger if is_new else "worse")
 
     def _found_outage(self, node: int, finding: Finding) -> Outage:
         """An outage that the evidence starts."""
         board, ordinal = self.board, self.ordinals.get(finding.scope.key, 0) + 1
         self.ordinals[finding.scope.key] = ordinal
-        pages = finding.severity == "critical" and board.policy.evidence.mode == "live"
         gap_ms = int((board.boundary_ms - finding.onset_ms) / max(1.0, sum(finding.down)))
         outage = Outage(
             outage_id(finding.scope, ordinal), ordinal, node, finding.scope, finding.kind,
-            board.pane_of(finding.onset_ms), finding.onset_ms, board.boundary_ms, "warning",
-            self.catching_up, finding.cells, gap_ms, rate=finding.baseline_rate, rate_is_final=True,
-            trigger="evidence", return_period_s=finding.return_period_s, lower_bound=finding.lower_bound, pages=pages,
+            board.pane_of(finding.onset_ms), finding.onset_ms, board.boundary_ms, "warning", self.catching_up,
+            finding.cells, gap_ms, rate=finding.baseline_rate, rate_is_final=True, trigger="evidence",
+            return_period_s=finding.return_period_s, lower_bound=finding.lower_bound,
+            pages=finding.severity == "critical",
         )  # fmt: skip
         self.relapses.link(outage, board.policy.evidence.reopen_min * 60_000)
         outage.severity = self.severities.of(outage)
@@ -281,18 +278,17 @@ class Lifecycle:
         started.append(outage)
 
     def _new_outage(self, node: int, scope: Scope, cells: Cells) -> Outage:
-        ordinal = self.ordinals.get(scope.key, 0) + 1
+        found, board, ordinal = self.board.found, self.board, self.ordinals.get(scope.key, 0) + 1
         self.ordinals[scope.key] = ordinal
-        found, board = self.board.found, self.board
         kind: Kind = "all_red" if found.red[node] >= found.overdue[node] else "all_pending"
         began = int(found.first[node])
         began_ms = began * board.policy.pane_ms
         gap_ms = (board.boundary_ms - began_ms) // max(1, int(found.payments[node]))
         outage = Outage(
-            outage_id(scope, ordinal), ordinal, node, scope, kind, began, began_ms, board.boundary_ms,
-            self.severities.loud, self.catching_up, cells, gap_ms, *board.folded(node),
-            left=self.rule.left_before(node, began).tolist(),
+            outage_id(scope, ordinal), ordinal, node, scope, kind, began, began_ms, board.boundary_ms, "warning",
+            self.catching_up, cells, gap_ms, *board.folded(node), left=self.rule.left_before(node, began).tolist(),
         )  # fmt: skip
+        outage.severity = self.severities.of(outage)
         self._mark(outage)
         return outage
 
@@ -318,7 +314,7 @@ class Lifecycle:
     def catch_up(self, behind: bool) -> list[Change]:
         """The Judge is, or is no longer, behind the clock: what is open then becomes critical, if unannounced."""
         self.severities.catching_up = behind
-        if behind or self.severities.is_muted:
+        if behind or self.board.policy.page_mode == "shadow":
             return []
         self.report.offers.look_again()
         waited = [outage for outage in self._in_order() if self.severities.catch_up(outage)]
@@ -327,18 +323,22 @@ class Lifecycle:
     # ── what a policy decides ──
 
     def obey(self, before: Policy) -> list[Change]:
-        """The board's policy was `before` until now. Under another [page] mode every open outage is marked anew, and
-        pages or does not; where the statistics were off, those that rest on them are watched again."""
+        """The board's policy was `before` until now. Another [page] mode marks every open outage anew, another
+        [evidence] mode weighs those that rest on evidence alone; where it was off they are watched again."""
+        policy = self.board.policy
         if self.board.has_evidence and before.evidence.mode == "off":
             self._watch_again()
-        return [] if self.board.policy.page_mode == before.page_mode else self.follow_mode(self._in_order())
+        if policy.page_mode != before.page_mode:
+            return self.follow_mode(self._in_order(), "page_mode")
+        if policy.evidence.mode != before.evidence.mode:
+            return self.follow_mode([outage for outage in self._in_order() if not outage.by_policy], "evidence_mode")
+        return []
 
-    def follow_mode(self, outages: list[Outage]) -> list[Change]:
-        """Another [page] mode holds than when these were told last."""
+    def follow_mode(self, outages: list[Outage], mode: Mode) -> list[Change]:
+        """Another mode holds than when these were told last. That of [evidence] is said where it changes what pages."""
         self.report.offers.look_again()
-        for outage in outages:
-            self.severities.follow_mode(outage)
-        return [self._change("updated", outage, "page_mode") for outage in outages]
+        others = [outage for outage in outages if self.severities.follow_mode(outage) or mode == "page_mode"]
+        return [self._change("updated", outage, mode) for outage in others]
 
     def _watch_again(self) -> None:
         self.cases.forget_shops()

@@ -129,10 +129,8 @@ def test_an_export_goes_on_as_the_one_it_came_from() -> None:
 
 def test_a_shop_that_stops_and_comes_back_is_one_ticket() -> None:
     """Through Counter and Judge: a warning of the shop, over when it sends again; no bank, and nobody is called."""
-    day = Shops(seed=2, rate=2.0, banks=2, merchants=6, swing=0.0, start_ms=START_MS)
-    gone = [line for line in lines(day, 115 * 60_000) if not _is_silent(line)]
     replay = Replay(LIVE)
-    changes: list[Change] = replay.feed(gone) + replay.finish()
+    changes: list[Change] = replay.feed(a_silent_shop()) + replay.finish()
     told = [(change.type, change.data.scope.to_scope().key, change.data.kind, change.data.severity)
             for change in changes]  # fmt: skip
     assert told == [
@@ -141,6 +139,12 @@ def test_a_shop_that_stops_and_comes_back_is_one_ticket() -> None:
     started, resolved = ((change.data.updated_at - START_MS) / 60_000 for change in changes)
     assert (75 < started < 90, 95 < resolved < 110) == (True, True)
     assert "payments arrive again" in changes[-1].data.explanation
+
+
+def a_silent_shop() -> list[bytes]:
+    """The events of two hours in which `shop-2` sends nothing for twenty minutes."""
+    day = Shops(seed=2, rate=2.0, banks=2, merchants=6, swing=0.0, start_ms=START_MS)
+    return [line for line in lines(day, 115 * 60_000) if not _is_silent(line)]
 
 
 def _is_silent(line: bytes) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
@@ -12,6 +12,7 @@ from detector.contracts.policy import EvidenceRules, Policy
 from detector.counting.tally import Marker, Tally
 from detector.judging.judge import Judge
 from detector.judging.outage import Change
+from tests.judging.test_arrivals import a_silent_shop
 from tests.judging.test_evidence_outages import FAULT_MS, LIVE, START_MS, lines, shops, tallies
 from tests.judging.test_judge import POLICY, T0, die, tally
 from tests.judging.test_lessons import all_lessons, plain, taken, told, usual_of
@@ -29,10 +30,15 @@ def says(policy: Policy) -> Marker:
 
 def again(judge: Judge, records: list[Tally | Marker]) -> Judge:
     """One restored from its snapshot, with the log read again."""
-    restored = Judge.restore(judge.export())
+    return restored(judge.export(), records)
+
+
+def restored(snapshot: dict[str, Any], records: list[Tally | Marker]) -> Judge:
+    """One that begins with a snapshot, and reads the log again."""
+    judge = Judge.restore(snapshot)
     for record in records:
-        restored.refill(record)
-    return restored
+        judge.refill(record)
+    return judge
 
 
 @cache
@@ -167,3 +173,123 @@ def test_live_does_not_page_what_is_announced_or_behind() -> None:
     die(judge)
     [live] = taken(judge, [Marker("caught_up"), says(POLICY)])
     assert (live.data.severity, live.data.catching_up) == ("critical", False)
+
+
+def in_mode(mode: Literal["off", "shadow", "live"], **also: Any) -> Policy:
+    """The evidence in that mode."""
+    return Policy(evidence=EvidenceRules(mode), **also)
+
+
+def evidence_modes(*policies: Policy) -> list[tuple[str, str | None, str, str]]:
+    """What is said of an outage of the evidence alone when these hold one after the other, ten seconds each, the bank
+    being down all along."""
+    day, judge = an_outage(), Judge(policies[0])
+    down = cut(day, DOWN_MS)
+    taken(judge, [*all_lessons(), *day[:down]])
+    changes: list[Change] = []
+    for policy in policies[1:]:
+        then = cut(day, judge.time_ms + 10_000)
+        changes += taken(judge, [says(policy), *day[down:then]])
+        down = then
+    return [(one.type, one.data.reason, one.data.trigger, one.data.severity) for one in changes]
+
+
+@pytest.mark.parametrize("mode", ["shadow", "off"])
+def test_a_mode_of_the_evidence_reaches_what_rests_on_it_alone(mode: Literal["off", "shadow"]) -> None:
+    """One event says that it pages no more, one that it pages again; the same mode, or another that pages as little,
+    says nothing."""
+    other: Literal["off", "shadow"] = "off" if mode == "shadow" else "shadow"
+    quiet, loud = in_mode(mode), in_mode("live")
+    lowered = ("updated", "evidence_mode", "evidence", "warning")
+    assert evidence_modes(loud, quiet, quiet, in_mode(other)) == [lowered]
+    assert evidence_modes(loud, quiet, loud, loud) == [lowered, ("updated", "evidence_mode", "evidence", "critical")]
+
+
+def test_what_only_warned_pages_under_live_evidence() -> None:
+    """Once, though it was found while nothing of the kind paged."""
+    changes = evidence_modes(in_mode("shadow"), in_mode("live"))
+    assert changes == [("updated", "evidence_mode", "evidence", "critical")]
+
+
+def test_both_modes_at_once_are_one_event() -> None:
+    """What [page] mode says of all is not said again of what rests on evidence alone."""
+    changes = evidence_modes(in_mode("live"), in_mode("shadow", page_mode="shadow"))
+    assert changes == [("updated", "page_mode", "evidence", "warning")]
+
+
+def test_the_operators_rule_pages_whatever_the_evidence_may() -> None:
+    """An outage that both raised stays critical; one that only warned so far pages as soon as the rule speaks."""
+    day = tuple(tallies(lines(shops("bank:bnp all_red 5m 14m"), 11 * 60_000 + 30_000)))
+    ruled = cut(day, START_MS + FAULT_MS + 6 * 60_000)
+    judge = Judge(LIVE)
+    changes = taken(judge, [*all_lessons(), *day[:ruled], says(in_mode("shadow")), *day[ruled:]])
+    assert changes[-1].data.trigger == "evidence,policy"
+    assert {change.data.severity for change in changes} == {"critical"}
+    judge = Judge(in_mode("shadow"))
+    changes = taken(judge, [*all_lessons(), *day])
+    assert {(change.data.trigger, change.data.severity) for change in changes} == {
+        ("evidence", "warning"), ("evidence,policy", "critical"),
+    }  # fmt: skip
+
+
+def test_a_mode_of_the_evidence_reaches_what_is_adopted() -> None:
+    """A Judge without its snapshot takes over a page of the evidence while that only warns: the same event, once."""
+    day = an_outage()
+    down = cut(day, DOWN_MS)
+    [page] = [change.data for change in taken(Judge(LIVE), [*all_lessons(), *day[:down]]) if change.type == "started"]
+    assert page.severity == "critical"
+    judge = Judge(in_mode("shadow"))
+    judge.adopt([page])
+    changes = taken(judge, list(day[down : down + 20]))
+    assert [(one.type, one.data.reason, one.data.severity) for one in changes] == [
+        ("updated", "evidence_mode", "warning")
+    ]
+
+
+def test_live_evidence_does_not_page_what_is_announced_or_behind() -> None:
+    """An announced outage stays a warning and nothing is said; one judged behind the clock pages when that is over."""
+    day = an_outage()
+    down = cut(day, DOWN_MS)
+    announced, behind = Judge(in_mode("shadow")), Judge(in_mode("shadow"))
+    covers = said(end_s=3_600)
+    taken(announced, [*all_lessons(), marker(covers), *day[:down]])
+    taken(behind, [*all_lessons(), *day[:down], Marker("catching_up")])
+    assert taken(announced, [says(LIVE)]) == []
+    assert taken(behind, [says(LIVE)]) == []
+    [change] = taken(behind, [Marker("caught_up")])
+    assert (change.data.reason, change.data.severity) == ("caught_up", "critical")
+
+
+@cache
+def a_shop_that_looks_well() -> tuple[dict[str, Any], tuple[Tally, ...], int]:
+    """The snapshot of a Judge that has a shop's silence open and saw it end ten seconds ago, the whole log, and how far
+    it has read."""
+    day, judge = tuple(tallies(a_silent_shop())), Judge(LIVE)
+    for number, one in enumerate(day, 1):
+        taken(judge, [one])
+        held = [outage.hold_ms for outage in judge.open_outages() if outage.hold_ms is not None]
+        if held and judge.time_ms >= held[0] + 10_000:
+            return judge.export(), day, number
+    raise AssertionError("it never looked well")
+
+
+def test_what_a_shop_lacked_before_is_not_found_again() -> None:
+    """Its outage ended while the statistics were off, and it sends as ever: what they knew of its silence is over."""
+    snapshot, day, off = a_shop_that_looks_well()
+    judge = restored(snapshot, list(day[:off]))
+    on = cut(day, judge.time_ms + 120_000)
+    changes = taken(judge, [says(OFF), *day[off:on]])
+    assert [(change.type, change.data.reason) for change in changes] == [("resolved", "recovered")]
+    assert taken(judge, [says(LIVE), *day[on : on + 300]]) == []
+
+
+def test_a_shop_must_be_well_for_as_long_as_the_statistics_watch_it() -> None:
+    """Two minutes from when they are on again: what it did meanwhile nobody saw."""
+    snapshot, day, off = a_shop_that_looks_well()
+    judge = restored(snapshot, list(day[:off]))
+    on = cut(day, judge.time_ms + 30_000)
+    on_ms = day[on - 1].boundary_ms
+    assert taken(judge, [says(OFF), *day[off:on]]) == []
+    changes = taken(judge, [says(LIVE), *day[on : on + 300]])
+    assert [(change.type, change.data.reason) for change in changes] == [("resolved", "recovered")]
+    assert changes[0].data.updated_at >= on_ms + LIVE.evidence.recovery_hold_ms
