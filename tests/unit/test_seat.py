@@ -38,7 +38,8 @@ class FakeTenure:
         self.taken: list[int] = []
         self.answer: Callable[[], Awaitable[bool]] = self._yes
         sources = SimpleNamespace(moved_by=lambda _records: [], left_out=0)
-        self.judge = SimpleNamespace(policy=Policy(), sources=sources, passed_over={})
+        board = SimpleNamespace(nodes=SimpleNamespace(is_full=False))
+        self.judge = SimpleNamespace(policy=Policy(), sources=sources, passed_over={}, board=board)
 
     async def _yes(self) -> bool:
         return True
@@ -381,5 +382,10 @@ def test_what_is_passed_over_is_said_once(
         assert {what: count for what, count in counts.items() if count} == {"tally": 2, "policy": 4}
 
     played(play, tmp_path, monkeypatch)
-    [line, _] = [record.getMessage() for record in caplog.records if record.name == passedover.__name__]
+    [line, _] = said_of(caplog)
     assert "judged are pane_s = 5 and dimensions bank, method: stop the workers" in line
+
+
+def said_of(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What was said of what the Judge passes over, and of its limit."""
+    return [record.getMessage() for record in caplog.records if record.name == passedover.__name__]
