@@ -1,6 +1,7 @@
 """Sending letters again: each record as it was, a mark behind each that Kafka has acknowledged.
 
-A letter that Kafka does not take is named and left, and the others go on. Does not know which letters to send.
+A letter that Kafka does not take is named and left, and the others go on, also those refused along with it. Does not
+know which letters to send.
 """
 
 from __future__ import annotations
@@ -25,8 +26,6 @@ GIVEN_UP_MS: Final = 25_000
 ANSWERED_MS: Final = 10_000
 BATCH: Final = 500
 """Letters that are handed over, and then marked, together."""
-
-
 _OF_LETTER: Final = (ValueError, MessageSizeTooLargeError, RecordListTooLargeError, InvalidRecordError)
 
 
@@ -52,12 +51,29 @@ class Resender:
 
     def send(self, batch: Sequence[Stored]) -> None:
         """Send letters, and mark those that were sent. Raises KafkaError where marks are refused."""
-        handed_over = [(stored, self._handed_over(stored)) for stored in batch]
-        acknowledged = [stored for stored, future in handed_over if self._is_acknowledged(stored, future)]
+        acknowledged = self._taken(batch)
         self.sent += len(acknowledged)
         marks = [self._mark(stored.place) for stored in acknowledged]
         for mark in marks:
             mark.get(timeout=SEND_S)
+
+    def _taken(self, batch: Sequence[Stored]) -> list[Stored]:
+        """Those of some letters that Kafka acknowledges; the others are left. It refuses as one what reaches it as one:
+        whether a letter is meant or one beside it shows when it goes alone."""
+        handed_over = [(stored, future) for stored in batch if (future := self._handed_over(stored)) is not None]
+        taken: list[Stored] = []
+        alone: list[Stored] = []
+        for stored, future in handed_over:
+            error = _error(future)
+            if error is None:
+                taken.append(stored)
+            elif len(handed_over) > 1 and (type(error) is KafkaError or isinstance(error, _OF_LETTER)):
+                alone.append(stored)  # the client's word for a neighbour is KafkaError itself
+            else:
+                self._leave(stored, error)
+        for stored in alone:
+            taken += self._taken([stored])
+        return taken
 
     def _handed_over(self, stored: Stored) -> Any:
         """The original record, its key deciding the partition; without a key it goes to its first partition."""
@@ -72,16 +88,6 @@ class Resender:
         except (KafkaError, ValueError) as error:  # the latter is the client's word for a partition that is not there
             self._leave(stored, error)
             return None
-
-    def _is_acknowledged(self, stored: Stored, future: Any) -> bool:
-        if future is None:
-            return False
-        try:
-            future.get(timeout=SEND_S)
-        except KafkaError as error:
-            self._leave(stored, error)
-            return False
-        return True
 
     def _leave(self, stored: Stored, error: Exception) -> None:
         why = str(error) if isinstance(error, ValueError) else type(error).__name__
@@ -107,6 +113,15 @@ def open_resender(settings: Settings) -> Iterator[Resender]:
             yield Resender(producer, settings.topics.dead_letters)
         finally:
             producer.close(timeout=SEND_S)
+
+
+def _error(future: Any) -> KafkaError | None:
+    """What Kafka refuses a record with; None where it takes it."""
+    try:
+        future.get(timeout=SEND_S)
+    except KafkaError as error:
+        return error
+    return None
 
 
 def _other_headers(headers: Iterable[Header]) -> Iterator[tuple[str, bytes]]:

@@ -244,6 +244,24 @@ def test_a_letter_that_is_refused_is_named_and_left(box: Box) -> None:
     assert len(box.sent()) == 1
 
 
+def test_one_that_is_refused_takes_no_other_along(box: Box) -> None:
+    """A compacted topic takes nothing without a key, and Kafka answers what comes together as one: the others are sent
+    and marked all the same."""
+    box.payments = box.kafka.new_topic("payments", 1, {"cleanup.policy": "compact"})
+    box.monkeypatch.setenv("PASTILLE_FEEDS", json.dumps([{"payments": box.payments, "orders": None}]))
+    for offset in range(9):
+        key = None if offset == 4 else b"o-1"
+        box.post(box.event(payment_id=f"p-{offset}"), offset=offset, key=key, partition=0)
+    for sent in (8, 0):
+        code, said = box.run("replay", "--yes")
+        assert (code, said["sent"], said["left"]) == (1, sent, 1)
+        assert said["failed"] == [{"at": f"{box.letters}/0/4", "why": "InvalidRecordError"}]
+    consumer = KafkaConsumer(box.payments, bootstrap_servers=box.kafka.bootstrap, auto_offset_reset="earliest")
+    found = [json.loads(next(consumer).value)["payment_id"] for _ in range(8)]
+    consumer.close()
+    assert sorted(found) == [f"p-{offset}" for offset in range(9) if offset != 4]
+
+
 def test_limit_and_unreadable(box: Box) -> None:
     """--limit bounds what is sent, oldest first; the rest is said, and sent by the next run; what is no letter is
     counted."""
