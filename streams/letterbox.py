@@ -240,14 +240,6 @@ class Findings:
         return Findings(self.topic, self.fates, self.partition[index], self.offset[index], self.fate[index])
 
 
-def waiting_letters(topic: str, records: Sequence[Record]) -> Iterator[Stored]:
-    """The letters among the newest records of the topic that were not sent again, the newest first."""
-    survey = Survey(topic, lambda _: Fate(Verdict.SEND))
-    survey.take(records)
-    waiting = survey.oldest_first().of({Verdict.SEND}).last_first()
-    return stored_letters(waiting, {record.place: record for record in records})
-
-
 def stored_letters(found: Iterable[Found], records: Mapping[Place, Record]) -> Iterator[Stored]:
     """The letters themselves, those that are still there."""
     for place, fate in found:

@@ -20,15 +20,16 @@ from detector.counting.columns import NONE, PAYMENT, Columns
 from detector.counting.names import Names
 from detector.counting.reference import ReferenceDecoder
 from detector.counting.tally import Source, Tally
-from streams.deadletters import Letter, holds_card_like
-from streams.letterbox import waiting_letters
+from streams.deadletters import WORD_CHARACTERS_MAX, holds_card_like
+from streams.letterbox import Fate, Survey, Verdict
 from streams.reading import Newest, Place, Reader, Record
 from streams.settings import Feed, Settings
 from streams.tallylog import unpack
 from streams.topics import needed_topics
 
 TALLIES_MAX: Final = 5_000
-LETTERS_MAX: Final = 1_000
+LETTERS_MAX: Final = 100_000
+"""Records of the dead-letter topic, the newest; marks of letters that were sent again are among them."""
 NUMBERS: Final = ("occurred_at", "started_at", "amount")
 """Fields that are numbers, as long as a card's from the year 2033 on."""
 NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
@@ -108,6 +109,15 @@ class Counted:
 
 
 @dataclass(frozen=True, slots=True)
+class Letters:
+    """The dead letters that wait, by reason, and where the newest stands; `left_out` older records were not read."""
+
+    waiting: Mapping[str, int]
+    newest: Place | None = None
+    left_out: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Checkup:
     """All that the checks know."""
 
@@ -116,7 +126,7 @@ class Checkup:
     feeds: tuple[FeedSample, ...]
     missing_own: tuple[str, ...]  # topics of Pastille that do not exist
     counted: Mapping[Source, Counted]
-    letters: tuple[tuple[Place, Letter], ...]  # not sent again, newest first
+    letters: Letters
     cut_short: bool
 
 
@@ -130,7 +140,6 @@ def take_checkup(
     feeds = tuple(_sample_feed(feed, newest, partitions, policy) for feed in settings.feeds)
     own = settings.topics
     tallies = _if_there(reader, own.tallies, partitions, TALLIES_MAX)
-    letters = _if_there(reader, own.dead_letters, partitions, LETTERS_MAX).records.get(own.dead_letters, [])
     needed = (topic.name for topic in needed_topics(settings) if not topic.is_feed)
     return Checkup(
         policy=policy,
@@ -138,9 +147,20 @@ def take_checkup(
         feeds=feeds,
         missing_own=tuple(name for name in needed if name not in partitions),
         counted=newest_boundaries(tallies.records.get(own.tallies, [])),
-        letters=tuple((stored.place, stored.letter) for stored in waiting_letters(own.dead_letters, letters)),
+        letters=_letters(reader, own.dead_letters) if own.dead_letters in partitions else Letters({}),
         cut_short=newest.cut_short or tallies.cut_short,
     )
+
+
+def _letters(reader: Reader, topic: str) -> Letters:
+    """Those that were not sent again."""
+    survey = Survey(topic, lambda letter: Fate(Verdict.SEND, letter.reason[:WORD_CHARACTERS_MAX]))
+    span = reader.span(topic, LETTERS_MAX)
+    for records in reader.walk(span):
+        survey.take(records)
+    waiting = survey.oldest_first().of({Verdict.SEND}).last_first()
+    newest = next((found.place for found in waiting), None)
+    return Letters({fate.detail: count for fate, count in waiting.counts().items()}, newest, span.left_out)
 
 
 def newest_boundaries(records: Sequence[Record]) -> dict[Source, Counted]:

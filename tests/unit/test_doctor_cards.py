@@ -7,7 +7,7 @@ from typing import Any
 
 from detector.contracts.policy import DEFAULT
 from streams.doctor.checks.cards import check
-from streams.doctor.checkup import Checkup, FeedSample, TopicSample, decode_records
+from streams.doctor.checkup import Checkup, FeedSample, Letters, TopicSample, decode_records
 from streams.doctor.finding import Finding
 from streams.reading import Place, Record
 
@@ -26,7 +26,7 @@ def found(*more: dict[str, Any]) -> list[Finding]:
     events, rejects = decode_records(records, "payments", DEFAULT)
     assert not rejects
     topic = TopicSample("payments", 1, len(more), len(more), tuple(events))
-    return list(check(Checkup(DEFAULT, NOW_MS, (FeedSample("default", topic, None),), (), {}, (), False)))
+    return list(check(Checkup(DEFAULT, NOW_MS, (FeedSample("default", topic, None),), (), {}, Letters({}), False)))
 
 
 def test_times_and_amounts_are_none() -> None:

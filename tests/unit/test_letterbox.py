@@ -10,7 +10,7 @@ import pytest
 
 from detector.contracts.policy import DEFAULT
 from streams.deadletters import Letter, dead_letter
-from streams.letterbox import SENT, Fate, Fates, Found, Survey, Verdict, waiting_letters
+from streams.letterbox import SENT, Fate, Fates, Found, Survey, Verdict
 from streams.reading import Place, Record
 from streams.settings import load_settings
 
@@ -75,7 +75,6 @@ def test_a_mark_before_its_letter_marks_nothing(named: int) -> None:
     """Marks stand behind what they name: one that names itself, what is to come or what cannot be is passed over."""
     records = [letter(0, 7), mark(1, named), *(letter(at, at) for at in range(2, 6))]
     assert surveyed(*records).oldest_first().counts() == {SEND: 5}
-    assert [stored.letter.offset for stored in waiting_letters("dead", records)] == [5, 4, 3, 2, 7]
 
 
 def test_an_empty_topic_has_no_letters() -> None:
