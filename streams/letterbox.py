@@ -63,7 +63,8 @@ class Verdict(StrEnum):
 
 
 class Fate(NamedTuple):
-    """What becomes of a letter; `detail` is the decoder's word where it is still wrong."""
+    """What becomes of a letter; `detail` is the decoder's word where it is still wrong, and what there is where its
+    partition is not. There are few of them, however many letters."""
 
     verdict: Verdict
     detail: str = ""
@@ -114,8 +115,13 @@ class Fates:
             return Fate(Verdict.TOO_LATE)
         there = letter.partition < self._partitions.get(letter.topic, 0)
         if not there and (letter.key is None or letter.topic not in self._partitions):
-            return Fate(Verdict.NO_PARTITION, f"{letter.topic}/{letter.partition}")
+            return Fate(Verdict.NO_PARTITION, self._what_there_is(letter.topic))
         return Fate(Verdict.SEND)
+
+    def _what_there_is(self, topic: str) -> str:
+        """Without the partition that a letter asks for: a topic may have lost a thousand."""
+        have = self._partitions.get(topic)
+        return f"there is no {topic}" if have is None else f"{topic} has {have} partition{'s' * (have != 1)}"
 
     def _counts_at_ms(self, occurred_ms: int, started_ms: int) -> int:
         """The moment in whose pane an event counts: its payment's start, or its own where it is a late answer."""

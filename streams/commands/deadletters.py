@@ -153,7 +153,8 @@ class Told:
     def named(self, most: int) -> list[Left]:
         """At most so many of those, and why."""
         unplaced = self._unplaced.first(most)
-        return [*self.refused, *(Left(found.place, f"there is no {found.fate.detail}") for found in unplaced)][:most]
+        gone = (Left(found.place, f"its partition is not there: {found.fate.detail}") for found in unplaced)
+        return [*self.refused, *gone][:most]
 
     @property
     def _unplaced(self) -> Findings:

@@ -109,9 +109,14 @@ def test_a_letter_whose_partition_is_gone_is_told() -> None:
     settings = load_settings()
     topic = settings.feeds[0].payments
     assert fate(None, 2) == SEND
-    assert fate(None, 3) == Fate(Verdict.NO_PARTITION, f"{topic}/3")
+    assert fate(None, 3) == Fate(Verdict.NO_PARTITION, f"{topic} has 3 partitions")
     assert fate(b"k", 3) == SEND
     value = json.dumps({"payment_id": "p", "order_id": "o", "bank": "b", "method": "card", "status": "approved",
                         "occurred_at": NOW_MS}).encode()  # fmt: skip
     kept = Letter(topic, 0, 7, b"k", (), "unknown_status", None, NOW_MS, value)
-    assert Fates(settings, DEFAULT, {}, NOW_MS).of(kept) == Fate(Verdict.NO_PARTITION, f"{topic}/0")
+    assert Fates(settings, DEFAULT, {}, NOW_MS).of(kept) == Fate(Verdict.NO_PARTITION, f"there is no {topic}")
+
+
+def test_a_thousand_partitions_that_are_gone_are_one_line() -> None:
+    """What becomes of letters is told by as few words as there are topics, whichever partitions they name."""
+    assert len({fate(None, partition) for partition in range(3, 1_003)}) == 1
