@@ -85,23 +85,26 @@ def origin(letter: Letter) -> Place:
 class Fates:
     """What becomes of a letter that was not sent: sent is what a worker with this policy would count now.
 
-    `partitions` says how many each topic of the cluster has.
+    `partitions` says how many each topic of the cluster has, `wall_ms` is this machine's clock.
     """
 
-    def __init__(self, settings: Settings, policy: Policy, partitions: Mapping[str, int], now_ms: int) -> None:
-        self._policy, self._partitions, self._now_ms = policy, partitions, now_ms
+    def __init__(
+        self, settings: Settings, policy: Policy, partitions: Mapping[str, int], wall_ms: Callable[[], int]
+    ) -> None:
+        self._policy, self._partitions, self._wall_ms = policy, partitions, wall_ms
         self._decoder = ReferenceDecoder(policy, Names(policy))
         kinds: dict[str, Literal["payments", "orders"]] = {feed.payments: "payments" for feed in settings.feeds}
         self._kinds = kinds | {feed.orders: "orders" for feed in settings.feeds if feed.orders is not None}
 
     def of(self, letter: Letter) -> Fate:
-        """The fate of one letter."""
+        """The fate of one letter, now."""
+        now_ms = self._wall_ms()
         kind = self._kinds.get(letter.topic)
         if not letter.value:  # left out, or the one letter that stands for a flood of records
             return Fate(Verdict.LEFT_OUT)
         if kind is None:
             return Fate(Verdict.OTHER_TOPIC)
-        now = np.array([self._now_ms], np.int64)
+        now = np.array([now_ms], np.int64)
         decoded = self._decoder.decode([letter.value], kind, now, np.array([letter.offset], np.int64))
         if decoded.rejects:
             return Fate(Verdict.STILL_WRONG, str(decoded.rejects[0].reason))
@@ -109,9 +112,9 @@ class Fates:
             return Fate(Verdict.IGNORED)
         occurred_ms, started_ms = int(decoded.columns.occurred_at[0]), int(decoded.columns.started_at[0])
         # The decoder has no clock; a worker would send this one straight back.
-        if occurred_ms - self._now_ms > self._policy.clock_ahead_ms:
+        if occurred_ms - now_ms > self._policy.clock_ahead_ms:
             return Fate(Verdict.STILL_AHEAD)
-        if self._is_closed(self._counts_at_ms(occurred_ms, started_ms)):
+        if self._is_closed(self._counts_at_ms(occurred_ms, started_ms), now_ms):
             return Fate(Verdict.TOO_LATE)
         there = letter.partition < self._partitions.get(letter.topic, 0)
         if not there and (letter.key is None or letter.topic not in self._partitions):
@@ -129,10 +132,10 @@ class Fates:
             return occurred_ms
         return min(started_ms, occurred_ms)
 
-    def _is_closed(self, moment_ms: int) -> bool:
+    def _is_closed(self, moment_ms: int, now_ms: int) -> bool:
         """Whether the moment's pane is closed by the clock; a source's own time may be behind that."""
         pane_ms = self._policy.pane_ms
-        return moment_ms // pane_ms < (self._now_ms - self._policy.open_ms) // pane_ms
+        return moment_ms // pane_ms < (now_ms - self._policy.open_ms) // pane_ms
 
 
 class Survey:

@@ -104,11 +104,11 @@ def replay(
     policy = read_policy(settings.policy)
 
     def fates(partitions: Mapping[str, int]) -> Callable[[Letter], Fate]:
-        return Fates(settings, policy, partitions, time.time_ns() // 1_000_000).of
+        return Fates(settings, policy, partitions, _wall_ms).of
 
     with _looked_at(settings, since, reason, fates) as box:
         sendable = box.findings.of({Verdict.SEND, Verdict.TOO_LATE} if late else {Verdict.SEND})
-        sent, refused = _send(settings, box.reader, sendable, limit) if yes else (0, [])
+        sent, refused = _send(settings, box, sendable, limit, late=late) if yes else (0, [])
     chosen = sent + len(refused) if yes else min(len(sendable), limit)
     told = Told(box, not yes, len(sendable), chosen, sent, refused)
     if as_json:
@@ -121,9 +121,11 @@ def replay(
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """What was found on the topic, and the connection to read letters by; `left_out` older records were not read."""
+    """What was found on the topic, and the connection to read letters by; `left_out` older records were not read.
+    `fate_of` says what becomes of a letter now: a run may take longer than letters have left."""
 
     reader: Reader
+    fate_of: Callable[[Letter], Fate]
     findings: Findings
     unreadable: int
     left_out: int
@@ -199,7 +201,7 @@ def _looked_at(
         for records in reader.walk(span):
             survey.take(records)
         _check_reason(reason, survey.reasons)
-        yield Box(reader, survey.oldest_first(), survey.unreadable, span.left_out)
+        yield Box(reader, fate_of, survey.oldest_first(), survey.unreadable, span.left_out)
 
 
 def _check_reason(reason: str | None, there: set[str]) -> None:
@@ -211,10 +213,11 @@ def _check_reason(reason: str | None, there: set[str]) -> None:
         raise UserError(f"there is no such reason; got {reason!r}; {mend}use one of {', '.join(known)}")
 
 
-def _send(settings: Settings, reader: Reader, findings: Findings, limit: int) -> tuple[int, list[Left]]:
+def _send(settings: Settings, box: Box, findings: Findings, limit: int, *, late: bool) -> tuple[int, list[Left]]:
     """Send at most so many letters and mark them, some at a time; how many were sent, and which were refused.
 
-    Those refused use up nothing of the limit: however many there are, what is behind them is reached.
+    Those refused use up nothing of the limit: however many there are, what is behind them is reached. What has become
+    too late to be counted since the topic was looked at is left too, unless `late` is wanted.
     """
     gone: list[Left] = []
     start = 0
@@ -222,9 +225,14 @@ def _send(settings: Settings, reader: Reader, findings: Findings, limit: int) ->
         while start < len(findings) and resender.sent < limit:
             batch = findings.part(start, start + BATCH)
             start += len(batch)
-            records = reader.at([found.place for found in batch])
+            records = box.reader.at([found.place for found in batch])
             gone += [Left(found.place, "no longer on the topic") for found in batch if found.place not in records]
-            letters = list(stored_letters(batch, records))
+            letters: list[Stored] = []
+            for stored in stored_letters(batch, records):
+                if late or box.fate_of(stored.letter).verdict is not Verdict.TOO_LATE:
+                    letters.append(stored)
+                else:
+                    gone.append(Left(stored.place, "too late to be counted by now"))
             while letters and resender.sent < limit:
                 some = limit - resender.sent
                 resender.send(letters[:some])
@@ -232,9 +240,13 @@ def _send(settings: Settings, reader: Reader, findings: Findings, limit: int) ->
     return resender.sent, [*resender.left, *gone]
 
 
+def _wall_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
 def _since_ms(text: str) -> int:
     if ago := _AGO.fullmatch(text):
-        return max(0, time.time_ns() // 1_000_000 - int(ago[1]) * _UNIT_MS[ago[2]])
+        return max(0, _wall_ms() - int(ago[1]) * _UNIT_MS[ago[2]])
     try:
         return epoch_ms(text)
     except ValueError:

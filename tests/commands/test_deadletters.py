@@ -4,6 +4,7 @@ import json
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from streams.commands import deadletters, main
 from streams.deadletters import dead_letter
 from streams.embedded import EmbeddedKafka
 from streams.resending import ORIGIN
+from streams.settings import Settings
 
 pytestmark = pytest.mark.kafka
 
@@ -302,6 +304,27 @@ def test_what_comes_too_late_is_told_and_left(box: Box) -> None:
     assert box.run("replay", "--late")[0] == 1
     assert box.run("replay", "--late", "--yes")[1]["sent"] == 1
     assert box.run("replay", "--late", "--yes")[1]["letters"] == {"already_sent": 1}
+
+
+@pytest.mark.parametrize(("late", "sent"), [((), 1), (("--late",), 3)])
+def test_what_becomes_too_late_while_it_runs_is_left(box: Box, late: tuple[str, ...], sent: int) -> None:
+    """A long run sends nothing that will be counted nowhere by the time it is sent, and names it."""
+    closing_ms = box.now_ms - DEFAULT.open_ms + 5 * 60_000
+    for offset, occurred_ms in enumerate((closing_ms, closing_ms, box.now_ms)):
+        box.post(box.event(occurred_at=occurred_ms), offset=offset)
+    started = deadletters.open_resender
+
+    def after_six_minutes(settings: Settings) -> Any:
+        now_ms[0] += 6 * 60_000
+        return started(settings)
+
+    now_ms = [box.now_ms]
+    box.monkeypatch.setattr(deadletters, "time", SimpleNamespace(time_ns=lambda: now_ms[0] * 1_000_000))
+    box.monkeypatch.setattr(deadletters, "open_resender", after_six_minutes)
+    code, said = box.run("replay", "--yes", *late)
+    assert (code, said["sent"], len(box.sent())) == (int(sent < 3), sent, sent)
+    assert {left["why"] for left in said["failed"]} == ({"too late to be counted by now"} if sent < 3 else set())
+    assert len(said["failed"]) == 3 - sent
 
 
 @pytest.mark.parametrize(

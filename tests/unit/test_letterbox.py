@@ -90,7 +90,7 @@ def fate(key: bytes | None = b"k", partition: int = 0, **changes: Any) -> Fate:
     value = json.dumps(event | changes).encode()
     settings = load_settings()
     topic = settings.feeds[0].payments
-    fates = Fates(settings, DEFAULT, {topic: 3}, NOW_MS)
+    fates = Fates(settings, DEFAULT, {topic: 3}, lambda: NOW_MS)
     return fates.of(Letter(topic, partition, 7, key, (), "unknown_status", None, NOW_MS, value))
 
 
@@ -114,7 +114,7 @@ def test_a_letter_whose_partition_is_gone_is_told() -> None:
     value = json.dumps({"payment_id": "p", "order_id": "o", "bank": "b", "method": "card", "status": "approved",
                         "occurred_at": NOW_MS}).encode()  # fmt: skip
     kept = Letter(topic, 0, 7, b"k", (), "unknown_status", None, NOW_MS, value)
-    assert Fates(settings, DEFAULT, {}, NOW_MS).of(kept) == Fate(Verdict.NO_PARTITION, f"there is no {topic}")
+    assert Fates(settings, DEFAULT, {}, lambda: NOW_MS).of(kept) == Fate(Verdict.NO_PARTITION, f"there is no {topic}")
 
 
 def test_a_thousand_partitions_that_are_gone_are_one_line() -> None:
