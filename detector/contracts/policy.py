@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, field, fields
 from itertools import combinations
 from typing import Any, ClassVar, Final, Literal
 
+from detector.contracts.policy_agreement import ring_panes
 from detector.contracts.policy_check import merge
 from detector.contracts.policy_problem import Problem
 from detector.contracts.scope import Leaf, Scope, leaf_scope, parse_scope
@@ -198,6 +199,11 @@ class Policy:
     def open_ms(self) -> int:
         """How long a pane is open after its end, for Counter and Judge alike."""
         return self.horizon_ms + self.grace_ms
+
+    @property
+    def ring_panes(self) -> int:
+        """How many panes the Judge's ring holds."""
+        return ring_panes(self.ring_ms, self.open_ms, self.pane_ms)
 
     @property
     def reach_ms(self) -> int:

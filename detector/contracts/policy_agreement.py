@@ -23,6 +23,9 @@ _ORDERS: Final = (
     ("evidence", "page_z", _AT_LEAST, "ticket_z"),
 )
 _MINUTE_MS: Final = 60_000
+PLACES_MAX: Final = 1_000_000_000
+"""Pairs of a leaf and a pane that the Judge may have a place for."""
+PLACE_BYTES: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,12 @@ def disagreements(said: Said) -> Iterator[Problem]:
     for table, name, relation, other in _ORDERS:
         yield from _in_order(said, (table, name), relation, (table, other))
     yield from _ring(said)
+    yield from _room(said)
+
+
+def ring_panes(ring_ms: int, open_ms: int, pane_ms: int) -> int:
+    """How many panes the Judge's ring holds: the hour before a pane until that pane is closed."""
+    return (ring_ms + open_ms) // pane_ms + 1
 
 
 def _answers_within_the_horizon(said: Said) -> Iterator[Problem]:
@@ -93,6 +102,22 @@ def _ring(said: Said) -> Iterator[Problem]:
         yield Problem(path, f"ring_s must hold horizon_s + grace_s + pane_s; got {seconds(ring_ms)}; {mend}")
     if ring_ms % _MINUTE_MS and said.trusts(("ring_s",)):
         yield worded(("ring_s",), "must be whole minutes", _short(ring_ms / 1000), "set it to 3600, 7200, …")
+
+
+def _room(said: Said) -> Iterator[Problem]:
+    """The Judge has a place for each pane of each leaf, whether anything came in it or not; a Counter one for each open
+    pane, of each source. With `leaves_max` as it is by default there is room for any ring."""
+    plain, leaves_path = said.plain, ("limits", "leaves_max")
+    panes = ring_panes(plain["ring_ms"], plain["horizon_ms"] + plain["grace_ms"], plain["pane_ms"])
+    leaves, paths = plain["leaves_max"], (("ring_s",), ("horizon_s",), ("grace_s",), ("pane_s",))
+    if leaves * panes <= PLACES_MAX or not said.trusts(leaves_path, *paths):
+        return
+    yield Problem(
+        leaves_path,
+        f"limits.leaves_max × the panes of ring_s + horizon_s + grace_s must be at most {PLACES_MAX:,}; got "
+        f"{leaves:,} × {panes:,}, which take {leaves * panes * PLACE_BYTES / 1e9:.1f} GB in the Judge alone; "
+        f"set leaves_max to {PLACES_MAX // panes} or less, or lower ring_s",
+    )
 
 
 def _short(number: float) -> float:

@@ -40,7 +40,7 @@ class Board:
         self.policy = policy
         self.in_hand = Hands()
         self.nodes = Nodes(policy)
-        self.ring_panes = _ring_panes(policy)
+        self.ring_panes = policy.ring_panes
         self.voters, self.merchants = policy.voters_max, policy.merchants_max
         self.rows = ring.make_rows(1, self.ring_panes + 2, _ROWS, self.voters, self.merchants)
         self.windows = make_windows(1)
@@ -296,7 +296,7 @@ class Board:
 
         Room for hashes never shrinks. What came before it grew counts no more voters than it brought.
         """
-        panes = _ring_panes(self.policy)
+        panes = self.policy.ring_panes
         voters = max(self.voters, self.policy.voters_max)
         merchants = max(self.merchants, self.policy.merchants_max)
         if (panes, voters, merchants) == (self.ring_panes, self.voters, self.merchants):
@@ -365,11 +365,6 @@ class Board:
         self._away = dict(state["away"])
         if state["signals"] is not None:
             self.signals.load(state["signals"])
-
-
-def _ring_panes(policy: Policy) -> int:
-    """The ring holds the hour before a pane until that pane is closed."""
-    return (policy.ring_ms + policy.open_ms) // policy.pane_ms + 1
 
 
 def _or_zeros(told: Int32s, cells: int) -> Int32s:

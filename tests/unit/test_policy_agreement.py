@@ -8,7 +8,9 @@ import pytest
 from typer.testing import CliRunner
 
 from detector.contracts.policy import DEFAULT, PolicyError, load_policy
+from detector.contracts.policy_agreement import PLACE_BYTES
 from detector.contracts.toml_lines import open_line
+from detector.judging.board import Board
 from streams.commands import app_for
 from streams.errors import UserError
 from streams.policy_file import read_policy
@@ -60,6 +62,27 @@ def test_a_page_asks_for_no_less_than_a_ticket(text: str, line: int, words: str)
     assert told(text) == {line: words}
 
 
+LONG = "horizon_s = 43200\nring_s = 86400\npane_s = 5\n"
+
+
+def test_a_policy_that_needs_more_memory_than_there_is_is_refused() -> None:
+    """Each limit is right by itself: a place for each pane of each leaf takes gigabytes, and the figure is said."""
+    assert told(f"{LONG}[limits]\nleaves_max = 100000") == {
+        5: "limits.leaves_max × the panes of ring_s + horizon_s + grace_s must be at most 1,000,000,000; got 100,000 × "
+        "25,933, which take 10.4 GB in the Judge alone; set leaves_max to 38560 or less, or lower ring_s"
+    }
+    assert load_policy(f"{LONG}[limits]\nleaves_max = 38560").leaves_max == 38_560
+    assert load_policy("[limits]\nleaves_max = 100000").leaves_max == 100_000
+    assert load_policy("horizon_s = 86000\nring_s = 86400\npane_s = 1\nanswer_s.default = 80000").leaves_max == 5_000
+
+
+def test_the_figure_is_that_of_the_judges_table() -> None:
+    """What is refused goes by what the ring really takes for a leaf, but for two places to spare."""
+    policy = load_policy(LONG)
+    head = Board(policy).rows.head
+    assert (policy.ring_panes, PLACE_BYTES) == (head.shape[1] - 2, head.itemsize)
+
+
 def test_equal_bars_are_fine() -> None:
     """Whoever wants no tickets may say so by one bar for both."""
     rules = load_policy("[evidence]\npage_years = 50\nticket_z = 3").evidence
@@ -73,6 +96,7 @@ def test_equal_bars_are_fine() -> None:
         "[resolve]\napproved = 20\ndecided = 0",
         "[resolve]\napproved = 20\ndecidet = 30",
         "horizon_s = 3600\nring = 7200",
+        "ring_s = 86400\nhorizon_s = 43200\npane = 60\n[limits]\nleaves_max = 100000",
         "horizon_s = 9\n[answer_s]\ncard = 700",
         "horizon_s = 59\n[answer_s]\ndefault = true",
         'ring_s = "3601"',
