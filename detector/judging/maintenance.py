@@ -54,11 +54,6 @@ class Maintenances:
         """Whether it may be announced."""
         return len(self._waiting) < CHANGES_MAX * at_most and has_room(said, self.all(), self.at_ms, at_most)
 
-    def newest(self, maintenance_id: str) -> Maintenance | None:
-        """What was said last of a maintenance, obeyed or not yet."""
-        said = (said for said in reversed(self._waiting) if said.maintenance_id == maintenance_id)
-        return next(said, self._by_id.get(maintenance_id))
-
     def all(self) -> list[Maintenance]:
         """What was said last of each maintenance that is not forgotten."""
         return list({known.maintenance_id: known for known in [*self._by_id.values(), *self._waiting]}.values())

@@ -114,9 +114,7 @@ def test_a_change_is_obeyed_when_it_was_said() -> None:
         found = maintenances.covering(parse_scope("bank:bnp"))
         ends.append((found.ends_at - T0) // 1_000 if found else None)
     assert ends == [100, 200, 400, 400]
-    newest = maintenances.newest("m1")
-    assert newest is not None
-    assert newest.ends_at == T0 + 400_000
+    assert [newest.ends_at for newest in maintenances.all()] == [T0 + 400_000]
 
 
 def test_past_the_limit_more_are_refused() -> None:
@@ -126,7 +124,7 @@ def test_past_the_limit_more_are_refused() -> None:
     maintenances.move_to(T0, [])
     assert maintenances.announce(said("a", end_s=700), 2)
     maintenances.move_to(T0 + 600_000 + FORGET_MS, [])
-    assert maintenances.newest("b") is None
+    assert "b" not in {one.maintenance_id for one in maintenances.all()}
     assert maintenances.announce(said("c"), 2)
 
 
@@ -181,7 +179,7 @@ def test_what_an_open_outage_names_is_not_forgotten() -> None:
     assert judge.maintenances.note(outage) == "core banking"
     judge.maintenances.due_ms = 0
     judge.maintenances.move_to(T0 + 10 * FORGET_MS, [])
-    assert judge.maintenances.newest("m1") is None
+    assert judge.maintenances.all() == []
 
 
 def test_an_announced_outage_warns_and_pages_when_it_outlasts_it() -> None:
