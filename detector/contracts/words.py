@@ -17,8 +17,11 @@ AMOUNT_MAX: Final = 2**53 - 1
 EVENT_BYTES_MAX: Final = 1 << 22
 """Of an event as it is sent: a few kilobytes can inflate to one that takes a JSON reader a minute."""
 
+TEXT_CHARACTERS_MAX: Final = 128
+
 Word: TypeAlias = Annotated[
-    str, StringConstraints(strict=True, min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")
+    str,
+    StringConstraints(strict=True, min_length=1, max_length=TEXT_CHARACTERS_MAX, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$"),
 ]
 """1-128 characters without control characters."""
 

@@ -28,6 +28,7 @@ CLOSED, DEAD, FREE = -1, -2, -3
 TOPICS = 2
 VOTES_AT, LATE_AT, TECHNICAL_AT, ORDERS_AT, OUT_COUNTS = 6, 12, 17, 18, 22
 """Where votes, late answers, the technical among the votes, and orders begin in a row of counts, and its length."""
+BOUNDARY_MS = Policy.boundary_ms
 MINUTE_MS = 60_000
 HOLD_SECONDS = 4096
 """Places of the ring of held events; events further apart than this share one."""

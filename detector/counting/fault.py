@@ -11,7 +11,7 @@ import numpy as np
 from detector.arrays import Int64s, UInt8s
 from detector.compiled import compiled, inlined
 from detector.contracts.moments import EPOCH_MS_MAX
-from detector.contracts.words import AMOUNT_MAX
+from detector.contracts.words import AMOUNT_MAX, TEXT_CHARACTERS_MAX
 from detector.counting.fields import AMOUNT, CURRENCY, OCCURRED_AT, STARTED_AT, read_time
 from detector.counting.guard import (
     BACKSLASH,
@@ -26,7 +26,7 @@ from detector.counting.guard import (
     digits_end,
 )  # fmt: skip
 from detector.counting.rejects import REASONS, Reason
-from detector.counting.scan import TEXT_MAX
+from detector.counting.scan import is_currency
 
 SOUND, UNSURE = -1, -2
 """Nothing is wrong, and only the reference can say."""
@@ -43,7 +43,7 @@ _BAD_TIME, _BAD_CURRENCY = _NUMBER_OF[Reason.BAD_TIME], _NUMBER_OF[Reason.BAD_CU
 _LOWER_U, _LOWER_N = ord("u"), ord("n")
 _HIGHS, _LOWS = 0xD800, 0xDC00
 _CONTROL_ESCAPES = tuple(ord(character) for character in "bfnrt")
-_A, _Z, _DELETE, _LAST_OF_C1 = ord("A"), ord("Z"), 0x7F, 0x9F
+_DELETE, _LAST_OF_C1 = 0x7F, 0x9F
 _TIME_FORM = np.frombuffer(b"0000-00-00T00:00:00", np.uint8).copy()
 _LOWER_T, _UPPER_T, _BLANK, _PLUS = (ord(character) for character in "tT +")
 _LOWER_Z, _UPPER_Z = ord("z"), ord("Z")
@@ -84,7 +84,7 @@ def _hex(text: UInt8s, at: int) -> int:
 
 @compiled
 def _word_fault(text: UInt8s, start: int, stop: int) -> int:
-    """What is wrong with a text that must have 1 to TEXT_MAX characters and no control character."""
+    """What is wrong with a text that must have 1 to TEXT_CHARACTERS_MAX characters and no control character."""
     characters, controls, at = 0, False, start
     while at < stop:
         byte = int(np.int64(text[at]))
@@ -102,7 +102,7 @@ def _word_fault(text: UInt8s, start: int, stop: int) -> int:
             code = ZERO
         controls |= code < 32 or _DELETE <= code <= _LAST_OF_C1
         at += 1
-        if characters > TEXT_MAX:
+        if characters > TEXT_CHARACTERS_MAX:
             return _TOO_LONG
     if characters == 0:
         return _EMPTY
@@ -156,19 +156,11 @@ def _text_fault(text: UInt8s, field: int, start: int, stop: int) -> int:
         if has_escape(text, start, stop):
             return UNSURE
         if field == CURRENCY:
-            return SOUND if stop - start == 3 and _are_capitals(text, start, stop) else _BAD_CURRENCY
+            return SOUND if is_currency(text, start, stop) else _BAD_CURRENCY
         if not _has_form_of_a_time(text, start, stop):
             return _BAD_TIME
         return SOUND if read_time(text, start, stop) >= 0 else UNSURE
     return _word_fault(text, start, stop)
-
-
-@compiled
-def _are_capitals(text: UInt8s, start: int, stop: int) -> bool:
-    for place in range(start, stop):
-        if text[place] < _A or text[place] > _Z:
-            return False
-    return True
 
 
 @compiled

@@ -21,7 +21,7 @@ from detector.contracts.card import card_like
 from detector.contracts.models import OrderEvent, PaymentEvent
 from detector.contracts.moments import epoch_ms
 from detector.contracts.policy import IGNORE, Policy
-from detector.contracts.words import AMOUNT_MAX, EVENT_BYTES_MAX
+from detector.contracts.words import AMOUNT_MAX, EVENT_BYTES_MAX, TEXT_CHARACTERS_MAX
 from detector.counting.columns import (
     CONFIRMED,
     NONE,
@@ -89,7 +89,10 @@ class Event:
     card_like: tuple[str, ...] = ()
 
 
-_Word = Annotated[str, msgspec.Meta(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f-\x9f\ud800-\udfff]+\Z")]
+_Word = Annotated[
+    str,
+    msgspec.Meta(min_length=1, max_length=TEXT_CHARACTERS_MAX, pattern=r"^[^\x00-\x1f\x7f-\x9f\ud800-\udfff]+\Z"),
+]
 _Amount = Annotated[int, msgspec.Meta(ge=0, le=AMOUNT_MAX)]
 _Currency = Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{3}\Z")]
 

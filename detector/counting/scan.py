@@ -14,7 +14,7 @@ import numpy as np
 from detector.arrays import Int32s, Int64s, UInt8s, UInt64s
 from detector.compiled import allocating, compiled, inlined
 from detector.contracts.moments import EPOCH_MS_MAX
-from detector.contracts.words import AMOUNT_MAX, EVENT_BYTES_MAX
+from detector.contracts.words import AMOUNT_MAX, EVENT_BYTES_MAX, TEXT_CHARACTERS_MAX
 from detector.counting.columns import NONE, PAYMENT, PENDING
 from detector.counting.fields import (
     ALL_FIELDS,
@@ -66,9 +66,6 @@ ASKED, TAKEN, IGNORED = range(3)
 IGNORE = 9
 """The number of a status that the policy ignores."""
 
-TEXT_MAX = 128
-"""Characters of a text in the contracts, as `models.Word` has it."""
-
 SEEN, TEXTS, CARDS = range(3)
 """What `masks[which, event]` tells of the fields, a bit each: there at all, a text, a text that looks like a card."""
 
@@ -96,7 +93,7 @@ def _is_new(others: UInt64s, count: int, key: np.uint64) -> bool:
 
 
 @inlined
-def _is_currency(text: UInt8s, start: int, stop: int) -> bool:
+def is_currency(text: UInt8s, start: int, stop: int) -> bool:
     """Whether a text is three capital letters."""
     capitals = 0
     for place in range(start, stop):
@@ -115,7 +112,7 @@ def _keep_number(field: int, number: int, row: int, times: Int64s) -> bool:
 
 @compiled
 def _wider_end(text: UInt8s, start: int, end: int, stop: int) -> int:
-    """The closing quote of a text that is plain up to `end` only, or WRONG where it has more than TEXT_MAX
+    """The closing quote of a text that is plain up to `end` only, or WRONG where it has more than TEXT_CHARACTERS_MAX
     characters, an escape or a control character. It must hold an ASCII letter: one that does not could be a card
     number in digits of any script."""
     following = letters = 0
@@ -125,7 +122,7 @@ def _wider_end(text: UInt8s, start: int, end: int, stop: int) -> int:
             return WRONG
         following += after - end - 1
         end = plain_end(text, after, stop)
-    if end >= stop or end - start - following > TEXT_MAX:
+    if end >= stop or end - start - following > TEXT_CHARACTERS_MAX:
         return WRONG
     for place in range(start, end):
         letters += 1 if _UPPER_A <= text[place] & _UPPER <= _UPPER_Z else 0
@@ -140,12 +137,12 @@ def _read_text(text: UInt8s, start: int, stop: int, field: int, row: int, hashes
         end = _wider_end(text, start, end, stop)
         if end == WRONG:
             return WRONG
-    elif not 0 < end - start <= TEXT_MAX:
+    elif not 0 < end - start <= TEXT_CHARACTERS_MAX:
         return WRONG
     if _NOT_ANY_TEXT >> field & 1:
         if field in (OCCURRED_AT, STARTED_AT):
             return end + 1 if _keep_number(field, read_time(text, start, end), row, times) else WRONG
-        return end + 1 if field == CURRENCY and _is_currency(text, start, end) else WRONG
+        return end + 1 if field == CURRENCY and is_currency(text, start, end) else WRONG
     hashes[field, row] = hash_words(text, start, end)
     return end + 1
 

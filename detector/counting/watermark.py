@@ -20,14 +20,13 @@ from typing import Any
 
 from detector.arrays import Int32s, Int64s, UInt8s, UInt64s
 from detector.compiled import compiled, inlined
-from detector.counting.book import HOLD_SECONDS, MINUTE_MS, TOPICS, Book
+from detector.counting.book import BOUNDARY_MS, HOLD_SECONDS, MINUTE_MS, TOPICS, Book
 from detector.counting.cells import begin
 from detector.counting.columns import NONE, SPARE
 from detector.counting.cut import cut, details_due, mark_all, unmark_all
 from detector.counting.ledger import merge, prefetch_event, prefetch_rows
 from detector.counting.sweep import sweep
 
-BOUNDARY_MS = 1000
 TOGETHER = 16
 """How many events are merged one after the other, the memory of all of them asked for before."""
 WITNESSES = 20

@@ -16,6 +16,7 @@ from enum import Enum
 from detector.contracts.models import Kind, Severity
 from detector.contracts.policy import Policy
 from detector.contracts.scope import Scope
+from detector.counting.rows import DAY_MS
 from detector.rehearsal.poisson import interval
 from detector.rehearsal.raised import Raised
 
@@ -23,7 +24,6 @@ GRACE_MS = 300_000
 """How far from its window an incident is still the cause of an outage: payments are answered late, edges are rough."""
 
 HOUR_MS = 3_600_000
-DAY_MS = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)

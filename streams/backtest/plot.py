@@ -22,9 +22,10 @@ import numpy as np
 from detector.arrays import Float64s, Int64s
 from detector.contracts.moments import rfc3339
 from detector.contracts.scope import PLATFORM, Scope
+from detector.counting.rows import DAY_MS
 from detector.rehearsal.panes import MINUTE_MS, Panes, approval_rate
 from detector.rehearsal.raised import Raised
-from detector.rehearsal.score import DAY_MS, Score
+from detector.rehearsal.score import Score
 from streams.errors import UserError
 
 if TYPE_CHECKING:
