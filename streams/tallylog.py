@@ -18,8 +18,10 @@ from typing import Any
 import cramjam
 import msgspec
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
 
 from detector.counting.tally import Marker, Tally, decode, encode
+from streams.refused import by_topic
 from streams.settings import Settings
 from streams.stopping import stop_producer
 from streams.topics import TALLIES_BYTES_MAX
@@ -127,6 +129,7 @@ class TallyLog:
 
     def __init__(self, settings: Settings) -> None:
         self._topic = settings.topics.tallies
+        self._newest = -1  # the offset of the newest record that the broker has
         self.unanswered = Unanswered()
         self._producer = AIOKafkaProducer(
             **settings.aiokafka(),
@@ -162,3 +165,17 @@ class TallyLog:
         for write in sent:
             self.unanswered.add(write)
         return sent
+
+    async def acknowledged(self, writes: Sequence[asyncio.Future[Any]]) -> None:
+        """Wait until the broker has these. Raises KafkaError where it refuses one, and where it puts one where another
+        stood: then that is gone, and what is told since, which is what changed, says nothing of it."""
+        try:
+            written = await asyncio.gather(*writes)
+        except KafkaError as error:
+            raise by_topic(self._topic, error) from error
+        # Where a copy stands that was sent again the broker may have forgotten: it tells no start of the log then.
+        for offset in [one.offset for one in written if (one.log_start_offset or 0) >= 0]:
+            if offset <= self._newest:
+                raise KafkaError(f"topic {self._topic} had offset {self._newest} and goes on at {offset}: it was made "
+                                 "again, or its end was lost; all that is open is told anew")  # fmt: skip
+            self._newest = offset

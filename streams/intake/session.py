@@ -16,7 +16,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-from aiokafka.errors import KafkaError, OffsetOutOfRangeError
+from aiokafka.errors import OffsetOutOfRangeError
 
 from detector.contracts.policy import Policy
 from detector.counting.counter import Counter
@@ -34,7 +34,7 @@ from streams.intake.recovery import Begin, Committed, Note, begin_from, of_anoth
 from streams.intake.strays import Stray, Strays
 from streams.intake.turn import count_parts, note_ends, parts_of
 from streams.loopclock import loop_s
-from streams.refused import Refused, by_topic
+from streams.refused import Refused
 from streams.settings import Settings
 from streams.tallylog import BEHIND_MS, TallyLog
 
@@ -164,12 +164,9 @@ class Session:
         return True
 
     async def _acknowledged(self) -> None:
-        """Wait until the broker has every tally written so far. Raises KafkaError where it refuses one."""
+        """Wait until the broker has every tally written so far. Raises KafkaError as `TallyLog.acknowledged`."""
         in_flight, self._in_flight = self._in_flight, []
-        try:
-            await asyncio.gather(*in_flight)
-        except KafkaError as error:
-            raise by_topic(self._settings.topics.tallies, error) from error
+        await self._log.acknowledged(in_flight)
 
     async def _in_thread(self, work: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._all.thread, work, *arguments)

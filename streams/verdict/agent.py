@@ -21,7 +21,6 @@ from faust.types import TP
 from detector.contracts.policy import Policy
 from detector.contracts.policy_fixed import Fixed
 from detector.counting.tally import Marker
-from detector.judging.judge import Judge
 from streams.cancelled import lost_is_an_error
 from streams.errors import UserError
 from streams.fixed import require_fixed
@@ -33,6 +32,8 @@ from streams.topics import changelog_topic
 from streams.unanswered import oldest
 from streams.verdict.announcements import Announcements
 from streams.verdict.clock import SILENT_S, Watch
+from streams.verdict.footing import Footing
+from streams.verdict.frozen import Frozen
 from streams.verdict.membership import read_along, snapshot_table, tallies_topic
 from streams.verdict.outbox import Fenced, TransactionLost
 from streams.verdict.passedover import PassedOver
@@ -48,7 +49,6 @@ log = logging.getLogger(__name__)
 
 SNAPSHOT_S = 60.0
 WATCH_S = 1.0
-FROZEN_SHOWN = 10
 
 
 class Seat(Enum):
@@ -92,7 +92,8 @@ class Verdict:
         self._watch = Watch(0.0)
         self._announcements: Announcements | None = None
         self._snapshot_s = 0.0
-        self._frozen: set[str] = set()
+        self._frozen = Frozen()
+        self._footing = Footing(settings, lambda: self.tenure)
         self._at = TP(settings.topics.tallies, 0)
         self._changelog = TP(changelog_topic(settings), 0)
         self._table = snapshot_table(app, settings)
@@ -120,7 +121,7 @@ class Verdict:
     async def watch(self) -> None:
         """Keep a Judge ready where this worker stands by; once a second leave a lost seat, and write what the clock and
         what people say to the log. Never returns."""
-        await asyncio.gather(self._standby.run(), self._keep_watch())
+        await asyncio.gather(self._standby.run(), self._keep_watch(), self._footing.run(self._give_up))
 
     async def _keep_watch(self) -> None:
         while True:
@@ -129,8 +130,11 @@ class Verdict:
                 with lost_is_an_error():
                     await self._look()
             except KafkaError as error:
-                async with self._lock:
-                    await self._set_back(error)
+                await self._give_up(error)
+
+    async def _give_up(self, error: KafkaError) -> None:
+        async with self._lock:
+            await self._set_back(error)
 
     async def _look(self) -> None:
         if self.app.crashed:  # so says nobody else; and who hears nothing has nothing to say
@@ -175,18 +179,7 @@ class Verdict:
             found += self._announcements.lessons.markers(self.tenure.judge, loop_s())
             self.refused_lessons = self._announcements.lessons.refused
             await self._log.send(found)
-            self._tell_frozen(self.tenure.judge)
-
-    def _tell_frozen(self, judge: Judge) -> None:
-        """Each scope that a person is asked about, once; there need be no outage that does."""
-        frozen = {scope.key for scope in judge.long_frozen()}
-        news = sorted(frozen - self._frozen)
-        for key in news[:FROZEN_SHOWN]:
-            log.warning("verdict: nothing was learned of %s for 24 hours; if it is now as usual: "
-                        "pastille baseline reset '%s'", key, key)  # fmt: skip
-        if len(news) > FROZEN_SHOWN:
-            log.warning("verdict: so it is of %d more scopes, see pastille baseline show", len(news) - FROZEN_SHOWN)
-        self._frozen = frozen
+            self._frozen.note(self.tenure.judge)
 
     # What others ask
 
@@ -252,6 +245,7 @@ class Verdict:
             if not await tenure.is_ours():
                 return await self._anew()
             self._watch = Watch(loop_s())  # who was not heard while the group dealt was not silent
+            await self._read_on(tenure)
             log.info("verdict: the seat is ours again, judging goes on at offset %d", tenure.next)
         if tenure is None and self.holds_seat:
             await self._begin()
@@ -311,7 +305,7 @@ class Verdict:
             tenure = await self._without_gap(tenure, message.offset)
         if tenure is None or message.offset > tenure.next:
             return False
-        await self._judge(tenure, [Logged(message.offset, int(message.timestamp * 1000),
+        await self._judge(tenure, [Logged(message.offset, round(message.timestamp * 1000),
                                           decoded(message.value, message.offset))])  # fmt: skip
         if loop_s() - self._snapshot_s >= SNAPSHOT_S:
             self._write_snapshot(tenure)
@@ -360,6 +354,7 @@ class Verdict:
         self._announcements = Announcements(settings)
         await self._announcements.start()
         self._tenure = tenure = await begin_tenure(settings, self._policy, self._table, self._wall_ms, self._standby)
+        await self._read_on(tenure)
         self._setback.is_over()
         # Due at once, and then every minute: short tenures would keep none else, and each leave more of the log to be
         # judged again than the one before. And who stands by begins with it.
@@ -367,6 +362,11 @@ class Verdict:
         if tenure.judge.policy.version != self._policy.version:
             require_fixed(self._policy, Fixed.of(tenure.judge.policy))
             await self._log.send([Marker("policy", text=self._policy.canonical())])
+
+    async def _read_on(self, tenure: Tenure) -> None:
+        """Let Faust read on where the tenure stands: its own place may lie beyond the end of a log that lost its end,
+        and it would drop, as read, all that comes up to there."""
+        await self.app.consumer.seek_wait({self._at: tenure.next})
 
     def _write_snapshot(self, tenure: Tenure) -> None:
         self._snapshot_s = loop_s()

@@ -20,7 +20,7 @@ from detector.judging.judge import Judge
 from detector.judging.outage import Change
 from detector.judging.state import OtherVersion
 from streams.verdict.snapshot import Snapshot
-from streams.verdict.tallyreader import Logged, TallyReader
+from streams.verdict.tallyreader import Logged, Mark, TallyReader
 
 __all__ = ["LAG_MS", "Replica", "restored"]
 
@@ -33,16 +33,26 @@ LOOKS, LOOK_S = 10, 1.0
 
 
 class Replica:
-    """A Judge. `first` is the offset of the tallies log from which it was put together, `next` that of the record it
-    takes next, `time_ms` Kafka's time of the one before; `judged_s` is the CPU seconds that judging took. Whoever asks
-    the Judge something from another thread holds `guard`."""
+    """A Judge. `first` is the offset of the tallies log from which it was put together, `mark` says how far it has
+    taken that; `judged_s` is the CPU seconds that judging took. Whoever asks the Judge something from another thread
+    holds `guard`."""
 
     def __init__(self, judge: Judge, next_: int, time_ms: int = 0) -> None:
         self.judge = judge
-        self.first = self.next = next_
-        self.time_ms = time_ms
+        self.first = next_
+        self.mark = Mark(next_, time_ms)
         self.judged_s = 0.0
         self.guard = threading.Lock()
+
+    @property
+    def next(self) -> int:
+        """The offset of the record that it takes next."""
+        return self.mark.next
+
+    @property
+    def time_ms(self) -> int:
+        """Kafka's time of the record before."""
+        return self.mark.time_ms
 
     def take(self, batch: Iterable[Logged]) -> list[tuple[int, Change]]:
         """Judge records; what follows, each with the offset it follows from. Records taken before are passed over."""
@@ -55,7 +65,7 @@ class Replica:
                 changes = self._judged(logged)
             finally:
                 self.judged_s += time.thread_time() - began_s
-            self.next, self.time_ms = logged.offset + 1, logged.time_ms
+            self.mark = Mark(logged.offset + 1, logged.time_ms)
             found += [(logged.offset, change) for change in changes]
         return found
 
@@ -78,6 +88,10 @@ async def restored(reader: TallyReader, kept: Snapshot) -> Replica | None:
     if not await _reaches(reader, kept.offset):
         log.warning("verdict: the tallies log ends before offset %d, where the snapshot stands: it was made anew or "
                     "cut off, and the snapshot is left", kept.offset)  # fmt: skip
+        return None
+    if not await reader.holds(Mark(kept.offset, kept.time_ms)):
+        log.warning("verdict: before offset %d, where the snapshot stands, the tallies log has another record than was "
+                    "taken: it was made anew or cut off, and the snapshot is left", kept.offset)  # fmt: skip
         return None
     replica = Replica(judge, kept.offset, kept.time_ms)
     replica.first = min(kept.offset, await reader.first_since(_needed_from_ms(kept, judge.policy)))

@@ -10,7 +10,7 @@ import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -20,12 +20,14 @@ from streams.settings import Settings
 from streams.stopping import stop_consumer
 from streams.tallylog import unpack
 
-__all__ = ["Logged", "TallyReader", "decoded", "open_tally_reader"]
+__all__ = ["Logged", "Mark", "TallyReader", "decoded", "open_tally_reader"]
 
 log = logging.getLogger(__name__)
 
 FETCH_MS = 500
 BATCH_MAX = 250
+ROUNDED_MS = 1
+"""A time that went through Faust's seconds may be a millisecond off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,14 @@ def decoded(value: bytes | None, offset: int) -> Sequence[Tally | Marker]:
         return ()
 
 
+class Mark(NamedTuple):
+    """How far the log was taken: the offset of the record that is next, and Kafka's time of the one before it; 0 where
+    none was."""
+
+    next: int
+    time_ms: int
+
+
 class TallyReader:
     """Reads stretches of the one partition of the tallies log."""
 
@@ -64,6 +74,16 @@ class TallyReader:
     async def end(self) -> int:
         """The offset that the next record will have."""
         return int((await self._consumer.end_offsets([self._at]))[self._at])
+
+    async def holds(self, mark: Mark) -> bool:
+        """Whether the record before the mark is the one that Kafka took then. So it is, too, where that was deleted at
+        the log's start, and nobody can tell. The log must reach so far."""
+        if mark.time_ms == 0 or await self.beginning() >= mark.next:
+            return True
+        async for batch in self.between(mark.next - 1, mark.next):
+            for found in batch:
+                return abs(found.time_ms - mark.time_ms) <= ROUNDED_MS
+        return True
 
     async def between(self, start: int, stop: int) -> AsyncIterator[list[Logged]]:
         """The records from offset `start` up to `stop`, in batches; opened beside the event loop, for there may be an

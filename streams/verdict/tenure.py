@@ -24,7 +24,7 @@ from streams.verdict.outbox import Outbox
 from streams.verdict.replica import Replica, restored
 from streams.verdict.snapshot import Snapshot, newest
 from streams.verdict.standby import Ready, Standby
-from streams.verdict.tallyreader import Logged, TallyReader, open_tally_reader
+from streams.verdict.tallyreader import Logged, Mark, TallyReader, open_tally_reader
 
 __all__ = ["Facts", "Tenure", "begin_tenure"]
 
@@ -61,6 +61,11 @@ class Tenure:
         self._wall_ms = wall_ms
         self._health_ms = 0
         self._facts = Facts()
+
+    @property
+    def mark(self) -> Mark:
+        """How far it has taken the tallies log."""
+        return self._replica.mark
 
     @property
     def next(self) -> int:

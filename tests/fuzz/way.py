@@ -100,6 +100,9 @@ class _Log:
         self.told += records
         return []
 
+    async def acknowledged(self, writes: Sequence[asyncio.Future[Any]]) -> None:
+        """All is, at once."""
+
 
 class _Producer:
     """Keeps what is sent."""

@@ -287,10 +287,9 @@ class Producer:
             self._refuse()
             return
         landed, self._waiting = self._waiting, deque()
-        for at, key, value, _ in landed:
-            self._cluster.broker.append(at, key, value)
+        answers = [(future, self._cluster.broker.append(at, key, value)) for at, key, value, future in landed]
         late_s = self._process.acks_late_s or self._process.random.uniform(0.0, 0.05)
-        asyncio.get_running_loop().call_later(late_s, lambda: self._process.when_running(lambda: _acknowledge(landed)))
+        asyncio.get_running_loop().call_later(late_s, lambda: self._process.when_running(lambda: _acknowledge(answers)))
 
     def _refuse(self) -> None:
         """The answer is an error; whether some of the records landed, nobody here will know. Where they were given up
@@ -333,7 +332,7 @@ class Producer:
         await process.gate("transaction ended")
 
 
-def _acknowledge(landed: Iterable[tuple[Any, Any, Any, asyncio.Future[Any]]]) -> None:
-    for *_, future in landed:
+def _acknowledge(answers: Iterable[tuple[asyncio.Future[Any], Any]]) -> None:
+    for future, record in answers:
         if not future.done():
-            future.set_result(None)
+            future.set_result(SimpleNamespace(offset=record.offset, log_start_offset=0))

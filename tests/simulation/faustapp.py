@@ -78,8 +78,9 @@ class App:
         self._agent: Any = None
         self._table: Table
         self._owned: frozenset[TopicPartition] = frozenset()
-        self._round = 0
+        self._round = self._sought = 0
         self._position = 0
+        self.consumer = SimpleNamespace(seek_wait=self._seek)
 
     def topic(self, _name: str, **_: Any) -> str:
         """The one topic."""
@@ -152,20 +153,25 @@ class App:
 
     # Records
 
+    async def _seek(self, places: Mapping[TP, int]) -> None:
+        """Read on from there; what was read ahead is let go."""
+        (self._position,) = places.values()
+        self._sought += 1
+
     async def _events(self) -> AsyncIterator[Any]:
         """The records of the partition while it is ours; what was handled is committed."""
         while not self.process.is_dead:
-            round_ = self._round
+            round_, sought = self._round, self._sought
             await self.process.gate("records", (0.2, 0.8) if self._owned else (0.8, 1.2))
-            if self._at not in self._owned or round_ != self._round:
+            if self._at not in self._owned or (round_, sought) != (self._round, self._sought):
                 continue
             log = self._cluster.broker.partition(self._at)
             for record in log.read(self._position, False, PREFETCHED_MAX)[0]:
-                if round_ != self._round or self.process.is_dead:
+                if (round_, sought) != (self._round, self._sought) or self.process.is_dead:
                     break
                 message = SimpleNamespace(offset=record.offset, timestamp=record.timestamp / 1000, value=record.value)
                 yield SimpleNamespace(message=message)
-                if round_ == self._round:
+                if (round_, sought) == (self._round, self._sought):
                     self._position = record.offset + 1
             if self._group.may_commit(self, self.generation) and not self.process.is_dead:
                 self._cluster.broker.commit(self._app_id, {self._at: self._position})

@@ -73,9 +73,14 @@ class Stage:
         monkeypatch.setattr(agent, "open_tally_reader", self._open)
         self.verdict = Verdict(build_app(SETTINGS, str(folder)), SETTINGS, Policy(), lambda: 0)
         monkeypatch.setattr(self.verdict, "_write_snapshot", lambda _tenure: None)
+        self.sought: list[int] = []
+        monkeypatch.setattr(self.verdict.app, "consumer", SimpleNamespace(seek_wait=self._seek))
 
     async def _send(self, markers: list[Marker]) -> None:
         self.written += markers
+
+    async def _seek(self, places: dict[TP, int]) -> None:
+        self.sought += places.values()
 
     async def _begin(self, *_: Any) -> FakeTenure:
         self.begun.append(FakeTenure(self.end))

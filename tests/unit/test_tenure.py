@@ -20,7 +20,7 @@ from streams.verdict import replica, tenure
 from streams.verdict.outbox import Outbox, Written
 from streams.verdict.replica import Replica
 from streams.verdict.snapshot import Snapshot
-from streams.verdict.tallyreader import Logged
+from streams.verdict.tallyreader import Logged, Mark
 from tests.judging.test_judge import tally
 
 SETTINGS = Settings(broker="localhost:9092")
@@ -31,6 +31,8 @@ HALF = 6
 
 class FakeReader:
     """A tallies log, a record an offset. `starts` is where each stretch began that was read."""
+
+    is_the_same = True
 
     def __init__(self, log: Sequence[Tally | Marker]) -> None:
         self.log = log
@@ -44,6 +46,9 @@ class FakeReader:
 
     async def first_since(self, _time_ms: int) -> int:
         return 0
+
+    async def holds(self, mark: Mark) -> bool:
+        return self.is_the_same
 
     async def between(self, start: int, stop: int) -> AsyncIterator[list[Logged]]:
         self.starts.append(start)
@@ -90,6 +95,16 @@ def test_a_snapshot_of_another_log_is_left(monkeypatch: pytest.MonkeyPatch, capl
     found, _ = rebuilt(None, offset=1_000)
     assert "made anew or cut off" in caplog.text
     assert (found.epoch, found.next) == (8, len(LOG))
+
+
+def test_a_snapshot_of_another_log_that_is_as_long_is_left(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It lost its end, or was made anew, and has grown past the snapshot: other records stand there than were taken."""
+    monkeypatch.setattr(FakeReader, "is_the_same", False)
+    found, _ = rebuilt(None)
+    assert "another record than was taken: it was made anew or cut off" in caplog.text
+    assert (found.epoch, found.next, found._replica.first) == (8, len(LOG), 0)
 
 
 def test_a_tenure_that_does_not_begin_leaves_no_producer(monkeypatch: pytest.MonkeyPatch) -> None:
