@@ -8,7 +8,7 @@ Knows no clock, no Kafka, no snapshot topic: what a clock decides comes in as a 
 from __future__ import annotations
 
 from collections import Counter as Count
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from typing import Any
 
 from detector.contracts.models import HealthRecord, Lesson, Maintenance, OutageData
@@ -286,6 +286,11 @@ class Judge:
                 self._told_otherwise.append((outage, "evidence_mode"))
             if outage.by_evidence and self.board.has_evidence:
                 self.lifecycle.cases.watch(outage, finding_as_told(outage, data))
+
+    def untold(self, told: Container[str]) -> list[Change]:
+        """What is open and not among those that the outages topic tells of: as started, as it stands now."""
+        lifecycle = self.lifecycle
+        return [lifecycle.started(outage) for outage in lifecycle.in_order() if outage.outage_id not in told]
 
     # ── what is usual ──
 

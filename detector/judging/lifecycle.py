@@ -97,7 +97,7 @@ class Lifecycle:
     # ── what is open ──
 
     def _look_at_open(self) -> Iterator[Change]:
-        for outage in self._in_order():
+        for outage in self.in_order():
             if self._by_rule(outage) and self.board.has_news(outage.node):
                 self.rule.look(outage)
             if (over_ms := self._over_since_ms(outage)) is not None:
@@ -118,13 +118,13 @@ class Lifecycle:
 
     def _look_at_maintenances(self) -> Iterator[Change]:
         """Last at a boundary: what is over, or taken over, at the end of its maintenance pages nobody any more."""
-        for outage in self._in_order():
+        for outage in self.in_order():
             if (reason := self._mark(outage)) is not None:
                 yield self._change("updated", outage, reason)
 
     def _look_at_frozen(self) -> Iterator[Change]:
         """Once for each outage: so long unlike the usual may be a new normal, and only a person can say so."""
-        for outage in self._in_order():
+        for outage in self.in_order():
             if not outage.asked and self.cases.is_long_frozen(outage):
                 outage.asked = True
                 yield self._change("updated", outage, "frozen_24h")
@@ -162,7 +162,7 @@ class Lifecycle:
 
     def _look_at_breaches(self) -> Iterator[Change]:
         """From the platform down; what starts is said last, with the children it has by then."""
-        nodes = sorted(np.nonzero(self.board.found.verdict == BREACH)[0].tolist(), key=self._rank)
+        nodes = sorted(np.nonzero(self.board.found.verdict == BREACH)[0].tolist(), key=self.kin.rank)
         for node in self.waiting.keys() - set(nodes):
             del self.waiting[node]
         started: list[Outage] = []
@@ -190,7 +190,7 @@ class Lifecycle:
             if self._tells_growth(self.open[node]):
                 yield self._grown(self.open[node])
         for outage in started:
-            yield self._started(outage)
+            yield self.started(outage)
 
     def _tells_growth(self, outage: Outage) -> bool:
         """Evidence names scope after scope while it builds up: once a minute says it all."""
@@ -207,7 +207,7 @@ class Lifecycle:
         """What the evidence names: it joins an open outage, becomes a child of one, or starts one."""
         started: list[Outage] = []
         grown: set[int] = set()
-        for finding in sorted(findings, key=lambda finding: self._rank(self.board.node_of(finding.scope))):
+        for finding in sorted(findings, key=lambda finding: self.kin.rank(self.board.node_of(finding.scope))):
             scope, node = finding.scope, self.board.node_of(finding.scope)
             if node in self.open:
                 yield from self._join(self.open[node], finding)
@@ -268,11 +268,11 @@ class Lifecycle:
         """A new outage; the open ones below it are over, and their scopes are its children."""
         scope, cells = outage.scope, outage.cells
         below = [other for other in self.open.values() if is_below(other.scope, other.cells, scope, cells)]
-        for other in sorted(below, key=lambda other: self._rank(other.node)):
+        for other in sorted(below, key=lambda other: self.kin.rank(other.node)):
             outage.children += [key for key in (other.scope.key, *other.children) if key not in outage.children]
             if other in started:
                 started.remove(other)
-                yield self._started(other)
+                yield self.started(other)
             yield self._resolve(other, "superseded", self.board.boundary_ms, outage.outage_id)
         self.open[outage.node] = outage
         started.append(outage)
@@ -317,7 +317,7 @@ class Lifecycle:
         if behind or self.board.policy.page_mode == "shadow":
             return []
         self.report.offers.look_again()
-        waited = [outage for outage in self._in_order() if self.severities.catch_up(outage)]
+        waited = [outage for outage in self.in_order() if self.severities.catch_up(outage)]
         return [self._change("updated", outage, "caught_up") for outage in waited]
 
     # ── what a policy decides ──
@@ -329,9 +329,9 @@ class Lifecycle:
         if self.board.has_evidence and before.evidence.mode == "off":
             self._watch_again()
         if policy.page_mode != before.page_mode:
-            return self.follow_mode(self._in_order(), "page_mode")
+            return self.follow_mode(self.in_order(), "page_mode")
         if policy.evidence.mode != before.evidence.mode:
-            return self.follow_mode([outage for outage in self._in_order() if not outage.by_policy], "evidence_mode")
+            return self.follow_mode([outage for outage in self.in_order() if not outage.by_policy], "evidence_mode")
         return []
 
     def follow_mode(self, outages: list[Outage], mode: Mode) -> list[Change]:
@@ -357,7 +357,8 @@ class Lifecycle:
             self.relapses.remember(outage, ended_ms)
         return self._change("resolved", outage, reason, ended_ms, parent_id)
 
-    def _started(self, outage: Outage) -> Change:
+    def started(self, outage: Outage) -> Change:
+        """It begins, or is told so again."""
         return self._change("started", outage, "reopened" if outage.continues_id else None)
 
     def _change(self, type_: Literal["started", "updated", "resolved"], outage: Outage, reason: str | None,
@@ -368,12 +369,9 @@ class Lifecycle:
         data = self.report.data(outage, self.open.values(), usual, reason, ended_ms, parent_id)
         return Change(type_, data)
 
-    def _in_order(self) -> list[Outage]:
+    def in_order(self) -> list[Outage]:
         """What is open, from the platform down."""
-        return [self.open[node] for node in sorted(self.open, key=self._rank)]
-
-    def _rank(self, node: int) -> tuple[int, str]:
-        return self.kin.rank(node)
+        return [self.open[node] for node in sorted(self.open, key=self.kin.rank)]
 
     # ── snapshot ──
 

@@ -1,13 +1,15 @@
-"""Whether the tallies log is still the one that the Judge has taken, asked once a second.
+"""Whether the topics under the Judge are still those that it took and wrote, asked once a second.
 
-Its end may be lost with a leader, where one that lacked it was elected, and the topic may be deleted and made again.
-Then other records come to stand at the offsets that the Judge has behind it, and Faust drops them as read. Knows the
-log and how far it was taken; not what a tenure is, nor what becomes of it.
+The end of a log may be lost with its leader, where one that lacked it is elected, and a topic may be deleted and made
+again. Then other tallies come to stand at the offsets that the Judge has behind it, and Faust drops them as read; or
+nobody finds the start of an outage that is open. Knows how far both topics were known; not what a tenure is, nor what
+becomes of it.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter as Count
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
@@ -15,37 +17,38 @@ from aiokafka.errors import KafkaError
 
 from streams.cancelled import lost_is_an_error
 from streams.settings import Settings
+from streams.verdict.loglost import LogLost
 from streams.verdict.tallyreader import Mark, TallyReader, open_tally_reader
 
-__all__ = ["Footing", "LogLost"]
+__all__ = ["Footing"]
 
 LOOK_S: Final = 1.0
 SHORT_MAX: Final = 10
-"""Looks in a row at which a log ends too early: a leader that is new may not know all of its end for a moment."""
-
-
-class LogLost(KafkaError):  # type: ignore[misc]  # aiokafka ships no types
-    """A log is another than the Judge took."""
+"""Looks in a row at which a topic ends too early: a leader that is new may not know all of its end for a moment."""
 
 
 class Stood(Protocol):
-    """What stands on the log."""
+    """Who stands on them."""
 
     @property
     def mark(self) -> Mark:
-        """How far it was taken."""
+        """How far the tallies were taken."""
+
+    @property
+    def told(self) -> int:
+        """The offset behind the newest outage event that is known."""
 
 
 class Footing:
-    """Asks of the log under who judges; `stood` gives that, None where nobody here does."""
+    """Asks of the topics under who judges; `stood` gives that, None where nobody here does."""
 
     def __init__(self, settings: Settings, stood: Callable[[], Stood | None]) -> None:
-        self._settings, self._stood = settings, stood
+        self._topics, self._settings, self._stood = settings.topics, settings, stood
         self._known: Mark | None = None
-        self._short = 0
+        self._short: Count[str] = Count()
 
     async def run(self, lost: Callable[[KafkaError], Awaitable[None]]) -> None:
-        """Call `lost` where the log is another. Never returns; that Kafka does not answer is others' to say."""
+        """Call `lost` where one is another. Never returns; that Kafka does not answer is others' to say."""
         while True:
             try:
                 with lost_is_an_error():
@@ -57,33 +60,32 @@ class Footing:
             await asyncio.sleep(LOOK_S)
 
     async def _follow(self) -> None:
+        self._known = None
         if self._stood() is None:
             return
-        self._known = None
         async with open_tally_reader(self._settings) as reader:
-            while self._stood() is not None:
-                await self.look(reader)
+            while (stood := self._stood()) is not None:
+                await self.look(reader, stood)
                 await asyncio.sleep(LOOK_S)
 
-    async def look(self, reader: TallyReader) -> None:
-        """Ask once, of what was taken by the look before: what came since tells nothing. Raises LogLost."""
-        stood, known = self._stood(), self._known
-        mark = None if stood is None else stood.mark
-        is_the_same = known is not None and mark is not None and known <= mark
+    async def look(self, reader: TallyReader, stood: Stood) -> None:
+        """Ask once. Of the tallies that were taken by the look before: what came since tells nothing. Raises
+        LogLost."""
+        mark, known = stood.mark, self._known
         self._known = mark
-        if known is None or not is_the_same:
-            self._short = 0
-            return
-        end = await reader.end()
-        if end < known.next:
-            self._known, self._short = known, self._short + 1
-            self._require(self._short < SHORT_MAX, f"was taken up to offset {known.next} and ends at {end}")
-            return
-        self._short = 0
-        holds = await reader.holds(known)
-        self._require(holds, f"has another record before offset {known.next} than was taken")
+        await self._reaches(reader, self._topics.outages, stood.told)
+        if known is None or mark < known:  # another tenure
+            self._short.clear()
+        elif not await self._reaches(reader, self._topics.tallies, known.next):
+            self._known = known
+        elif not await reader.holds(known):
+            raise LogLost(self._topics.tallies, f"has another record before offset {known.next} than was taken")
 
-    def _require(self, holds: bool, what: str) -> None:
-        if not holds:
-            topic = self._settings.topics.tallies
-            raise LogLost(f"topic {topic} {what}: it was made again, or its end was lost")
+    async def _reaches(self, reader: TallyReader, topic: str, offset: int) -> bool:
+        """Whether a topic goes so far. Raises LogLost where it does not for too long."""
+        end = await reader.end_of(topic)
+        self._short[topic] = self._short[topic] + 1 if end < offset else 0
+        if self._short[topic] >= SHORT_MAX:
+            self._short.clear()
+            raise LogLost(topic, f"was known up to offset {offset} and ends at {end}")
+        return end >= offset

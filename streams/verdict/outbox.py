@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -21,6 +22,7 @@ from detector.judging.outage import Change
 from streams.loopclock import loop_s
 from streams.settings import Settings
 from streams.stopping import stop_consumer, stop_producer
+from streams.verdict.loglost import LogLost
 
 __all__ = ["Fenced", "Outbox", "TransactionLost", "Written"]
 
@@ -111,13 +113,15 @@ class _Told:
 class Outbox:
     """Writes changes and health in transactions; `written` is what the outages topic holds.
 
-    `writing_since_s`: when the transaction began that is not answered yet, on the loop's clock.
+    `end` is the offset behind the newest event that it read or wrote. `writing_since_s`: when the transaction began
+    that is not answered yet, on the loop's clock.
     """
 
     def __init__(self, settings: Settings, wall_ms: Callable[[], int]) -> None:
         self._settings, self._wall_ms = settings, wall_ms
         self._told: dict[str, _Told] = {}
         self.written = Written()
+        self.end = 0
         self.writing_since_s: float | None = None
         self._producer = AIOKafkaProducer(
             **settings.aiokafka(),
@@ -130,8 +134,9 @@ class Outbox:
     async def start(self) -> None:
         """Fence whoever wrote before, then read the outages topic to its end."""
         await self._producer.start()
-        async for value in _read_to_end(self._settings, self._settings.topics.outages):
-            event = _outage_event(value)
+        async for record in _read_to_end(self._settings, self._settings.topics.outages):
+            self.end = record.offset + 1
+            event = _outage_event(record.value)
             if event is not None:
                 self.written.see(event)
 
@@ -182,12 +187,21 @@ class Outbox:
                     await self._producer.send(topic, value, key=key.encode(), partition=0)
                     for topic, key, value in records
                 ]
-                await asyncio.gather(*writes)  # a commit does not look at what a leader did not take
+                # A commit does not look at what a leader did not take.
+                self._note_end(await asyncio.gather(*writes))
         except ProducerFenced:
             took_s = loop_s() - began_s
             raise TransactionLost(f"it took {took_s:.0f} s") if took_s >= LOST_S else Fenced from None
         finally:
             self.writing_since_s = None
+
+    def _note_end(self, written: Iterable[Any]) -> None:
+        """Raises LogLost where an event came to stand where another stood, and the transaction is given up."""
+        for one in written:
+            if one.topic == self._settings.topics.outages:
+                if one.offset < self.end:
+                    raise LogLost(one.topic, f"was known up to offset {self.end} and goes on at {one.offset}")
+                self.end = one.offset + 1
 
     def _news(self, record: HealthRecord) -> _Told | None:
         """The record as JSON; None where the topic says the same, or nearly the same and that not long ago."""
@@ -217,7 +231,7 @@ def _outage_event(value: bytes | None) -> OutageEvent | None:
         return None  # not ours: somebody else wrote to the topic
 
 
-async def _read_to_end(settings: Settings, topic: str) -> AsyncIterator[bytes | None]:
+async def _read_to_end(settings: Settings, topic: str) -> AsyncIterator[Any]:
     """Every committed record of a topic's one partition, up to its end now."""
     at = TopicPartition(topic, 0)
     consumer = AIOKafkaConsumer(
@@ -230,6 +244,6 @@ async def _read_to_end(settings: Settings, topic: str) -> AsyncIterator[bytes | 
         await consumer.seek_to_beginning(at)
         while await consumer.position(at) < end:
             for record in (await consumer.getmany(at, timeout_ms=READ_MS, max_records=BATCH_MAX)).get(at, ()):
-                yield record.value
+                yield record
     finally:
         await stop_consumer(consumer)

@@ -73,7 +73,12 @@ class TallyReader:
 
     async def end(self) -> int:
         """The offset that the next record will have."""
-        return int((await self._consumer.end_offsets([self._at]))[self._at])
+        return await self.end_of(self._at.topic)
+
+    async def end_of(self, topic: str) -> int:
+        """The same of another topic of one partition."""
+        at = TopicPartition(topic, 0)
+        return int((await self._consumer.end_offsets([at]))[at])
 
     async def holds(self, mark: Mark) -> bool:
         """Whether the record before the mark is the one that Kafka took then. So it is, too, where that was deleted at

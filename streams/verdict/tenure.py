@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -68,6 +68,11 @@ class Tenure:
         return self._replica.mark
 
     @property
+    def told(self) -> int:
+        """The offset behind the newest outage event that it knows."""
+        return self._outbox.end
+
+    @property
     def next(self) -> int:
         """The offset of the tallies log that it takes next."""
         return self._replica.next
@@ -102,6 +107,15 @@ class Tenure:
         for start in range(0, len(changes), CHANGES_MAX):
             written += await self._outbox.write(changes[start : start + CHANGES_MAX])
         return written
+
+    async def tell_again(self, told: Container[str]) -> None:
+        """Write that the outages began which are open and not among these: what told so is lost. Before what is found
+        since, which goes on from there."""
+        if untold := self.judge.untold(told):
+            log.warning("verdict: %d open outages are not on the outages topic, which was made again, lost its end or "
+                        "was deleted from: they are told as started, with the numbers that follow",
+                        len(untold))  # fmt: skip
+            await self.tell(untold)
 
     def facts(self, *, rates: bool) -> Facts:
         """What the Judge says now, or, while it is busy, what it said last; of the rates so unless they are wanted.
@@ -178,8 +192,9 @@ async def _begun(
     tenure = Tenure(replica, outbox, 1 if kept is None else kept.epoch + 1, wall_ms)
     begins = tenure.next
     tenure.judge.adopt(outbox.written.newest.values())
-    if ready is not None:
-        await tenure.tell(ready.found)
+    found = [] if ready is None else ready.found
+    await tenure.tell_again(outbox.written.newest.keys() | {change.data.outage_id for change in found})
+    await tenure.tell(found)
     async for batch in reader.between(begins, await reader.end()):
         await tenure.take(batch)
     log.info("verdict: judging from offset %d, epoch %d, log read from %d", tenure.next, tenure.epoch,

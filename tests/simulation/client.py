@@ -264,8 +264,9 @@ class Producer:
         """As `send`, without waiting for room."""
         future = asyncio.get_running_loop().create_future()
         if self._id is not None:
+            offset = self._cluster.broker.partition(at).end + sum(other == at for other, *_ in self._buffer)
             self._buffer.append((at, key, value))
-            future.set_result(None)
+            future.set_result(SimpleNamespace(topic=at.topic, offset=offset))
         elif self._is_broken:
             future.set_exception(KafkaConnectionError())
         elif not self._process.is_dead:

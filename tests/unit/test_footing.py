@@ -12,7 +12,8 @@ from aiokafka.errors import KafkaError, NotEnoughReplicasError
 
 from streams.settings import Settings
 from streams.tallylog import TallyLog
-from streams.verdict.footing import SHORT_MAX, Footing, LogLost
+from streams.verdict.footing import SHORT_MAX, Footing
+from streams.verdict.loglost import LogLost
 from streams.verdict.tallyreader import Mark, TallyReader
 
 SETTINGS = Settings(broker="localhost:9092")
@@ -22,29 +23,26 @@ class Log(TallyReader):
     """A tallies log: Kafka's time of each record, from `first` on."""
 
     def __init__(self, times: list[int]) -> None:
-        self.times, self.first = times, 0
+        self.times, self.first, self.told = times, 0, 4
 
     async def beginning(self) -> int:
         return self.first
 
-    async def end(self) -> int:
-        return len(self.times)
+    async def end_of(self, topic: str) -> int:
+        return self.told if topic == SETTINGS.topics.outages else len(self.times)
 
     async def between(self, start: int, stop: int) -> AsyncIterator[list[Any]]:
         for offset in range(start, stop):
             yield [SimpleNamespace(offset=offset, time_ms=self.times[offset])]
 
 
-def looked(log: Log, steps: Iterator[Mark | None]) -> None:
-    """Look once with each of these standing there."""
-    stood: Mark | None = None
-    footing = Footing(SETTINGS, lambda: None if stood is None else SimpleNamespace(mark=stood))
+def looked(log: Log, steps: Iterator[Mark]) -> None:
+    """Look once with each of these standing there, and four outage events known."""
+    footing = Footing(SETTINGS, lambda: None)
 
     async def run() -> None:
-        nonlocal stood
         for step in steps:
-            stood = step
-            await footing.look(log)
+            await footing.look(log, SimpleNamespace(mark=step, told=4))
 
     asyncio.run(run())
 
@@ -52,9 +50,7 @@ def looked(log: Log, steps: Iterator[Mark | None]) -> None:
 def test_a_log_that_only_grows_is_the_same() -> None:
     """Whatever is taken between two looks; a time that went through Faust is rounded."""
     log = Log(list(range(1_000, 1_100)))
-    looked(
-        log, iter([None, Mark(1, 1_000), Mark(50, 1_048), Mark(50, 1_049), Mark(100, 1_099), Mark(100, 1_099), None])
-    )
+    looked(log, iter([Mark(1, 1_000), Mark(50, 1_048), Mark(50, 1_049), Mark(100, 1_099), Mark(100, 1_099)]))
 
 
 def test_what_was_deleted_at_its_start_cannot_be_asked_for() -> None:
@@ -79,9 +75,24 @@ def test_a_log_that_ends_too_early_for_long_is_another() -> None:
 
     looked(log, steps(SHORT_MAX - 1))
     with pytest.raises(
-        LogLost, match="was taken up to offset 12 and ends at 9: it was made again, or its end was lost"
+        LogLost, match="was known up to offset 12 and ends at 9: it was made again, or its end was lost"
     ):
         looked(log, steps(SHORT_MAX))
+
+
+def test_an_outages_topic_that_ends_too_early_for_long_is_another() -> None:
+    """The start of an outage that is open may be gone with it."""
+    log = Log([5] * 12)
+
+    def steps(looks: int) -> Iterator[Mark]:
+        log.told = 2
+        yield from [Mark(12, 5)] * looks
+        log.told = 4
+        yield Mark(12, 5)
+
+    looked(log, steps(SHORT_MAX - 1))
+    with pytest.raises(LogLost, match="outages was known up to offset 4 and ends at 2"):
+        looked(log, steps(SHORT_MAX + 1))
 
 
 def test_a_log_that_grew_again_meanwhile_is_another() -> None:
@@ -101,9 +112,8 @@ def test_a_tenure_that_begins_anew_is_looked_at_anew() -> None:
     """It stands before the lost end."""
     log = Log([5] * 12)
 
-    def steps() -> Iterator[Mark | None]:
+    def steps() -> Iterator[Mark]:
         yield Mark(12, 5)
-        yield None
         log.times = [5] * 9
         yield from [Mark(9, 5)] * SHORT_MAX * 2
 

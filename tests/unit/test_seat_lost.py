@@ -8,7 +8,7 @@ import pytest
 
 from streams.loopclock import loop_s
 from streams.verdict import agent
-from streams.verdict.footing import LogLost
+from streams.verdict.loglost import LogLost
 from streams.verdict.setback import PAUSE_S
 from tests.unit.test_seat import Stage, played
 
@@ -38,13 +38,13 @@ def test_a_judge_whose_log_is_lost_begins_anew(
     async def play(stage: Stage) -> None:
         await stage.deal(ours=True)
         assert await stage.take(0)
-        await stage.verdict._give_up(LogLost("the log is another"))
+        await stage.verdict._give_up(LogLost("t", "is another"))
         assert stage.verdict.problem is not None
-        assert "the log is another" in stage.verdict.problem
+        assert "topic t is another" in stage.verdict.problem
         monkeypatch.setattr(agent, "loop_s", lambda: loop_s() + PAUSE_S)
         assert await stage.take(0)
         assert len(stage.begun) == 2
         assert stage.verdict.problem is None
 
     played(play, tmp_path, monkeypatch)
-    assert "verdict: LogLost: the log is another; the Judge leaves its seat and begins anew" in caplog.text
+    assert "verdict: LogLost: topic t is another: it was made again, or its end was lost; the Judge" in caplog.text

@@ -173,12 +173,12 @@ class FakeProducer:
         if self.is_fenced:
             raise ProducerFenced
 
-    async def send(self, topic: str, value: bytes, key: bytes, partition: int) -> asyncio.Future[None]:
+    async def send(self, topic: str, value: bytes, key: bytes, partition: int) -> asyncio.Future[Any]:
         assert partition == 0
         self.sent.append((topic, key, value))
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         if self.has_leader:
-            done.set_result(None)
+            done.set_result(SimpleNamespace(topic=topic, offset=len(self.sent) - 1))
         else:
             done.set_exception(LeaderNotAvailableError())
         return done
