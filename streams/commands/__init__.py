@@ -37,6 +37,10 @@ FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """What a disk says that has no room; a traceback's exit code would mean that something was found."""
 
 
+INTERRUPTED: Final = 130
+"""What a shell says of Ctrl-C."""
+
+
 class Exit(IntEnum):
     """What a command's end means to a script."""
 
@@ -52,6 +56,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         hear()  # before more is imported: a container may be stopped at once
     try:
         app_for(arguments)(args=arguments, prog_name="pastille")
+    except KeyboardInterrupt:  # while what the command needs is imported; later, it says itself how it ends
+        sys.exit(INTERRUPTED)
     except UserError as error:
         _end(str(error))
     except OSError as error:

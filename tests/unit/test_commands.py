@@ -41,6 +41,18 @@ def test_the_list_says_what_each_command_is() -> None:
     assert subprocess.run([sys.executable, "-c", LISTED], capture_output=True, text=True, check=True).stdout == "\n"
 
 
+def test_an_interrupt_before_the_command_begins_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its imports take most of a second, and Ctrl-C ends it then as it does later."""
+
+    def interrupted(_arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(commands, "app_for", interrupted)
+    with pytest.raises(SystemExit) as ended:
+        main(["doctor"])
+    assert ended.value.code == 130
+
+
 def test_output_that_has_no_room_is_a_sentence(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
