@@ -10,7 +10,7 @@ from typing import Any
 
 from detector.arrays import Int32s, UInt8s, UInt64s
 from detector.compiled import compiled, inlined
-from detector.counting.book import LATE_AT, ORDERS_AT, OUT_COUNTS, VOTES_AT, Book
+from detector.counting.book import BOUNDARY_MS, LATE_AT, ORDERS_AT, OUT_COUNTS, VOTES_AT, Book
 from detector.counting.cells import begin, mark
 from detector.counting.columns import APPROVED, DECLINED, ERROR, NONE, PENDING
 from detector.counting.details import note_overdue
@@ -64,7 +64,8 @@ def details_due(book: Book, changed: bool) -> bool:
     if details_ms == 0 or not state.details_changed or state.next_ms < state.details_due_ms:
         return False
     state.details_changed = 0
-    state.details_due_ms = (state.next_ms // details_ms + 1) * details_ms
+    past_ms = (state.next_ms // details_ms + 1) * details_ms
+    state.details_due_ms = -(-past_ms // BOUNDARY_MS) * BOUNDARY_MS
     return True
 
 

@@ -22,8 +22,8 @@ BNP = ("bnp", "card")
 POLICY = Policy()
 
 
-def made(**more: Any) -> Counter:
-    counter = Counter(POLICY, Names(POLICY), Source("main", 3), {"main": 8}, **more)
+def made(policy: Policy = POLICY, **more: Any) -> Counter:
+    counter = Counter(policy, Names(policy), Source("main", 3), {"main": 8}, **more)
     counter.at_end(1, True)
     return counter
 
@@ -134,6 +134,21 @@ def test_details_ride_on_the_first_cut_past_five_seconds_that_changed() -> None:
     assert details(busy) == [1_000, 5_000, 10_000, 15_000]
     counter.idle(5_000)
     assert details(counter.idle(3_000) + counter.idle(3_000) + counter.idle(3_000)) == []
+
+
+@pytest.mark.parametrize("details_ms", [4_800, 7_500])
+def test_details_of_any_interval_ride_on_full_seconds(details_ms: int) -> None:
+    """A boundary between two seconds would let events wait that it covers, and nobody could commit there."""
+    counter = made(Policy(details_ms=details_ms))
+    events = [pay("pending", at, f"p{at}") for at in (100, 1_200, 9_800, 9_900, 14_000)]
+    tallies = counter.take(read(counter, events)) + counter.idle(5_000)
+    assert details(tallies)[:2] == [1_000, 5_000 if details_ms == 4_800 else 8_000]
+    assert [tally.boundary_ms % 1_000 for tally in tallies] == [0] * len(tallies)
+    assert tallies[-1].boundary_ms == T + 18_000
+    judge = ModelJudge(counter.policy)
+    for tally in tallies:
+        judge.take(tally)
+    assert judge.open_cells() == dumb.cells(events, judge.newest, counter.policy)
 
 
 def test_details_keep_those_with_most_votes() -> None:
