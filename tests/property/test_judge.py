@@ -7,12 +7,13 @@ from dataclasses import replace
 
 import pytest
 
-from detector.contracts.policy import EvidenceRules, Rule
+from detector.contracts.policy import EvidenceRules, Policy, Rule
 from detector.counting.tally import Source, Tally, decode, encode
 from detector.judging.judge import Judge
 from detector.judging.streak import BREACH
 from tests.alone import alone
 from tests.property.dumb_judge import Payment, Teller, history, read
+from tests.property.policies import hasty
 
 LEAVES = [(bank, method) for bank in ("axa", "bnp") for method in ("card", "pix", "boleto")]
 START_MS = 1_700_000_000_000
@@ -35,9 +36,10 @@ def split(payments: list[Payment], sources: int) -> list[list[Payment]]:
 def test_board_reads_the_policy_as_a_person(seed: int) -> None:
     """Streak, kind and breach of every scope at every boundary, far beyond the ring, from one to three sources."""
     chance = random.Random(seed)
-    payments = history(chance, POLICY, LEAVES[: chance.choice((2, 6))], 600_000, START_MS)
+    policy = hasty(chance)
+    payments = history(chance, policy, LEAVES[: chance.choice((2, 6))], 600_000, START_MS)
     parts = split(payments, chance.choice((1, 3)))
-    layout, judge, tellers = {"default": len(parts)}, Judge(POLICY), [Teller(POLICY, part) for part in parts]
+    layout, judge, tellers = {"default": len(parts)}, Judge(policy), [Teller(policy, part) for part in parts]
     boundary_ms, since_ms, seen = START_MS, 0, 0
     while boundary_ms < START_MS + 700_000:
         boundary_ms += chance.choice((1_000, 1_000, 3_000, 20_000))
@@ -49,7 +51,7 @@ def test_board_reads_the_policy_as_a_person(seed: int) -> None:
         for node, scope in enumerate(judge.board.nodes.scopes):
             if judge.board.marks.floor[node] >= 0:
                 continue  # A parent that resolved moved the streak; the reader on paper does not know of it.
-            paper = read(POLICY, scope, payments, boundary_ms, newest_ms)
+            paper = read(policy, scope, payments, boundary_ms, newest_ms)
             first, red, overdue = int(found.first[node]), int(found.red[node]), int(found.overdue[node])
             where = f"seed {seed}, {scope.key}, {boundary_ms}"
             assert (paper.first, paper.red, paper.overdue) == (first, red, overdue), where
@@ -64,9 +66,10 @@ def test_board_reads_the_policy_as_a_person(seed: int) -> None:
 def test_jumping_changes_nothing(seed: int) -> None:
     """A Judge that is given every boundary says the same as one that is given only those with news."""
     chance = random.Random(seed)
-    payments = history(chance, POLICY, LEAVES[:4], 400_000, START_MS)
-    every, jumping = Judge(POLICY), Judge(POLICY)
-    teller, source, layout = Teller(POLICY, payments), Source("default", 0), {"default": 1}
+    policy = hasty(chance)
+    payments = history(chance, policy, LEAVES[:4], 400_000, START_MS)
+    every, jumping = Judge(policy), Judge(policy)
+    teller, source, layout = Teller(policy, payments), Source("default", 0), {"default": 1}
     one, other = [], []
     for boundary_ms in range(START_MS + 1_000, START_MS + 600_000, 1_000):
         record = teller.tally(source, layout, boundary_ms, boundary_ms - 1_000)
@@ -81,15 +84,16 @@ def test_jumping_changes_nothing(seed: int) -> None:
 def test_a_restored_judge_goes_on(seed: int) -> None:
     """At any offset, a snapshot and the log before it give a Judge that says the same from there on."""
     chance = random.Random(seed)
-    payments = history(chance, POLICY, LEAVES[:4], 500_000, START_MS)
-    tellers = [Teller(POLICY, part) for part in split(payments, 2)]
+    policy = hasty(chance)
+    payments = history(chance, policy, LEAVES[:4], 500_000, START_MS)
+    tellers = [Teller(policy, part) for part in split(payments, 2)]
     log = [
         teller.tally(Source("default", number), {"default": 2}, boundary_ms, boundary_ms - 1_000)
         for boundary_ms in range(START_MS + 1_000, START_MS + 500_000, 1_000)
         for number, teller in enumerate(tellers)
     ]
     cut = chance.randrange(50, len(log))
-    first, expected = Judge(POLICY), []
+    first, expected = Judge(policy), []
     for record in log[:cut]:
         first.take(record)
     state = first.export()
@@ -103,24 +107,25 @@ def test_a_restored_judge_goes_on(seed: int) -> None:
     assert [record.model_dump() for record in first.health()] == [record.model_dump() for record in second.health()]
 
 
-def moved(payments: list[Payment], chance: random.Random) -> list[Tally]:
+def moved(policy: Policy, payments: list[Payment], chance: random.Random) -> list[Tally]:
     """The log of two sources of which the second lags by minutes: meanwhile the first gets a new owner, who says again
     what the Judge has taken and not yet judged."""
     ahead, behind = split(payments, 2)
     ends_s = 500
     first_s, lag_s = chance.randrange(200, 400), chance.randrange(60, 190)
     again_s = chance.randrange(first_s - lag_s, first_s)
-    log = told(ahead, 0, range(1, first_s)) + told(behind, 1, range(1, first_s - lag_s))
-    since_ms = START_MS + again_s * 1_000 - POLICY.open_ms
-    snapshot = Teller(POLICY, ahead).tally(Source("default", 0), LAYOUT, START_MS + again_s * 1_000, since_ms)
-    log.append(replace(snapshot, term=2, first_pane=since_ms // POLICY.pane_ms))
-    log += [replace(record, term=2) for record in told(ahead, 0, range(again_s + 1, ends_s))]
-    return log + told(behind, 1, range(first_s - lag_s, ends_s))
+    log = told(policy, ahead, 0, range(1, first_s)) + told(policy, behind, 1, range(1, first_s - lag_s))
+    first_pane = (START_MS + again_s * 1_000 - policy.open_ms) // policy.pane_ms
+    since_ms = first_pane * policy.pane_ms
+    snapshot = Teller(policy, ahead).tally(Source("default", 0), LAYOUT, START_MS + again_s * 1_000, since_ms)
+    log.append(replace(snapshot, term=2, first_pane=first_pane))
+    log += [replace(record, term=2) for record in told(policy, ahead, 0, range(again_s + 1, ends_s))]
+    return log + told(policy, behind, 1, range(first_s - lag_s, ends_s))
 
 
-def told(payments: list[Payment], number: int, seconds: range) -> list[Tally]:
+def told(policy: Policy, payments: list[Payment], number: int, seconds: range) -> list[Tally]:
     """A source's records, one a second."""
-    teller, source = Teller(POLICY, payments), Source("default", number)
+    teller, source = Teller(policy, payments), Source("default", number)
     ends_ms = [START_MS + at_s * 1_000 for at_s in seconds]
     return [teller.tally(source, LAYOUT, end_ms, end_ms - 1_000) for end_ms in ends_ms]
 
@@ -130,8 +135,8 @@ def test_a_restored_judge_goes_on_after_owners_moved(seed: int) -> None:
     """Restored at any offset the Judge ends with the same outages and the same statistics, to the bit: what was never
     judged before, since a newer term says it again, is news."""
     chance = random.Random(seed)
-    policy = replace(POLICY, evidence=EvidenceRules(mode="live"))
-    log = moved(history(chance, POLICY, LEAVES[:4], 500_000, START_MS), chance)
+    policy = replace(hasty(chance), evidence=EvidenceRules(mode="live"))
+    log = moved(policy, history(chance, policy, LEAVES[:4], 500_000, START_MS), chance)
     cuts = {0, 1, *chance.sample(range(len(log)), 6)}
     straight, often = Judge(policy), Judge(policy)
     expected, found = [], []
@@ -152,11 +157,12 @@ def test_a_restored_judge_goes_on_after_owners_moved(seed: int) -> None:
 def test_an_owner_that_moves_moves_no_vote(seed: int) -> None:
     """A new owner, while the Judge lags behind what the old one told: everything is found when it would be without."""
     chance = random.Random(seed)
-    policy = replace(POLICY, evidence=EvidenceRules(mode="live"))
-    payments = history(chance, POLICY, LEAVES[:4], 500_000, START_MS)
-    still = [record for number, part in enumerate(split(payments, 2)) for record in told(part, number, range(1, 500))]
+    policy = replace(hasty(chance), evidence=EvidenceRules(mode="live"))
+    payments = history(chance, policy, LEAVES[:4], 500_000, START_MS)
+    parts = split(payments, 2)
+    still = [record for number, part in enumerate(parts) for record in told(policy, part, number, range(1, 500))]
     judges = Judge(policy), Judge(policy)
     found = [[change for record in log for change in judge.take(record)]
-             for judge, log in zip(judges, (moved(payments, chance), still), strict=True)]  # fmt: skip
+             for judge, log in zip(judges, (moved(policy, payments, chance), still), strict=True)]  # fmt: skip
     assert found[0] == found[1], f"seed {seed}"
     assert found[0] or seed
