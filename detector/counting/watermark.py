@@ -4,19 +4,12 @@ A boundary B covers `occurred_at` < B. It is cut between two events, as soon as 
 occurred later is held until then: any split of the events into batches gives the same cuts.
 
 Log time is the running maximum of the records' own, of each topic: the other may be read far ahead, and which first is
-chance, so what it says decides nothing of a record. A record more than `clock_ahead_ms` ahead of its topic's is
-*doubted*, and what follows on the topic waits behind it, in order, until of the next 20 records most lie beyond it too
-(not more than `clock_ahead_ms` before it), or the watermark has come near: then time moves as if there had been no
-doubt. Otherwise it is passed over. So is a topic's first record, which may be any after a restart: refuted, it is asked
-about once more with its `occurred_at` for a log time. In a pause, or at the end of what there is (`flush`), those that
-came decide; where none did, and somebody says what o'clock it is, whether that is near enough. The source's log time,
-by which is forgotten, is that of the topic that is further. Knows neither what merging an event does (`ledger`) nor
-what is told at a cut (`cut`).
+chance, so what it says decides nothing of a record. The source's log time, by which is forgotten, is that of the topic
+that is further. A record far ahead of its topic's is in doubt, and waits (`doubt`). Knows neither what merging an event
+does (`ledger`) nor what is told at a cut (`cut`).
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 from detector.arrays import Int32s, Int64s, UInt8s, UInt64s
 from detector.compiled import compiled, inlined
@@ -24,20 +17,27 @@ from detector.counting.book import BOUNDARY_MS, HOLD_SECONDS, MINUTE_MS, TOPICS,
 from detector.counting.cells import begin
 from detector.counting.columns import NONE, SPARE
 from detector.counting.cut import cut, details_due, mark_all, unmark_all
+from detector.counting.doubt import (
+    BELIEVE,
+    REFUSE,
+    WAIT,
+    doubt,
+    jumps,
+    known_ms_of,
+    says_two,
+    undoubted_ms,
+    verdict_on,
+)
 from detector.counting.ledger import merge, prefetch_event, prefetch_rows
 from detector.counting.sweep import sweep
 
 TOGETHER = 16
 """How many events are merged one after the other, the memory of all of them asked for before."""
-WITNESSES = 20
-LONE_JUMP_MS = 30 * 86_400_000
-"""How far time may jump on the word of fewer than 20 witnesses: a bank may rest for days, and none sells in 2099."""
 BACKLOG_MS = 86_400_000
 """How far before the first watermark the first boundary may lie."""
 
 DONE, CUT, GROW, CUT_ROOM = range(4)
 """Why `step` came back: all was read; a boundary was cut; a table must grow; the next cut needs more room."""
-WAIT, BELIEVE, REFUSE = range(3)
 SNAPSHOT, SNAPSHOT_WITH_DETAILS = 1, 2
 """`state.cut_snapshot` while a snapshot is told, else 0."""
 
@@ -76,8 +76,8 @@ def step(
         event.occurred, event.started = occurred[position], started[position]
         event.log_time, event.offset = log_time[position], offset[position]
         position += 1
-        if book.topics[topic].doubted > 0 or _jumps(book, event):
-            _doubt(book, at)
+        if book.topics[topic].doubted > 0 or jumps(book, event):
+            doubt(book, at)
         else:
             _arrive(book, at)
 
@@ -109,36 +109,6 @@ def _free_held(book: Book, at: int) -> None:
 
 
 @inlined
-def _jumps(book: Book, event: Any) -> bool:
-    known_ms = _known_ms(book, event)
-    return bool(known_ms == NONE or event.log_time > known_ms + book.rule[0].clock_ahead_ms)
-
-
-@inlined
-def _known_ms(book: Book, event: Any) -> int:
-    """What time it is at least where the event stands in its topic. The watermark is beyond the topic's log time only
-    where nothing is left to read of it, or too much waits for it."""
-    return int(max(book.topics[event.topic].log_time_ms, book.state[0].watermark_ms))
-
-
-@inlined
-def _says_two(book: Book, event: Any) -> bool:
-    """Whether there is no log time yet, and this record gives it two to choose from."""
-    return bool(_known_ms(book, event) == NONE and event.log_time != event.occurred)
-
-
-@compiled
-def _doubt(book: Book, at: int) -> None:
-    topic = book.topics[book.hold[at].topic]
-    if topic.doubted > 0:
-        book.hold[topic.doubt_last].next = at
-    else:
-        topic.doubt = at
-    topic.doubt_last = at
-    topic.doubted += 1
-
-
-@inlined
 def _settle_doubt(book: Book) -> bool:
     """Let the first doubted record of a topic go on, where that is decided; False: none is."""
     for number in range(TOPICS):
@@ -146,9 +116,9 @@ def _settle_doubt(book: Book) -> bool:
         if topic.doubted == 0:
             continue
         at = topic.doubt
-        verdict = _verdict(book, topic)
+        verdict = verdict_on(book, topic)
         if verdict != WAIT:
-            if verdict == REFUSE and _says_two(book, book.hold[at]):
+            if verdict == REFUSE and says_two(book, book.hold[at]):
                 book.hold[at].log_time = book.hold[at].occurred
                 return True
             topic.doubt = book.hold[at].next
@@ -162,39 +132,10 @@ def _settle_doubt(book: Book) -> bool:
 
 
 @compiled
-def _verdict(book: Book, topic: Any) -> int:
-    state, doubted = book.state[0], book.hold[topic.doubt]
-    if not _jumps(book, doubted):
-        return BELIEVE
-    least_ms = doubted.log_time - book.rule[0].clock_ahead_ms
-    witnesses = min(WITNESSES, topic.doubted - 1)
-    agreeing, at = 0, doubted.next
-    for _ in range(witnesses):
-        agreeing += book.hold[at].log_time > least_ms
-        at = book.hold[at].next
-    if 2 * agreeing > WITNESSES:
-        return BELIEVE
-    if 2 * (witnesses - agreeing) >= WITNESSES:
-        return REFUSE
-    if not state.flush:
-        return WAIT
-    if 2 * agreeing < witnesses:
-        return REFUSE
-    if state.clock_ms != NONE:  # more will come, and can be asked
-        return BELIEVE if doubted.log_time <= state.clock_ms + book.rule[0].clock_ahead_ms else WAIT
-    known_ms = _known_ms(book, doubted)
-    is_first = known_ms == NONE
-    since_ms = doubted.occurred if is_first else known_ms
-    if doubted.log_time - since_ms <= LONE_JUMP_MS or (is_first and witnesses > 0):
-        return BELIEVE
-    return WAIT if is_first else REFUSE  # an event of 1970, or a time of 2099
-
-
-@compiled
 def _pass_over(book: Book, at: int) -> None:
     """Take a record without believing its log time."""
     event = book.hold[at]
-    known_ms = _known_ms(book, event)
+    known_ms = known_ms_of(book, event)
     if known_ms == NONE or event.occurred > known_ms + book.rule[0].clock_ahead_ms:
         _reject(book, at)
     else:
@@ -253,7 +194,7 @@ def _hold(book: Book, at: int) -> None:
 
 @compiled
 def move_watermark(book: Book) -> None:
-    """Take the watermark to where the topics allow; it never goes back."""
+    """Take the watermark to where the topics allow, and what is in doubt; it never goes back."""
     state, first, second = book.state[0], book.topics[0], book.topics[1]
     newest = max(first.newest, second.newest)
     if state.held > book.rule[0].hold_max:
@@ -266,7 +207,7 @@ def move_watermark(book: Book) -> None:
         newest = second.newest
     if newest == NONE:
         return
-    state.watermark_ms = max(state.watermark_ms, newest - book.rule[0].lateness_ms)
+    state.watermark_ms = max(state.watermark_ms, min(newest - book.rule[0].lateness_ms, undoubted_ms(book)))
     if state.next_ms == NONE:
         _first_boundary(book)
 

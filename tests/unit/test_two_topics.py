@@ -113,3 +113,52 @@ def test_a_topic_that_is_quiet_for_long_is_not_doubted() -> None:
     counter.take(dumb.columns(orders[:1200], counter.names, times[:1200], range(1200)), ORDERS)
     counter.take(dumb.columns(quiet[1:], counter.names, [T + 20 * MINUTE], [1]), PAYMENTS)
     assert counter.doubted_from(PAYMENTS) is None
+
+
+def quiet(quiet_ms: int, step_ms: int, order_at: int, payments: int = 60) -> tuple[Read, Read]:
+    """Nothing for a while, then one half green order of another bank, and payments from 10 s on."""
+    before = [T - quiet_ms + 100 * n for n in range(30)]
+    after = [T + 10_000 + step_ms * n for n in range(payments)]
+    paid = [(Event("payment", f"o{at}", at, f"p{at}", "approved", ("bnp", "card")), at) for at in before + after]
+    placed = [(Event("placed", f"o{at}", at, leaf=("bnp", "card")), at) for at in before]
+    return _split(paid), _split([*placed, (Event("placed", "o", order_at, leaf=("axa", "card")), order_at)])
+
+
+def read_to_ends(counter: Counter, topics: tuple[Read, Read], first: int) -> list[Tally]:
+    """All of one topic, to its end, and then all of the other."""
+    tallies = []
+    for topic in (first, 1 - first):
+        events, times = topics[topic]
+        tallies += counter.take(dumb.columns(events, counter.names, times, range(len(events))), topic)
+        counter.at_end(topic, True)
+        tallies += counter.go_on()
+    return tallies
+
+
+def first_told(tallies: list[Tally], bank: str) -> int | None:
+    """The first boundary at which something is told of a bank."""
+    return next((tally.boundary_ms for tally in tallies if any(leaf[0] == bank for leaf in tally.cells.leaves)), None)
+
+
+@pytest.mark.parametrize("first", [PAYMENTS, ORDERS])
+@pytest.mark.parametrize(("quiet_ms", "step_ms", "order_at"), [
+    (20 * MINUTE, 5_000, T), (20 * MINUTE, MINUTE, T), (6 * MINUTE, MINUTE, T), (20 * MINUTE, 16 * MINUTE, T + 370_000),
+])  # fmt: skip
+def test_time_waits_for_what_is_in_doubt(quiet_ms: int, step_ms: int, order_at: int, first: int) -> None:
+    """The first order after a pause is told at its boundary, and never too late, however far payments were read."""
+    counter = made()
+    tallies = read_to_ends(counter, quiet(quiet_ms, step_ms, order_at), first) + counter.finish()
+    assert first_told(tallies, "axa") == order_at // 1_000 * 1_000 + 1_000
+    assert counter.stats.too_late == 0
+
+
+@pytest.mark.parametrize("back_after_ms", [0, 5 * MINUTE, 15 * MINUTE])
+def test_a_snapshot_has_what_was_in_doubt(back_after_ms: int) -> None:
+    """The log may have grown meanwhile: what was told before the crash is in it."""
+    noted_ms = T + 94_000
+    counter = made(noted_ms)
+    payments = 18 + back_after_ms // 5_000
+    tallies = read_to_ends(counter, quiet(20 * MINUTE, 5_000, T, payments), PAYMENTS) + counter.caught_up()
+    assert tallies[0].boundary_ms == noted_ms
+    assert first_told(tallies, "axa") == noted_ms
+    assert counter.stats.too_late == 0
