@@ -11,6 +11,7 @@ from typing import Any, Final
 from kafka.admin import ConfigResource, KafkaAdminClient
 from kafka.errors import TopicAlreadyExistsError, for_code
 
+from detector.contracts.policy import DEFAULT, Policy
 from streams.admin import admin_client
 from streams.deadletters import LETTER_BYTES_MAX
 from streams.errors import UserError
@@ -33,8 +34,10 @@ SNAPSHOTS_TABLE: Final = "judge-snapshots"
 FEED_PARTITIONS: Final = 8
 HOUR_MS: Final = 3_600_000
 DAY_MS: Final = 24 * HOUR_MS
-# A Counter goes up to 46 min back by default, a Judge an hour of tallies: 3 h hold both, and a long stop between.
 RETENTION_MS_MIN: Final = 3 * HOUR_MS
+"""By default a Counter goes up to 46 min back, a Judge an hour of tallies: this holds both, and a long stop between."""
+STOP_MS: Final = HOUR_MS
+"""How long a stop there must be room for, however far a policy makes them go back."""
 FOREVER: Final = -1
 TALLIES_BYTES_MAX: Final = 64 * 1024 * 1024
 # Not the writer's: Kafka refuses a record from more than an hour ahead, and so all of a worker whose clock is wrong.
@@ -179,19 +182,19 @@ def _made(topic: Topic, answer: Mapping[str, Any], dry_run: bool) -> str:
     return "would create" if dry_run else "created"
 
 
-def check_topics(settings: Settings) -> list[Finding]:
-    """What is missing or has the wrong shape; empty where all is well."""
-    topics = needed_topics(settings)
+def check_topics(settings: Settings, policy: Policy) -> list[Finding]:
+    """What is missing or has the wrong shape, or is kept for less than the policy needs; empty where all is well."""
+    topics, kept_ms = needed_topics(settings), _retention_ms_min(policy)
     with admin_client(settings) as admin:
         actual = _describe(admin, [topic.name for topic in topics])
-    shapes = (finding for topic in topics for finding in _check_one(topic, actual.get(topic.name)))
+    shapes = (finding for topic in topics for finding in _check_one(topic, actual.get(topic.name), kept_ms))
     pairs = (finding for feed in settings.feeds for finding in _check_pair(feed, actual))
     return [*shapes, *pairs]
 
 
 def require_topics(settings: Settings) -> None:
     """UserError that lists the topics a worker would miss; other findings do not keep it from starting."""
-    missing = [finding.topic for finding in check_topics(settings) if finding.problem == "missing"]
+    missing = [finding.topic for finding in check_topics(settings, DEFAULT) if finding.problem == "missing"]
     if missing:
         raise UserError(f"topics are missing; got none named {', '.join(missing)}; run 'pastille topics create'")
 
@@ -214,7 +217,12 @@ def _actual(partitions: int, config: Mapping[str, Mapping[str, Any]]) -> Actual:
     return Actual(partitions, str(values["cleanup.policy"]), retention_ms, timestamp_type, record_bytes_max)
 
 
-def _check_one(topic: Topic, actual: Actual | None) -> Iterator[Finding]:
+def _retention_ms_min(policy: Policy) -> int:
+    """How long records must be kept: what a Counter or a Judge that begins anew reads, and a stop before."""
+    return max(RETENTION_MS_MIN, STOP_MS + max(policy.reach_ms, policy.ring_ms + policy.open_ms))
+
+
+def _check_one(topic: Topic, actual: Actual | None, kept_ms: int) -> Iterator[Finding]:
     if actual is None:
         yield Finding(topic.name, "missing", f"topic {topic.name} is missing; got none; run 'pastille topics create'")
         return
@@ -223,8 +231,8 @@ def _check_one(topic: Topic, actual: Actual | None) -> Iterator[Finding]:
     if ("compact" in actual.cleanup_policy) != topic.is_compacted:
         wanted = "compact" if topic.is_compacted else "delete"
         yield _wrong(topic, "cleanup policy", f"cleanup.policy={wanted}", actual.cleanup_policy)
-    elif not topic.is_compacted and 0 <= actual.retention_ms < RETENTION_MS_MIN:
-        yield _wrong(topic, "retention", f"retention.ms of at least {RETENTION_MS_MIN}", str(actual.retention_ms))
+    elif not topic.is_compacted and 0 <= actual.retention_ms < kept_ms:
+        yield _wrong(topic, "retention", f"retention.ms of at least {kept_ms}", str(actual.retention_ms))
     wanted = topic.config.get("message.timestamp.type", actual.timestamp_type)
     if actual.timestamp_type != wanted:
         yield _wrong(topic, "time stamps", f"message.timestamp.type={wanted}", actual.timestamp_type)

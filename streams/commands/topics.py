@@ -12,7 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from streams.commands import Exit
-from streams.settings import load_settings
+from streams.policy_file import read_policy
+from streams.settings import Settings, load_settings
 from streams.topics import FEED_PARTITIONS, Finding, Made, check_topics, create_topics
 
 __all__ = ["register"]
@@ -51,7 +52,7 @@ def create(
     """
     settings = load_settings(broker=broker)
     made = create_topics(settings, partitions, replication, dry_run=dry_run)
-    findings = [finding for finding in check_topics(settings) if not (dry_run and finding.problem == "missing")]
+    findings = [finding for finding in _found(settings) if not (dry_run and finding.problem == "missing")]
     _print(made, findings, as_json)
 
 
@@ -62,7 +63,11 @@ def check(broker: Broker = None, as_json: AsJson = False) -> None:
 
     [bold]Example[/]: pastille topics check --broker kafka-1:9092 --json
     """
-    _print([], check_topics(load_settings(broker=broker)), as_json)
+    _print([], _found(load_settings(broker=broker)), as_json)
+
+
+def _found(settings: Settings) -> list[Finding]:
+    return check_topics(settings, read_policy(settings.policy))
 
 
 def _print(made: list[Made], findings: list[Finding], as_json: bool) -> None:

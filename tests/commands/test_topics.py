@@ -4,11 +4,13 @@ import json
 import secrets
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 from kafka import KafkaProducer
 from kafka.admin import NewTopic
 
+from detector.contracts.policy import DEFAULT
 from streams.admin import admin_client
 from streams.commands import main
 from streams.embedded import EmbeddedKafka
@@ -61,16 +63,16 @@ def _delete(settings: Settings, name: str) -> None:
 
 
 def _problems(settings: Settings) -> list[tuple[str, str]]:
-    return [(finding.topic, finding.problem) for finding in check_topics(settings)]
+    return [(finding.topic, finding.problem) for finding in check_topics(settings, DEFAULT)]
 
 
 def test_create_twice_makes_once(settings: Settings) -> None:
     """The first `create` makes every topic in the right shape, the second makes none, and says what there is."""
     assert {made.result for made in create_topics(settings, partitions=3)} == {"created"}
-    assert check_topics(settings) == []
+    assert check_topics(settings, DEFAULT) == []
     again = create_topics(settings, partitions=5)
     assert {(made.result, made.partitions) for made in again} == {("exists", 3), ("exists", 1)}
-    assert check_topics(settings) == []
+    assert check_topics(settings, DEFAULT) == []
     require_topics(settings)
 
 
@@ -103,7 +105,7 @@ def test_unequal_partitions_are_found(settings: Settings) -> None:
     """Payments and orders with different numbers of partitions are named with both numbers; a worker starts."""
     _replace(settings, settings.feeds[0].topics[1], partitions=2)
     create_topics(settings, partitions=3)
-    found = check_topics(settings)
+    found = check_topics(settings, DEFAULT)
     assert [(one.topic, one.problem) for one in found] == [(settings.feeds[0].topics[1], "unequal partitions")]
     assert "got 3 and 2" in found[0].message
     require_topics(settings)
@@ -143,6 +145,21 @@ def test_a_wrong_shape_is_found(
     _replace(settings, name, partitions, config)
     create_topics(settings)
     assert _problems(settings) == [(name, problem)]
+
+
+def test_a_policy_says_how_long_records_must_be_kept(settings: Settings) -> None:
+    """Four hours are enough by default, and too few where payments may be answered after two."""
+    for name in (settings.feeds[0].payments, settings.topics.tallies):
+        _replace(settings, name, 1, {"retention.ms": str(4 * HOUR_MS)})
+    create_topics(settings, partitions=1)
+    assert check_topics(settings, DEFAULT) == []
+    slow = replace(DEFAULT, horizon_ms=2 * HOUR_MS, ring_ms=4 * HOUR_MS)
+    found = check_topics(settings, slow)
+    assert {one.topic: one.problem for one in found} == {
+        settings.feeds[0].payments: "retention", settings.topics.tallies: "retention"
+    }  # fmt: skip
+    needed_ms = slow.reach_ms + HOUR_MS
+    assert all(f"retention.ms of at least {needed_ms}; got {4 * HOUR_MS}" in one.message for one in found)
 
 
 def test_more_copies_than_brokers_are_refused(settings: Settings) -> None:
