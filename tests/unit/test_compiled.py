@@ -350,11 +350,11 @@ called = {
 print(*sorted(loop.py_func.__name__ for key, loop in loops.items() if key not in called and not loop.signatures))
 before = {loop: len(loop.signatures) for loop in gc.get_objects() if isinstance(loop, Dispatcher)}
 
-from tests.property.histories import history
+from tests.property.histories import POLICY, history
 from tests.property.test_counter import batch, counter, rest
 from tests.scenarios.scene import play, read
 
-made = counter()
+made = counter(POLICY)
 made.take(batch(history(4, span_ms=60_000, payments=6_000, orders=1_500), made))
 assert rest(made)
 for name in ("all_red", "evidence_night"):
