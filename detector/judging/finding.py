@@ -28,7 +28,7 @@ from detector.judging.hazard import WIDTH_S
 from detector.judging.lately import Lately
 from detector.judging.later import late_since
 from detector.judging.localise import Cause, Table, levels, localise
-from detector.judging.outage import Kind
+from detector.judging.outage import Kind, Standing
 from detector.judging.ring import APPROVED, DECLINED, END, ERROR, PENDING, Rows
 
 WINDOW_MS = 3_600_000
@@ -65,6 +65,11 @@ class Finding:
     """Yes and no, or seen and due, since the onset."""
     technical: float = 0.0
     """How many of the no are for a technical reason."""
+
+    @property
+    def standing(self) -> Standing:
+        """As that of an outage."""
+        return Standing.PAGES if self.severity == "critical" else Standing.WARNS
 
 
 def find(board: Board, lately: Lately, blamed: Collection[str]) -> list[Finding]:

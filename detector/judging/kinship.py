@@ -1,6 +1,6 @@
 """How the scopes that are down stand to each other: which open or rising outage a scope lies below.
 
-Knows the board and which nodes are open or wait; decides nothing about them.
+Knows the board and which nodes are open or wait; starts and resolves none of them.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from collections.abc import Mapping
 
 from detector.contracts.scope import Scope
 from detector.judging.board import Board
-from detector.judging.naming import Cells, is_below, may_be_named, rank
-from detector.judging.outage import Outage
+from detector.judging.naming import Cells, is_below, is_below_by_name, may_be_named, rank
+from detector.judging.outage import Outage, Standing
 from detector.judging.ring import END
 
 
@@ -50,7 +50,25 @@ class Kinship:
                 return True
         return False
 
-    def open_ancestor(self, scope: Scope, cells: Cells) -> Outage | None:
-        """The widest open outage that a scope with these cells lies below."""
-        above = (outage for outage in self.open.values() if is_below(scope, cells, outage.scope, outage.cells))
+    def open_ancestor(self, scope: Scope, cells: Cells, standing: Standing) -> Outage | None:
+        """The widest open outage of this standing or more that a scope with these cells lies below."""
+        above = (outage for outage in self.open.values() if outage.standing >= standing
+                 and is_below(scope, cells, outage.scope, outage.cells))  # fmt: skip
         return min(above, key=lambda outage: self.rank(outage.node), default=None)
+
+    def to_take_over(self, upper: Outage) -> list[Outage]:
+        """The open outages below one that stands as high as they do, the widest first; none that pages for one that
+        is silent."""
+        below = [lower for lower in self.open.values() if lower.standing <= upper.standing
+                 and (upper.is_loud or not lower.is_loud)
+                 and is_below(lower.scope, lower.cells, upper.scope, upper.cells)]  # fmt: skip
+        return sorted(below, key=lambda lower: self.rank(lower.node))
+
+    def restart_below(self, parent: Outage, hold_ms: int) -> None:
+        """The streaks below a parent that its rule calls over begin where its hold began."""
+        floor = self.board.pane_of(hold_ms) - 1
+        for node, scope in enumerate(self.board.nodes.scopes):
+            named = is_below_by_name(scope, parent.scope) or scope.key in parent.children
+            streak = self.board.found.first[node] != END
+            if named or (streak and is_below(scope, self.board.cells(node), parent.scope, parent.cells)):
+                self.board.restart(node, floor)

@@ -20,12 +20,11 @@ from detector.judging.board import Board
 from detector.judging.cases import Cases
 from detector.judging.finding import Finding
 from detector.judging.kinship import Kinship
-from detector.judging.naming import Cells, is_below, is_below_by_name
-from detector.judging.outage import Change, Kind, Outage, outage_id
+from detector.judging.naming import Cells
+from detector.judging.outage import Change, Kind, Outage, Standing, outage_id
 from detector.judging.relapse import Relapses
 from detector.judging.report import Report
 from detector.judging.resolve import ResolveRule
-from detector.judging.ring import END
 from detector.judging.severity import Mode, Severities
 from detector.judging.streak import BREACH, NEVER
 
@@ -59,8 +58,9 @@ class Lifecycle:
             return []
         self.rule.note_usual_rates(self.open.values())
         self.cases.freeze(self.open.values())
+        is_released = self._look_by_rule()
         resolved = list(self._look_at_open())
-        if resolved:
+        if is_released or resolved:
             breaches, findings = self.board.evaluate(), self.cases.findings(self.open.values())
         changes = resolved + (list(self._look_at_breaches()) if breaches else self._nothing_waits())
         changes += self._look_at_findings(findings)
@@ -96,13 +96,21 @@ class Lifecycle:
 
     # ── what is open ──
 
-    def _look_at_open(self) -> Iterator[Change]:
+    def _look_by_rule(self) -> bool:
+        """What the operator's rule says of what is open; whether it called one over, and streaks begin anew."""
+        is_released = False
         for outage in self.in_order():
             if self._by_rule(outage) and self.board.has_news(outage.node):
                 self.rule.look(outage)
+            if outage.is_ruled and outage.hold_ms is not None and self.rule.is_over(outage):
+                outage.released = is_released = True
+                self.kin.restart_below(outage, outage.hold_ms)
+        return is_released
+
+    def _look_at_open(self) -> Iterator[Change]:
+        for outage in self.in_order():
             if (over_ms := self._over_since_ms(outage)) is not None:
                 yield self._resolve(outage, "recovered", over_ms)
-                self._restart_below(outage, over_ms)
             elif outage.quiet != (self.board.boundary_ms >= self.rule.quiet_from_ms(outage)):
                 outage.quiet = not outage.quiet
                 yield self._change("updated", outage, "no_traffic" if outage.quiet else "traffic_again")
@@ -136,7 +144,7 @@ class Lifecycle:
         """When the recovery began of an outage that is over: every rule that speaks for it says so."""
         hold_ms, over_ms = outage.hold_ms, outage.began_ms
         if self._by_rule(outage):
-            if hold_ms is None or self.board.boundary_ms - hold_ms < self.board.policy.resolve.hold_ms:
+            if hold_ms is None or not self.rule.is_over(outage):
                 return None
             over_ms = hold_ms
         if self.cases.speaks_for(outage):
@@ -144,15 +152,6 @@ class Lifecycle:
                 return None
             over_ms = max(over_ms, self.cases.over_since_ms(outage))
         return over_ms
-
-    def _restart_below(self, parent: Outage, hold_ms: int) -> None:
-        """The streaks below a parent that is over begin where its hold began."""
-        floor = self.board.pane_of(hold_ms) - 1
-        for node, scope in enumerate(self.board.nodes.scopes):
-            named = is_below_by_name(scope, parent.scope) or scope.key in parent.children
-            streak = self.board.found.first[node] != END
-            if named or (streak and is_below(scope, self.board.cells(node), parent.scope, parent.cells)):
-                self.board.restart(node, floor)
 
     # ── what is in breach ──
 
@@ -170,18 +169,18 @@ class Lifecycle:
         for node in nodes:
             scope, cells = self.board.nodes.scopes[node], self.board.cells(node)
             waits_since_ms = self.waiting.pop(node, self.board.boundary_ms)
-            if node in self.open:
-                yield from self._speak_for(self.open[node], "policy", True)
+            mine = self.open.get(node)
+            if not (mine and mine.is_ruled) and not self.kin.may_be_named(scope, cells):
                 continue
-            if not self.kin.may_be_named(scope, cells):
-                continue
-            if (parent := self.kin.open_ancestor(scope, cells)) is not None:
-                if self._adopt_child(parent, scope) and parent not in started:
+            if mine is not None:
+                yield from self._speak_for(mine, "policy", True, started)
+            elif (parent := self.kin.open_ancestor(scope, cells, Standing.RULED)) is not None:
+                if parent.adopt(scope.key) and parent not in started:
                     grown.add(parent.node)
             elif self.kin.waits(node, scope, cells, waits_since_ms):
                 self.waiting[node] = waits_since_ms
             else:
-                yield from self._take_over_below(self._new_outage(node, scope, cells), started)
+                yield from self._start(self._new_outage(node, scope, cells), started)
         yield from self._say(grown, started)
 
     def _say(self, grown: set[int], started: list[Outage]) -> Iterator[Change]:
@@ -210,34 +209,38 @@ class Lifecycle:
         for finding in sorted(findings, key=lambda finding: self.kin.rank(self.board.node_of(finding.scope))):
             scope, node = finding.scope, self.board.node_of(finding.scope)
             if node in self.open:
-                yield from self._join(self.open[node], finding)
-            elif (parent := self.kin.open_ancestor(scope, finding.cells)) is not None:
-                if self._adopt_child(parent, scope) and parent not in started:
+                yield from self._join(self.open[node], finding, started)
+            elif (parent := self.kin.open_ancestor(scope, finding.cells, finding.standing)) is not None:
+                if parent.adopt(scope.key) and parent not in started:
                     grown.add(parent.node)
             else:
                 outage = self._found_outage(node, finding)
-                yield from self._take_over_below(outage, started)
+                yield from self._start(outage, started)
                 self.cases.watch(outage, finding)
         yield from self._say(grown, started)
 
-    def _join(self, outage: Outage, finding: Finding) -> Iterator[Change]:
+    def _join(self, outage: Outage, finding: Finding, started: list[Outage]) -> Iterator[Change]:
         outage.return_period_s = max(outage.return_period_s or 0.0, finding.return_period_s)
         outage.lower_bound = finding.lower_bound or outage.lower_bound
         if not outage.by_evidence:
             self.cases.watch(outage, finding)
-        yield from self._speak_for(outage, "evidence", finding.severity == "critical")
+        yield from self._speak_for(outage, "evidence", finding.severity == "critical", started)
 
-    def _speak_for(self, outage: Outage, trigger: Trigger, pages: bool) -> Iterator[Change]:
-        """Another rule speaks for an open outage, or the same one louder."""
-        is_new = not (outage.by_policy if trigger == "policy" else outage.by_evidence)
+    def _speak_for(self, outage: Outage, trigger: Trigger, pages: bool, started: list[Outage]) -> Iterator[Change]:
+        """Another rule speaks for an open outage, or the same one louder: it takes over what it may as one that
+        starts."""
+        is_new = not (outage.is_ruled if trigger == "policy" else outage.by_evidence)
         if is_new:
             outage.trigger = "evidence,policy"
         was_loud = outage.is_loud
         outage.pages = outage.pages or pages
         if trigger == "policy":  # the operator's rule always calls
-            outage.silent = outage.eased = False
+            outage.silent = outage.eased = outage.released = False
+            if outage.by_evidence:  # it looks for approvals since the onset, which may lie before the streak
+                outage.hold_ms = None
         if is_new or (outage.is_loud and not was_loud):
             self.severities.weigh(outage)
+            yield from self._take_over_below(outage, started)
             yield self._change("updated", outage, trigger if is_new else "worse")
 
     def _found_outage(self, node: int, finding: Finding) -> Outage:
@@ -257,25 +260,19 @@ class Lifecycle:
         self._mark(outage)
         return outage
 
-    def _adopt_child(self, parent: Outage, scope: Scope) -> bool:
-        """Nothing starts under an open ancestor: it becomes one of its children. True where it was none yet."""
-        if scope.key in parent.children:
-            return False
-        parent.children.append(scope.key)
-        return True
+    def _start(self, outage: Outage, started: list[Outage]) -> Iterator[Change]:
+        yield from self._take_over_below(outage, started)
+        self.open[outage.node] = outage
+        started.append(outage)
 
     def _take_over_below(self, outage: Outage, started: list[Outage]) -> Iterator[Change]:
-        """A new outage; the open ones below it are over, and their scopes are its children."""
-        scope, cells = outage.scope, outage.cells
-        below = [other for other in self.open.values() if is_below(other.scope, other.cells, scope, cells)]
-        for other in sorted(below, key=lambda other: self.kin.rank(other.node)):
+        """The open outages below it that stand no higher are over, and their scopes are its children."""
+        for other in self.kin.to_take_over(outage):
             outage.children += [key for key in (other.scope.key, *other.children) if key not in outage.children]
             if other in started:
                 started.remove(other)
                 yield self.started(other)
             yield self._resolve(other, "superseded", self.board.boundary_ms, outage.outage_id)
-        self.open[outage.node] = outage
-        started.append(outage)
 
     def _new_outage(self, node: int, scope: Scope, cells: Cells) -> Outage:
         found, board, ordinal = self.board.found, self.board, self.ordinals.get(scope.key, 0) + 1
@@ -298,7 +295,7 @@ class Lifecycle:
         if outage is None:
             return []
         self.report.offers.look_again()
-        if not outage.by_policy:
+        if not outage.is_ruled:
             return [self._resolve(outage, "baseline_reset", self.board.boundary_ms)]
         self.cases.close(outage, True)
         outage.trigger = "policy"

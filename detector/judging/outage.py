@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import asdict, dataclass, field
+from enum import IntEnum
 from typing import Any, Literal
 
 import numpy as np
@@ -18,6 +19,14 @@ from detector.judging.recent import joined, nothing
 
 Kind = Literal["all_red", "all_pending", "drop", "slow", "stall"]
 _ORDINALS_MAX = 100_000
+
+
+class Standing(IntEnum):
+    """Evidence that warns, evidence that pages, the operator's own rule: none holds back or takes over a higher one."""
+
+    WARNS = 0
+    PAGES = 1
+    RULED = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +110,8 @@ class Outage:
     """Until when one covers it."""
     asked: bool = False
     """Whether a person was asked if this is the scope's new normal."""
+    released: bool = False
+    """Whether the operator's rule, which spoke for it, called it over: it rests on evidence alone."""
 
     def leave(self, counts: Int64s) -> None:
         """These totals of its panes leave the ring."""
@@ -110,10 +121,29 @@ class Outage:
         """Totals of its panes in the ring, and of those that left it."""
         return joined(np.array(self.left, np.int64), counts)
 
+    def adopt(self, key: str) -> bool:
+        """What would start under it becomes one of its children; whether it was none yet."""
+        if key in self.children:
+            return False
+        self.children.append(key)
+        return True
+
     @property
     def is_loud(self) -> bool:
         """Whether it is critical where nothing keeps it from paging."""
         return self.pages and not self.silent and not self.eased
+
+    @property
+    def is_ruled(self) -> bool:
+        """Whether the operator's rule has not called it over since it broke."""
+        return self.by_policy and not self.released
+
+    @property
+    def standing(self) -> Standing:
+        """How much it counts for beside others; a page that is silent or eased is one for which somebody was called."""
+        if self.is_ruled:
+            return Standing.RULED
+        return Standing.PAGES if self.pages and (self.called or not self.eased) else Standing.WARNS
 
     def left_out(self, children_max: int) -> int:
         """How many of its children an event does not list."""

@@ -55,6 +55,11 @@ class ResolveRule:
         elif outage.hold_ms is None:
             outage.hold_ms = self.board.boundary_ms
 
+    def is_over(self, outage: Outage) -> bool:
+        """Whether its hold has lasted long enough."""
+        hold_ms = outage.hold_ms
+        return hold_ms is not None and self.board.boundary_ms - hold_ms >= self.board.policy.resolve.hold_ms
+
     def _shows_recovery(self, outage: Outage) -> bool:
         rule = self.board.policy.resolve
         approved, red, overdue, voters = self._recent(outage)

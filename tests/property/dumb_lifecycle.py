@@ -8,70 +8,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 from detector.contracts.policy import Policy
-from detector.contracts.scope import Leaf, Scope
+from detector.contracts.scope import Leaf, Scope, parse_scope
 from tests.property.dumb_judge import RED, Payment, _payment
+from tests.property.dumb_outage import Open, Said, Streak
+from tests.scripted import ONSET_MS, WELL_MS, Found
 
 Seen = tuple[int, str, Payment]
 """Of a payment: its pane, its status now, itself."""
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Said:
-    """What is compared of a change."""
-
-    at_ms: int
-    type: str
-    scope: str
-    ordinal: int
-    sequence: int
-    kind: str
-    began_ms: int
-    detected_ms: int
-    ended_ms: int | None
-    reason: str
-    children: tuple[str, ...]
-    parent: str
-
-
-@dataclass(slots=True)
-class Streak:
-    """A scope's panes after its newest approved one."""
-
-    first: int = -1
-    red: int = 0
-    overdue: int = 0
-    payments: int = 0
-    voters: set[int] = field(default_factory=set)
-    merchants: set[int] = field(default_factory=set)
-    cells: frozenset[Leaf] = frozenset()
-    folded: tuple[int, int] = (0, 0)
-
-    @property
-    def kind(self) -> str:
-        """Reds against overdue."""
-        return "all_red" if self.red >= self.overdue else "all_pending"
-
-
-@dataclass(slots=True)
-class Open:
-    """An open outage on paper."""
-
-    scope: Scope
-    ordinal: int
-    kind: str
-    began: int
-    detected_ms: int
-    cells: frozenset[Leaf]
-    gap_ms: int
-    folded: tuple[int, int]
-    oldest: int
-    sequence: int = 0
-    children: list[str] = field(default_factory=list)
-    hold_ms: int | None = None
-    quiet: bool = False
 
 
 def storms(chance: random.Random, policy: Policy, leaves: list[Leaf], length_ms: int, start_ms: int) -> list[Payment]:
@@ -99,10 +44,12 @@ def _is_hit(leaf: Leaf, hit: tuple[str | None, str | None]) -> bool:
 
 
 class Paper:
-    """Reads boundary after boundary."""
+    """Reads boundary after boundary. What evidence names and calls over, and when, is written down, as in `script`."""
 
-    def __init__(self, policy: Policy, payments: list[Payment]) -> None:
+    def __init__(self, policy: Policy, payments: list[Payment], named: dict[int, list[Found]] | None = None,
+                 over: dict[str, set[int]] | None = None) -> None:  # fmt: skip
         self.policy, self.payments = policy, payments
+        self.named, self.ends = named or {}, over or {}
         leaves = sorted({payment.leaf for payment in payments})
         names = policy.dimensions
         self.scopes: dict[Scope, set[Leaf]] = {}
@@ -128,7 +75,8 @@ class Paper:
             if status is not None:
                 entry = (payment.start_ms // policy.pane_ms, status, payment)
                 self.seen.setdefault(payment.leaf, []).append(entry)
-        return [*self.look_at_open(), *self.look_at_breaches()]
+        self.look_by_rule()
+        return [*self.look_at_open(), *self.look_at_breaches(), *self.look_at_findings()]
 
     # what a scope shows
 
@@ -180,7 +128,7 @@ class Paper:
     def rule_of(self, scope: Scope, kind: str) -> tuple[int, int]:
         """T and n."""
         rules = self.policy.rules(scope)
-        rule = rules.all_red if kind == "all_red" else rules.all_pending
+        rule = rules.all_red if kind in ("all_red", "drop") else rules.all_pending
         return rule.after_ms, rule.voters
 
     def is_breach(self, scope: Scope, streak: Streak) -> bool:
@@ -193,25 +141,58 @@ class Paper:
 
     # what is open
 
-    def look_at_open(self) -> Iterator[Said]:
-        """Holds, ends, and whether there is traffic."""
+    def look_by_rule(self) -> None:
+        """Holds of what the operator's rule raised. What it calls over lets go of all below, also where evidence does
+        not call it over."""
         for scope in sorted(self.open, key=self.rank):
             outage, mine = self.open[scope], self.of(scope)
-            if any(self.now_ms - 1_000 <= at < self.now_ms for _, _, p in mine for at, _ in p.statuses):
+            if "policy" in outage.by and any(
+                self.now_ms - 1_000 <= at < self.now_ms for _, _, p in mine for at, _ in p.statuses
+            ):
                 if not self.recovers(outage, mine):
                     outage.hold_ms = None
                 elif outage.hold_ms is None:
                     outage.hold_ms = self.now_ms
+            if outage.height == 2 and outage.hold_ms is not None and self.is_held(outage):
+                outage.rule_is_done = True
+                self.restart_below(outage, outage.hold_ms)
+
+    def is_held(self, outage: Open) -> bool:
+        """For as long as the rule asks."""
+        return outage.hold_ms is not None and self.now_ms - outage.hold_ms >= self.policy.resolve.hold_ms
+
+    def over_since(self, outage: Open) -> int | None:
+        """All who raised it call it over; since the last of them does."""
+        rule_ms = outage.hold_ms if "policy" in outage.by else outage.onset_ms
+        if ("policy" in outage.by and not self.is_held(outage)) or rule_ms is None:
+            return None
+        if "evidence" in outage.by:
+            return max(rule_ms, self.now_ms - WELL_MS) if self.now_ms in self.ends.get(outage.scope.key, ()) else None
+        return rule_ms
+
+    def look_at_open(self) -> Iterator[Said]:
+        """Ends, whether there is traffic, and what grew."""
+        for scope in sorted(self.open, key=self.rank):
+            outage, mine = self.open[scope], self.of(scope)
             newest = max([outage.began] + [pane for pane, _, _ in mine])
             silence_ms = max(self.rule_of(scope, outage.kind)[0], 5 * outage.gap_ms)
             quiet = self.now_ms >= (newest + 1) * self.policy.pane_ms + silence_ms
-            if outage.hold_ms is not None and self.now_ms - outage.hold_ms >= self.policy.resolve.hold_ms:
+            over_ms = self.over_since(outage)
+            if over_ms is not None:
                 del self.open[scope]
-                yield self.say("resolved", outage, "recovered", outage.hold_ms)
-                self.restart_below(outage, outage.hold_ms)
+                yield self.say("resolved", outage, "recovered", over_ms)
             elif quiet != outage.quiet:
                 outage.quiet = quiet
                 yield self.say("updated", outage, "no_traffic" if quiet else "traffic_again")
+            else:
+                yield from self.grow(outage)
+
+    def grow(self, outage: Open) -> Iterator[Said]:
+        """At once, or where evidence has a part in it once a minute."""
+        after_ms = max(outage.grown_ms, outage.detected_ms) + 60_000 if "evidence" in outage.by else 0
+        if outage.grows and self.now_ms >= after_ms:
+            outage.grows, outage.grown_ms = False, self.now_ms
+            yield self.say("updated", outage, "more_scopes")
 
     def recovers(self, outage: Open, mine: list[Seen]) -> bool:
         """Enough approved among the newest panes."""
@@ -233,7 +214,7 @@ class Paper:
             reds, late = outage.folded
             overdue += late * needed // reds if reds >= needed else late
             red += min(reds, needed)
-        usual = self.usual_rate(outage)
+        usual = self.usual_rate(outage) if outage.onset_ms is None else None
         bar = min(0.5, rule.rate_share * (1.0 if usual is None else usual))
         return approved >= rule.approved and len(voters) >= rule.voters and approved >= bar * (approved + red + overdue)
 
@@ -246,8 +227,7 @@ class Paper:
         found = [
             payment.at(at_ms, self.answer_ms[payment.leaf])
             for payment in self.payments
-            if payment.leaf in self.scopes[outage.scope]
-            and first <= payment.start_ms // policy.pane_ms < outage.began
+            if payment.leaf in self.scopes[outage.scope] and first <= payment.start_ms // policy.pane_ms < outage.began
         ]
         decided = sum(status in ("approved", *RED) for status in found)
         return found.count("approved") / decided if decided else None
@@ -272,23 +252,63 @@ class Paper:
         for scope in breaches:
             since_ms, cells = waited.get(scope, self.now_ms), streaks[scope].cells
             self.waiting.pop(scope, None)
-            if scope in self.open or not self.may_be_named(scope, cells):
+            mine = self.open.get(scope)
+            if (mine is None or mine.height < 2) and not self.may_be_named(scope, cells):
                 continue
-            above = [o for o in self.open.values() if self.is_below(scope, cells, o.scope, o.cells)]
-            if above:
-                parent = min(above, key=lambda outage: self.rank(outage.scope))
-                if scope.key not in parent.children:
-                    parent.children.append(scope.key)
-                    grown.add(parent.scope)
+            if mine is not None:
+                yield from self.join(mine, "policy", True, started)
+            elif self.has_parent(scope, cells, 2, grown):
+                pass
             elif self.now_ms - since_ms < self.policy.wait_ms and self.is_rising_above(scope, streaks):
                 self.waiting[scope] = since_ms
             else:
-                yield from self.take_over(scope, streaks[scope], started)
+                yield from self.start(self.of_streak(scope, streaks[scope]), started)
+        yield from self.tell(grown, started)
+
+    def has_parent(self, scope: Scope, cells: frozenset[Leaf], height: int, grown: set[Scope]) -> bool:
+        """Whether an open outage above it, and not lower than it, takes it as a child."""
+        above = [o for o in self.open.values() if o.height >= height and self.is_below(scope, cells, o.scope, o.cells)]
+        if above:
+            parent = min(above, key=lambda outage: self.rank(outage.scope))
+            if scope.key not in parent.children:
+                parent.children.append(scope.key)
+                grown.add(parent.scope)
+        return bool(above)
+
+    def tell(self, grown: set[Scope], started: list[Open]) -> Iterator[Said]:
+        """What grew, then what started."""
         for outage in self.open.values():
             if outage.scope in grown and outage not in started:
-                yield self.say("updated", outage, "more_scopes")
+                outage.grows = True
+                yield from self.grow(outage)
         for outage in started:
             yield self.say("started", outage, "None")
+
+    def look_at_findings(self) -> Iterator[Said]:
+        """What evidence names joins, is a child, or starts."""
+        started: list[Open] = []
+        grown: set[Scope] = set()
+        found = [(parse_scope(key), severity == "critical", frozenset(cells))
+                 for key, severity, cells in self.named.get(self.now_ms, [])]  # fmt: skip
+        for scope, pages, cells in sorted(found, key=lambda one: self.rank(one[0])):
+            if scope in self.open:
+                yield from self.join(self.open[scope], "evidence", pages, started)
+            elif not self.has_parent(scope, cells, int(pages), grown):
+                yield from self.start(self.of_evidence(scope, pages, cells), started)
+        yield from self.tell(grown, started)
+
+    def join(self, outage: Open, who: str, pages: bool, started: list[Open]) -> Iterator[Said]:
+        """Said where it is new that this one speaks for it, or that it pages."""
+        is_new = who not in outage.by or (who == "policy" and outage.rule_is_done)
+        is_louder = pages and not outage.pages
+        outage.by.add(who)
+        outage.pages |= pages
+        if who == "policy":
+            outage.rule_is_done = False
+            outage.hold_ms = None if "evidence" in outage.by else outage.hold_ms
+        if is_new or is_louder:
+            yield from self.take_over(outage, started)
+            yield self.say("updated", outage, who if is_new else "worse")
 
     def is_rising_above(self, scope: Scope, streaks: dict[Scope, Streak]) -> bool:
         """An ancestor that may be named has its first bad pane old enough, or waits itself."""
@@ -300,23 +320,39 @@ class Paper:
                 return True
         return False
 
-    def take_over(self, scope: Scope, streak: Streak, started: list[Open]) -> Iterator[Said]:
-        """A new outage, and the end of the open ones below it."""
+    def of_streak(self, scope: Scope, streak: Streak) -> Open:
+        """An outage of the operator's rule."""
         self.ordinals[scope] = ordinal = self.ordinals.get(scope, 0) + 1
         gap_ms = self.age_ms(streak) // max(1, streak.payments)
         folded = streak.folded if streak.first < self.oldest() else (0, 0)
-        outage = Open(scope, ordinal, streak.kind, streak.first, self.now_ms, streak.cells, gap_ms, folded,
-                      self.oldest())  # fmt: skip
-        below = [o for o in self.open.values() if self.is_below(o.scope, o.cells, scope, streak.cells)]
+        return Open(scope, ordinal, streak.kind, streak.first, self.now_ms, streak.cells, gap_ms, folded,
+                    self.oldest())  # fmt: skip
+
+    def of_evidence(self, scope: Scope, pages: bool, cells: frozenset[Leaf]) -> Open:
+        """An outage of the evidence, with ten votes since its onset."""
+        self.ordinals[scope] = ordinal = self.ordinals.get(scope, 0) + 1
+        onset_ms = self.now_ms - ONSET_MS
+        return Open(scope, ordinal, "drop", onset_ms // self.policy.pane_ms, self.now_ms, cells, ONSET_MS // 10,
+                    (0, 0), self.oldest(), by={"evidence"}, pages=pages, onset_ms=onset_ms)  # fmt: skip
+
+    def start(self, outage: Open, started: list[Open]) -> Iterator[Said]:
+        """A new outage."""
+        yield from self.take_over(outage, started)
+        self.open[outage.scope] = outage
+        started.append(outage)
+
+    def take_over(self, outage: Open, started: list[Open]) -> Iterator[Said]:
+        """The end of the open ones below it, but for those that are higher."""
+        lower = [other for other in self.open.values() if other.height <= outage.height]
+        below = [other for other in lower if self.is_below(other.scope, other.cells, outage.scope, outage.cells)]
         for other in sorted(below, key=lambda outage: self.rank(outage.scope)):
             outage.children += [key for key in (other.scope.key, *other.children) if key not in outage.children]
             if other in started:
                 started.remove(other)
                 yield self.say("started", other, "None")
             del self.open[other.scope]
-            yield self.say("resolved", other, "superseded", self.now_ms, f"{scope.key}#{ordinal}")
-        self.open[scope] = outage
-        started.append(outage)
+            parent = f"{outage.scope.key}#{outage.ordinal}"
+            yield self.say("resolved", other, "superseded", self.now_ms, parent)
 
     # names
 
@@ -339,6 +375,7 @@ class Paper:
     def say(self, type_: str, outage: Open, reason: str, ended_ms: int | None = None, parent: str = "") -> Said:
         """One event."""
         outage.sequence += 1
+        began_ms = outage.began * self.policy.pane_ms if outage.onset_ms is None else outage.onset_ms
         return Said(self.now_ms, type_, outage.scope.key, outage.ordinal, outage.sequence, outage.kind,
-                    outage.began * self.policy.pane_ms, outage.detected_ms, ended_ms, reason,
+                    began_ms, outage.detected_ms, ended_ms, reason, "critical" if outage.pages else "warning",
                     tuple(sorted(outage.children)), parent)  # fmt: skip

@@ -13,7 +13,8 @@ from detector.counting.tally import Marker, Source, Tally
 from detector.judging.judge import Judge
 from detector.judging.outage import Change, outage_id
 from tests.property.dumb_judge import Payment, Teller, history
-from tests.property.dumb_lifecycle import Paper, Said, storms
+from tests.property.dumb_lifecycle import Paper, storms
+from tests.property.dumb_outage import Said
 from tests.property.policies import hasty
 
 LEAVES: list[Leaf] = [(bank, method) for bank in ("axa", "bnp", "cic") for method in ("card", "pix")]
@@ -48,7 +49,7 @@ def said(change: Change, ids: dict[str, str]) -> Said:
     ordinal = next(n for n in range(1, 1_000) if outage_id(scope, n) == data.outage_id)
     ids[data.outage_id] = f"{scope.key}#{ordinal}"
     return Said(data.updated_at, change.type, scope.key, ordinal, data.sequence, data.kind, data.began_at,
-                data.detected_at, data.ended_at, str(data.reason), tuple(sorted(data.children)),
+                data.detected_at, data.ended_at, str(data.reason), data.severity, tuple(sorted(data.children)),
                 data.parent_id or "")  # fmt: skip
 
 
