@@ -8,9 +8,10 @@ from itertools import count
 
 import pytest
 
+from detector.contracts.models import Maintenance
 from detector.contracts.policy import EvidenceRules, Policy, Resolve, Rule
 from detector.contracts.scope import Leaf
-from detector.counting.tally import Source, Tally
+from detector.counting.tally import Marker, Source, Tally
 from detector.judging.judge import Judge
 from detector.judging.outage import Change
 from tests.alone import alone
@@ -97,7 +98,7 @@ def test_evidence_above_vetoes_no_rule(severity: Severity) -> None:
 
 def test_the_end_of_evidence_restarts_no_streak() -> None:
     """What evidence alone found above a bank is over before the bank's rule breaks: it breaks when it would have."""
-    found = said(DEAD, {70: [("platform", "warning", LEAVES)]}, {"platform": range(80, 200)})
+    found = said(DEAD, {70: [("platform", "warning", LEAVES)]}, {"platform": range(86, 200)})
     assert of(found, "bank:a") == ALONE
 
 
@@ -182,6 +183,33 @@ def test_a_name_that_the_rule_may_not_say_is_not_joined() -> None:
     ]  # fmt: skip
 
 
+def test_what_is_silent_holds_back_no_rule() -> None:
+    """Trouble that came back wakes nobody for what evidence finds below it, and somebody where the rule breaks."""
+    named: dict[int, list[Found]] = {
+        20: [("platform", "critical", LEAVES)],
+        60: [("platform", "critical", LEAVES)],
+        65: [("bank:a", "critical", [A])],
+    }
+    assert said(DEAD, named, {"platform": range(40, 45)}, until_s=100) == [
+        (20, "started", "platform", "critical", None),
+        (40, "resolved", "platform", "critical", "recovered"),
+        (60, "started", "platform", "warning", "reopened"),
+        (90, "started", "bank:a", "critical", None),
+    ]
+
+
+def test_an_announced_scope_is_no_page_whoever_finds_it() -> None:
+    """Where the bank is announced its own outage is a warning, below a warning of the evidence, too."""
+    at_ms = {T0 + 70_000: [("platform", "warning", LEAVES)]}
+    judge = script(Judge(LIVE), at_ms, {})
+    announced = Maintenance(maintenance_id="m", scope="bank:a", starts_at=T0, ends_at=T0 + 100_000, declared_at=T0)
+    judge.take(Marker("maintenance", text=announced.model_dump_json()))
+    changes = [change for tally in tallies(payments(DEAD, 120), 120) for change in judge.take(tally)]
+    found = [((change.data.updated_at - T0) // 1_000, change.data.severity, change.data.reason) for change in changes
+             if change.data.scope.bank == "a"]  # fmt: skip
+    assert found == [(90, "warning", None), (100, "critical", "maintenance_over")]
+
+
 def test_what_is_in_breach_is_not_called_over() -> None:
     """Where evidence began before the streak, the operator's rule finds approvals since then that are older than what
     is wrong: as long as it is broken it calls nothing over, and joins once."""
@@ -193,6 +221,23 @@ def test_what_is_in_breach_is_not_called_over() -> None:
         for change in played(told, {70: [("bank:a", "warning", [A])]}, until_s=130)
     ]
     assert joined == [(70, None), (104, "policy")]
+
+
+def test_a_judge_that_lost_everything_takes_both_over() -> None:
+    """The warning and the page below it are open on the topic: each goes on under its id, and ends by itself."""
+    told = tallies(payments(DEAD, 220), 220)
+    named = {T0 + 70_000: [("platform", "warning", LEAVES)], T0 + 130_000: [("bank:a", "critical", [A])]}
+    over = {"platform": {T0 + 140_000}, "bank:a": set(range(T0 + 180_000, T0 + 220_000, 1_000))}
+    judge = script(Judge(LIVE), dict(named), over)
+    newest = {change.data.outage_id: change.data for tally in told[:100] for change in judge.take(tally)}
+    assert [data.severity for data in newest.values()] == ["warning", "critical"]
+    again = script(Judge(LIVE), dict(named), over)
+    again.adopt(newest.values())
+    after = [change.data for tally in told[100:] for change in again.take(tally) if change.data.reason != "more_scopes"]
+    assert [(data.scope.to_scope().key, data.severity, data.reason) for data in after] == [
+        ("bank:a", "critical", "evidence"), ("platform", "warning", "recovered"), ("bank:a", "critical", "recovered")
+    ]  # fmt: skip
+    assert {data.outage_id for data in after} == set(newest)
 
 
 def test_a_snapshot_of_before_is_read() -> None:
