@@ -376,6 +376,7 @@ class Paper:
         """One event."""
         outage.sequence += 1
         began_ms = outage.began * self.policy.pane_ms if outage.onset_ms is None else outage.onset_ms
+        severity = "critical" if outage.pages and self.policy.page_mode == "live" else "warning"
         return Said(self.now_ms, type_, outage.scope.key, outage.ordinal, outage.sequence, outage.kind,
-                    began_ms, outage.detected_ms, ended_ms, reason, "critical" if outage.pages else "warning",
-                    tuple(sorted(outage.children)), parent)  # fmt: skip
+                    began_ms, outage.detected_ms, ended_ms, reason, severity, tuple(sorted(outage.children)),
+                    parent)  # fmt: skip

@@ -7,11 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from detector.contracts.policy import Policy, Rule
+from detector.contracts.policy import Policy, Resolve, Rule
 from detector.contracts.scope import Leaf
 from detector.counting.tally import Marker, Source, Tally
 from detector.judging.judge import Judge
 from detector.judging.outage import Change, outage_id
+from tests.alone import alone
 from tests.property.dumb_judge import Payment, Teller, history
 from tests.property.dumb_lifecycle import Paper, storms
 from tests.property.dumb_outage import Said
@@ -22,10 +23,18 @@ START_MS = 1_700_000_000_000
 LENGTH_MS = 400_000
 
 
-def story(seed: int) -> tuple[random.Random, Policy, list[Payment]]:
-    """A policy and a history of a seed: storms over many scopes, or each leaf by itself."""
+POLICY = alone(
+    ring_ms=60_000, horizon_ms=60_000, grace_ms=5_000, wait_ms=10_000, all_red=Rule(30_000, 4),
+    all_pending=Rule(40_000, 5), answers={"default": 20_000, "boleto": -1},
+    resolve=Resolve(hold_ms=15_000, window_ms=20_000, decided=8),
+)  # fmt: skip
+"""For stories of what the policy has no part in."""
+
+
+def story(seed: int, policy: Policy | None = None) -> tuple[random.Random, Policy, list[Payment]]:
+    """A policy, if none is given, and a history of a seed: storms over many scopes, or each leaf by itself."""
     chance = random.Random(seed)
-    policy = hasty(chance)
+    policy = policy or hasty(chance)
     leaves = LEAVES[: chance.choice((2, 4, 6))]
     make = history if seed % 4 == 3 else storms
     return chance, policy, make(chance, policy, leaves, LENGTH_MS, START_MS)

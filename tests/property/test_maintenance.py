@@ -52,11 +52,11 @@ def marker(said: Maintenance) -> Marker:
 @pytest.mark.parametrize("seed", range(100, 112))
 def test_scheduled_is_what_the_list_says(seed: int) -> None:
     """At every boundary, of every open outage; and its newest event says the same, with the severity that follows."""
-    chance, payments = story(seed)
+    chance, _, payments = story(seed, POLICY)
     said, judge = announced(chance), Judge(POLICY)
     told: dict[str, OutageData] = {}
     waiting, found = list(said), 0
-    for record in log_of(payments, 1):
+    for record in log_of(POLICY, payments, 1):
         while waiting and (waiting[0].declared_at or 0) <= record.boundary_ms:
             judge.take(marker(waiting.pop(0)))
         told.update((change.data.outage_id, change.data) for change in judge.take(record))
@@ -73,8 +73,8 @@ def test_scheduled_is_what_the_list_says(seed: int) -> None:
 def test_when_it_was_read_makes_no_difference(seed: int) -> None:
     """All that was said read at once at the start, each just in time, over a restart, and with boundaries at which
     nothing is new left out: the same events."""
-    chance, payments = story(seed)
-    said, log = announced(chance), log_of(payments, 2)
+    chance, _, payments = story(seed, POLICY)
+    said, log = announced(chance), log_of(POLICY, payments, 2)
     cut = chance.randrange(100, len(log))
     at_once: list[Tally | Marker] = [*map(marker, said), *log]
     in_time: list[Tally | Marker] = []

@@ -48,7 +48,7 @@ def test_days_leave_no_trace(seed: int) -> None:
     """Events from before the base, and a base that moves at every boundary, end in the cells of the dumb ledger."""
     random = Random(seed)
     events = with_days_gone_by(random, copied(random, shuffled(random, history(seed), 4_000), 0.1))
-    made = counter()
+    made = counter(POLICY)
     made._book.rule["base_moves_ms"] = 0
     judge = cells(made, made.take(batch(events, made)))
     assert made._book.state[0].base_ms > START_MS - 2 * DAY_MS
@@ -61,7 +61,7 @@ def test_a_base_that_moves_changes_no_byte(seed: int) -> None:
     """Whether it moves at each boundary or never, the same is told."""
     random = Random(seed)
     events = with_days_gone_by(random, history(seed))
-    still, moving = counter(), counter()
+    still, moving = counter(POLICY), counter(POLICY)
     moving._book.rule["base_moves_ms"] = 0
     told = [made.take(batch(events, made)) for made in (still, moving)]
     assert still._book.state[0].base_ms < moving._book.state[0].base_ms
@@ -77,7 +77,7 @@ def test_an_approval_does_not_move_with_the_base() -> None:
         Event("payment", "o", START_MS + 20_000, "new", "declined", leaf),
         *(Event("payment", f"o{n}", START_MS + n * 1_000, f"p{n}", "approved", leaf) for n in range(21, 60)),
     ]
-    made = counter()
+    made = counter(POLICY)
     made._book.rule["base_moves_ms"] = 0
     judge = cells(made, made.take(batch(events, made)))
     assert judge.open_cells() == dumb.cells(events, judge.newest, POLICY)
@@ -90,9 +90,9 @@ def test_a_source_counts_on_after_the_base_has_moved() -> None:
     after = [moved(event, later_ms) for event in history(6)]
     steps = [Event("payment", f"o{n}", START_MS + n * SIX_HOURS_MS, f"p{n}", "approved", leaf=("bnp", "pix"))
              for n in range(1, later_ms // SIX_HOURS_MS)]  # fmt: skip
-    made = counter()
+    made = counter(POLICY)
     judge = cells(made, made.take(batch([*events, *steps, *after], made)))
     assert made._book.state[0].base_ms > START_MS
-    alone = counter()
+    alone = counter(POLICY)
     assert judge.open_cells() == cells(alone, alone.take(batch(after, alone))).open_cells()
     assert made.stats.payments < 3 * alone.stats.payments

@@ -49,12 +49,12 @@ def evidence(chance: random.Random, payments: list[Payment]) -> tuple[Named, dic
 @pytest.mark.parametrize("seed", range(200, 230))
 def test_the_judge_says_what_a_person_says(seed: int) -> None:
     """Event by event, with severity, children and parents."""
-    chance, payments = story(seed)
+    chance, _, payments = story(seed, POLICY)
     found, over = evidence(chance, payments)
     paper, judge = Paper(ON, payments, found, over), script(Judge(ON), found, over)
     ids: dict[str, str] = {}
     sources, count = chance.choice((1, 3)), 0
-    log = log_of(payments, sources)
+    log = log_of(POLICY, payments, sources)
     for at in range(0, len(log), sources):
         expected = paper.boundary(log[at].boundary_ms)
         changes = [change for record in log[at : at + sources] for change in judge.take(record)]
@@ -68,11 +68,11 @@ def test_the_judge_says_what_a_person_says(seed: int) -> None:
 def test_evidence_vetoes_nothing(seed: int) -> None:
     """Where and when the rules alone start an outage, one of the same scope or above it is open that the rule raised
     and that is critical; and none of these is over before the end, unless a wider one takes over."""
-    chance, payments = story(seed)
+    chance, _, payments = story(seed, POLICY)
     found, over = evidence(chance, payments)
     alone, beside = (Judge(replace(policy, resolve=STEADY)) for policy in (POLICY, ON))
     script(beside, found, over)
-    for record in log_of(payments, 1):
+    for record in log_of(POLICY, payments, 1):
         started = [change.data for change in alone.take(record) if change.type == "started"]
         ends = [change.data for change in beside.take(record) if change.type == "resolved"]
         where = f"seed {seed}, {record.boundary_ms - START_MS} ms"
@@ -90,12 +90,12 @@ def test_evidence_vetoes_nothing(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(280, 300))
 def test_a_page_ends_by_its_recovery_or_a_wider_page(seed: int) -> None:
     """Nothing critical is superseded by what only warns; one outage is open a scope; sequences count from 1."""
-    chance, payments = story(seed)
+    chance, _, payments = story(seed, POLICY)
     found, over = evidence(chance, payments)
     judge = script(Judge(ON), found, over)
     ids: dict[str, str] = {}
     last: dict[str, Said] = {}
-    for record in log_of(payments, 1):
+    for record in log_of(POLICY, payments, 1):
         changes: list[Change] = judge.take(record)
         loud = {change.data.outage_id for change in changes if change.data.severity == "critical"}
         for change in changes:
@@ -114,9 +114,9 @@ def test_a_page_ends_by_its_recovery_or_a_wider_page(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(310, 316))
 def test_a_restart_goes_on(seed: int) -> None:
     """Restored from a snapshot anywhere, a Judge says what the one before it would have said."""
-    chance, payments = story(seed)
+    chance, _, payments = story(seed, POLICY)
     found, over = evidence(chance, payments)
-    log: list[Tally] = log_of(payments, 1)
+    log: list[Tally] = log_of(POLICY, payments, 1)
     cuts, after, states = sorted(chance.sample(range(100, len(log)), 3)), [], {}
     judge = script(Judge(ON), found, over)
     for place, record in enumerate(log):
