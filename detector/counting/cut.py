@@ -20,6 +20,8 @@ from detector.counting.sums import AHEAD, BAD, GOOD, SHOPS, keep_smallest, prefe
 from detector.counting.top import tell_details
 
 BAD_VOTERS, PENDING_VOTERS, BAD_MERCHANTS, PENDING_MERCHANTS, APPROVED_VOTERS = range(5)
+SIDE_BY_SIDE, LOOKED_AT_MAX = 4, 128
+"""Cells whose pending rows are walked together, and of each so many rows at most: all must stay in the cache."""
 ANSWERS = (BAD_VOTERS, BAD_MERCHANTS, APPROVED_VOTERS)
 """The kind of hashes that each of a sum's is told as."""
 
@@ -98,6 +100,8 @@ def cut(book: Book, with_details: bool) -> None:
     state.cut_leaves = state.cut_hashes = state.cut_ages = 0
     _put_in_order(book)
     for n in range(state.dirty):
+        if n % SIDE_BY_SIDE == 0:
+            _look_ahead(book, n)
         _tell_cell(book, n, book.dirty[n])
     for n in range(state.cut_leaves):
         book.leaf_mark[book.out_leaves[n]] = NONE
@@ -110,6 +114,24 @@ def cut(book: Book, with_details: bool) -> None:
     told.cells, told.hashes, told.leaves, told.ages = state.dirty, state.cut_hashes, state.cut_leaves, state.cut_ages
     told.details = with_details
     unmark_all(book)
+
+
+@compiled
+def _look_ahead(book: Book, n: int) -> None:
+    """Walk the pending rows of some marked cells side by side: to follow one chain is to wait for memory at every row,
+    and to follow four is to wait no longer."""
+    one, two = _first_waiting(book, n), _first_waiting(book, n + 1)
+    three, four = _first_waiting(book, n + 2), _first_waiting(book, n + 3)
+    for _ in range(LOOKED_AT_MAX):
+        one, two = prefetch_next(book, one, NONE), prefetch_next(book, two, NONE)
+        three, four = prefetch_next(book, three, NONE), prefetch_next(book, four, NONE)
+        if one == NONE and two == NONE and three == NONE and four == NONE:
+            return
+
+
+@inlined
+def _first_waiting(book: Book, n: int) -> int:
+    return int(book.cells[book.dirty[n]].waiting) if n < book.state[0].dirty else NONE
 
 
 @compiled

@@ -171,17 +171,22 @@ def _spoiled(world: World, partition: int, events: list[Event]) -> set[Cell]:
 
 
 def _late(world: World, partition: int) -> list[Event]:
-    """The events whose panes may have been closed when they were counted."""
+    """The events whose panes may have been closed when they were counted: a payment's is that of the earliest start
+    known by then."""
     policy, source = world.policy, Source("default", partition)
     told = [(at_s, said.boundary_ms) for at_s, _, said in world.seen.tallies
             if isinstance(said, Tally) and said.source == source]  # fmt: skip
-    found = []
+    found, starts = [], dict[tuple[str, str | None], int]()
     for at_s, at, written_ms, sent in world.seen.appended:
         if at.partition != partition or sent.ahead:
             continue
-        first_ms = dumb.start_of(sent.event) // policy.pane_ms * policy.pane_ms
-        if dumb.is_late_answer(sent.event, policy):
-            first_ms = sent.event.occurred // policy.pane_ms * policy.pane_ms
+        event, start_ms = sent.event, sent.event.occurred
+        if not dumb.is_late_answer(event, policy):
+            start_ms = dumb.start_of(event)
+            if event.kind == "payment":
+                key = event.order, event.payment
+                start_ms = starts[key] = min(start_ms, starts.get(key, start_ms))
+        first_ms = start_ms // policy.pane_ms * policy.pane_ms
         closes_ms = first_ms + policy.pane_ms + policy.open_ms
         until_s = at_s + SLACK_MS / 1000
         if written_ms + 2_000 >= closes_ms or any(ms >= closes_ms for told_s, ms in told if told_s <= until_s):

@@ -156,7 +156,7 @@ def test_how_bad_records_are_keyed_says_nothing() -> None:
     one.count("payments", Listed.of([record(offset, T, b'{"order_id":"other"}') for offset in range(3)]))
     assert one.keys.sampled == 0
     wrong = [record(3, T, b"no event"), *(record(4 + n, T, one_payment(n)) for n in range(6))]
-    wrong[2].key = b"other"
+    wrong[1].key = b"other"
     one.count("payments", Listed.of(wrong))
     assert (one.keys.sampled, one.keys.mismatched) == (SAMPLE_EVENTS, 1)
 
