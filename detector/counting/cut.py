@@ -21,7 +21,7 @@ from detector.counting.top import tell_details
 
 BAD_VOTERS, PENDING_VOTERS, BAD_MERCHANTS, PENDING_MERCHANTS, APPROVED_VOTERS = range(5)
 SIDE_BY_SIDE, LOOKED_AT_MAX = 4, 128
-"""Cells whose pending rows are walked together, and of each so many rows at most: all must stay in the cache."""
+"""Cells whose pending rows `_look_ahead` walks together, and how many of each at most: all must stay in the cache."""
 ANSWERS = (BAD_VOTERS, BAD_MERCHANTS, APPROVED_VOTERS)
 """The kind of hashes that each of a sum's is told as."""
 

@@ -104,13 +104,7 @@ def has_tag(slots: Int64s, place: int, tag: int) -> bool:
 def find(slots: Int64s, keys: UInt64s, key: np.uint64) -> int:
     """The row whose entry of `keys` is the key, or NONE."""
     tag = tag_of(key)
-    return find_from(slots, first_at(slots, tag), keys, key)
-
-
-@inlined
-def find_from(slots: Int64s, place: int, keys: UInt64s, key: np.uint64) -> int:
-    """The same, where `first_at` is known."""
-    tag = tag_of(key)
+    place = first_at(slots, tag)
     while has_tag(slots, place, tag):
         row = row_at(slots, place)
         if keys[row] == key:

@@ -21,7 +21,7 @@ PAYMENTS, ORDERS = 0, 1
 """The Counter's numbers for the two topics of a feed."""
 
 SAMPLE_EVENTS = 1
-"""Events looked at of every batch: to read one again, and hash its key, takes as long as to count some forty."""
+"""Events looked at of every batch: to read one again, and hash its key, takes as long as to count some fifty."""
 MISMATCH_SHARE_MAX = 0.01
 JUDGED_FROM = 100
 """Sampled records before a share of mismatches means anything."""
