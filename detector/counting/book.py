@@ -32,6 +32,7 @@ BOUNDARY_MS = Policy.boundary_ms
 MINUTE_MS = 60_000
 HOLD_SECONDS = 4096
 """Places of the ring of held events; events further apart than this share one."""
+LINE_BYTES = 64
 SUMMED_PANES = 4
 """How many of the newest panes keep what their answered rows come to."""
 
@@ -41,16 +42,25 @@ def _record(*columns: tuple[str, str]) -> np.dtype[Any]:
     return np.dtype((np.record, plain))
 
 
-ROW = _record(
+def _line(*columns: tuple[str, str]) -> np.dtype[Any]:
+    """A record as long as a line of memory: in a table, which begins at one, none lies across two."""
+    fields = dict(_record(*columns).fields or {})
+    formats, offsets = [kind for kind, *_ in fields.values()], [at for _, at, *_ in fields.values()]
+    said: Any = {"names": list(fields), "formats": formats, "offsets": offsets, "itemsize": LINE_BYTES}
+    plain = np.dtype(said, align=True)
+    return np.dtype((np.record, plain))
+
+
+ROW = _line(
     # what a cut looks at, side by side, for it walks many rows
     ("order", "u8"), ("shopper", "u8"),
     ("start", "u4"), ("after", "u4"),  # of the winner's `occurred_at`; what these say is known by `rows`
     ("next", "i4"),  # of a closed pane's row: in the wheel
     ("counters", "i4"), ("order_next", "i4"), ("code", "i4"),
     ("status", "u1"), ("marks", "u1"), ("touched", "u2"),
-    ("cell", "i4"), ("previous", "i4"), ("first", "u4"), ("group_next", "i4"), ("group_previous", "i4"),
-    ("payment", "u8"),
+    ("cell", "i4"), ("previous", "i4"), ("first", "u4"), ("payment", "u8"),
 )  # fmt: skip
+BALLOT = _record(("next", "i4"), ("previous", "i4"))
 CELL = _record(
     ("pane", "i8"), ("leaf", "i4"), ("lates", "i4"), ("next", "i4"),
     ("waiting", "i4"), ("rows", "i4"),  # the chains of its pending rows, and of all others, the newest first
@@ -66,7 +76,7 @@ LATE = _record(
     ("key", "u8"), ("record", "u8"), ("start", "i8"), ("cell", "i4"), ("next", "i4"), ("previous", "i4"),
     ("status", "u1"), ("age", "u1"),  # its bin, see `ages`
 )  # fmt: skip
-MERCHANT = _record(
+MERCHANT = _line(
     ("key", "u8"), ("merchant", "u8"), ("leaf", "i4"), ("rows", "i4"),  # how many rows name it, closed ones too
     ("payments", "i4"), ("votes", "i4"), ("approved", "i4"), ("red", "i4"), ("overdue", "i4"),
     ("technical", "i4"), ("next", "i4"),
@@ -90,6 +100,7 @@ STATE = _record(*((name, "i8") for name in (
     # time: the boundary to be cut next (NONE: none yet), and where things stand
     "next_ms", "watermark_ms", "log_time_ms", "noted_ms", "flush", "clock_ms", "newest_start_ms", "offset",
     "first_pane", "first_block", "base_ms", "swept", "releasing", "details_due_ms", "details_changed", "orders_seen",
+    "first_place",  # of the first pane, in `cell_at`
     "floor_pane",  # what lies before is told of no more, see `cells`
     # the cut that was made last
     "cut_hashes", "cut_leaves", "cut_ages", "cut_snapshot",
@@ -132,6 +143,7 @@ class Book(NamedTuple):
     """The tables. `*_slots` are indexes (see `index`); the others are pools of records."""
 
     rows: Records
+    ballots: Records  # the place of each row in its group, see `votes`
     row_slots: Int64s
     cells: Records
     cell_at: Int32s  # cell_at[pane % panes, leaf + 1]; [.., 0] is the first cell of the pane's chain
@@ -190,6 +202,7 @@ def new_book(policy: Policy, names: Names) -> Book:
     widest = max(policy.voters_max, policy.merchants_max, 2)
     book = Book(
         rows=new_table(1024, ROW, room=ROW.itemsize << 20), row_slots=new_slots(1024),
+        ballots=new_table(1024, BALLOT, room=BALLOT.itemsize << 20),
         cells=new_table(1024, CELL), cell_at=np.full((panes, 17), NONE, np.int32), dirty=new_table(1024, np.int32),
         groups=new_slots(1024),
         orders=new_table(1024, ORDER), order_slots=new_slots(1024), order_events=new_table(1024, ORDER_EVENT),
@@ -281,7 +294,7 @@ def names_grown(book: Book, names: Names, hashes: Sequence[int]) -> Book:
 
 
 _POOLS = {
-    "merchants": "merchants", "rows": "rows", "cells": "cells", "dirty": "cells", "orders": "orders",
+    "merchants": "merchants", "rows": "rows", "ballots": "rows", "cells": "cells", "dirty": "cells", "orders": "orders",
     "order_events": "order_events", "lates": "lates", "out_ages": "lates", "hold": "hold", "rejects": "rejects",
 }  # fmt: skip
 _INDEXES = {

@@ -20,7 +20,9 @@ from detector.counting.rows import VOTE, leaf_of, move_base, start_of, touched_m
 @inlined
 def cell_for(book: Book, pane: int, leaf: int) -> int:
     """The cell of an open pane, made where there is none yet."""
-    panes = book.cell_at[pane % len(book.cell_at)]
+    state = book.state[0]
+    place = state.first_place + pane - state.first_pane  # to divide takes longer than all else here
+    panes = book.cell_at[place if place < len(book.cell_at) else place - len(book.cell_at)]
     if panes[leaf + 1] == NONE:
         at = _new_cell(book)
         cell = book.cells[at]
@@ -173,6 +175,7 @@ def begin(book: Book, next_ms: int) -> None:
             state.groups -= remove_tagged(book.groups, rule.block_mask, block & rule.block_mask)
     move_base(book, next_ms)
     state.next_ms, state.first_pane, state.first_block = next_ms, first_pane, first_block
+    state.first_place = first_pane % len(book.cell_at)
 
 
 @compiled

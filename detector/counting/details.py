@@ -14,7 +14,7 @@ import numpy as np
 from detector.compiled import compiled, inlined
 from detector.counting.book import Book
 from detector.counting.columns import APPROVED, CANCELLED, DECLINED, ERROR, NONE, PENDING, SPARE
-from detector.counting.hashing import mix
+from detector.counting.hashing import mix, pair
 from detector.counting.index import find, place_of, put, remove, tag_of
 from detector.counting.rows import took_long, vote_of
 
@@ -49,7 +49,7 @@ def name_counters(book: Book, row: Any, merchant: np.uint64, leaf: int) -> None:
 @compiled
 def _counters_for(book: Book, merchant: np.uint64, leaf: int) -> int:
     """The counters of a merchant and leaf, made where there are none yet."""
-    key, state = mix(merchant, book.leaf_hash[leaf]), book.state[0]
+    key, state = pair(merchant, book.leaf_hash[leaf]), book.state[0]
     at = find(book.merchant_slots, book.merchants["key"], key)
     if at != NONE:
         return at

@@ -16,11 +16,11 @@ import numpy as np
 from detector.arrays import Int64s
 from detector.compiled import compiled, inlined
 from detector.counting.ages import answer_bin
-from detector.counting.book import CLOSED, Book, Records
+from detector.counting.book import CLOSED, Book
 from detector.counting.cells import cell_for, link, mark, new_row, put_in_cell, take_from_cell, unlink
 from detector.counting.columns import APPROVED, CANCELLED, DECLINED, NONE, PAYMENT, PENDING, SPARE
 from detector.counting.details import count_row, name_counters
-from detector.counting.hashing import mix
+from detector.counting.hashing import mix, pair
 from detector.counting.index import find, home_of, put, row_near, tag_of
 from detector.counting.mates import enter_ring, index_payment, look_up, payment_key, tell_mates
 from detector.counting.orders import link_payment, merge_order, settle_order
@@ -65,9 +65,9 @@ def prefetch_event(book: Book, event: Any) -> None:
     _prefetch_slots(book.row_slots, event.order)
     if book.state[0].orders_seen:
         _prefetch_slots(book.order_slots, event.order)
-    _prefetch_slots(book.merchant_slots, mix(event.merchant, leaf_hash))
+    _prefetch_slots(book.merchant_slots, pair(event.merchant, leaf_hash))
     if book.rule[0].votes:
-        _prefetch_slots(book.groups, mix(voter_of(event), leaf_hash))
+        _prefetch_slots(book.groups, pair(voter_of(event), leaf_hash))
 
 
 @inlined
@@ -75,12 +75,12 @@ def prefetch_rows(book: Book, event: Any) -> None:
     """Ask for what the indexes lead to, once they are there."""
     leaf_hash = book.leaf_hash[event.leaf] if event.leaf != NONE else np.uint64(0)
     slots = book.merchant_slots
-    at = row_near(slots, tag_of(mix(event.merchant, leaf_hash)))
+    at = row_near(slots, tag_of(pair(event.merchant, leaf_hash)))
     if at != NONE:
-        _prefetch_record(book.merchants, at)
+        prefetch(book.merchants, at)
     at = row_near(book.row_slots, tag_of(event.order))
     if at != NONE:
-        _prefetch_record(book.rows, at)
+        prefetch(book.rows, at)
 
 
 @inlined
@@ -88,13 +88,6 @@ def _prefetch_slots(slots: Int64s, key: np.uint64) -> None:
     home = home_of(slots, tag_of(key))
     prefetch(slots, home)
     prefetch(slots, min(home + 6, len(slots) - 1))
-
-
-@inlined
-def _prefetch_record(table: Records, at: int) -> None:
-    """The two lines of memory that a record lies across."""
-    prefetch(table, at)
-    prefetch(table, at + 1)
 
 
 @inlined

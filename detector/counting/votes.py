@@ -12,7 +12,7 @@ from detector.compiled import compiled, inlined
 from detector.counting.book import Book
 from detector.counting.cells import mark, mark_row
 from detector.counting.columns import NONE
-from detector.counting.hashing import mix
+from detector.counting.hashing import pair
 from detector.counting.index import enter, first_at, has_tag, remove_at, row_at, set_slot, tag_of
 from detector.counting.rows import NO_VOTE, VOTE, begins_before, leaf_of, start_of, voter_of
 
@@ -30,7 +30,7 @@ def _block_of(book: Book, at: int) -> int:
 def _tag_of_group(book: Book, row: Any, block: int) -> int:
     """The tag of a voter x leaf x block: its last bits are those of the block, by which it is forgotten (`begin`)."""
     mask = book.rule[0].block_mask
-    tag = tag_of(mix(voter_of(row), book.leaf_hash[leaf_of(book, row)]))
+    tag = tag_of(pair(voter_of(row), book.leaf_hash[leaf_of(book, row)]))
     return int((tag & ~mask) | (block & mask))
 
 
@@ -43,7 +43,8 @@ def join_group(book: Book, at: int) -> None:
     tag = _tag_of_group(book, row, block)
     first = first_at(slots, tag)
     place = _place_of_group(book, first, tag, row)
-    row.group_next = row.group_previous = NONE
+    ballots = book.ballots
+    ballots[at].next = ballots[at].previous = NONE
     if place == NONE:
         state.groups += 1
         if enter(slots, first, tag, at, state.groups):
@@ -52,7 +53,7 @@ def join_group(book: Book, at: int) -> None:
         return
     head = row_at(slots, place)
     if begins_before(row, book.rows[head]):
-        row.group_next, book.rows[head].group_previous = head, at
+        ballots[at].next, ballots[head].previous = head, at
         set_slot(slots, place, tag, at)
         _set_vote(book, head, 0)
         _set_vote(book, at, 1)
@@ -66,21 +67,22 @@ def leave_group(book: Book, at: int) -> None:
     row, state, block, slots = book.rows[at], book.state[0], _block_of(book, at), book.groups
     if book.rule[0].votes == 0 or block < state.first_block:
         return
-    if row.group_previous != NONE:
-        _unchain(book, row)
+    ballots = book.ballots
+    if ballots[at].previous != NONE:
+        _unchain(book, at)
         return
     tag = _tag_of_group(book, row, block)
     place = _place_of_group(book, first_at(slots, tag), tag, row)
     _set_vote(book, at, 0)
-    if row.group_next == NONE:
+    if ballots[at].next == NONE:
         remove_at(slots, place)
         state.groups -= 1
         return
-    best = _earliest(book, row.group_next)
-    if best != row.group_next:
-        _unchain(book, book.rows[best])
+    best = _earliest(book, ballots[at].next)
+    if best != ballots[at].next:
+        _unchain(book, best)
         _chain_after(book, at, best)
-    book.rows[best].group_previous = NONE
+    ballots[best].previous = NONE
     set_slot(slots, place, tag, best)
     _set_vote(book, best, 1)
 
@@ -99,19 +101,22 @@ def _place_of_group(book: Book, place: int, tag: int, row: Any) -> int:
 
 @inlined
 def _chain_after(book: Book, before: int, at: int) -> None:
-    row, head = book.rows[at], book.rows[before]
-    row.group_next, row.group_previous = head.group_next, before
-    if head.group_next != NONE:
-        book.rows[head.group_next].group_previous = at
-    head.group_next = at
+    ballots = book.ballots
+    following = ballots[before].next
+    ballots[at].next, ballots[at].previous = following, before
+    if following != NONE:
+        ballots[following].previous = at
+    ballots[before].next = at
 
 
 @inlined
-def _unchain(book: Book, row: Any) -> None:
+def _unchain(book: Book, at: int) -> None:
     """Take a row that is not the head out of its group."""
-    book.rows[row.group_previous].group_next = row.group_next
-    if row.group_next != NONE:
-        book.rows[row.group_next].group_previous = row.group_previous
+    ballots = book.ballots
+    before, following = ballots[at].previous, ballots[at].next
+    ballots[before].next = following
+    if following != NONE:
+        ballots[following].previous = before
 
 
 @compiled
@@ -120,7 +125,7 @@ def _earliest(book: Book, first: int) -> int:
     for _ in range(HEIRS_MAX):
         if begins_before(book.rows[at], book.rows[best]):
             best = at
-        at = book.rows[at].group_next
+        at = book.ballots[at].next
         if at == NONE:
             return best
     book.state[0].crowded += book.state[0].noted_ms == NONE

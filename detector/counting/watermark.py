@@ -31,8 +31,8 @@ from detector.counting.doubt import (
 from detector.counting.ledger import merge, prefetch_event, prefetch_rows
 from detector.counting.sweep import sweep
 
-TOGETHER = 16
-"""How many events are merged one after the other, the memory of all of them asked for before."""
+LOOKED_UP_AHEAD, FOUND_AHEAD = 16, 8
+"""By how many events the indexes, and what they lead to, are asked for before one is merged."""
 BACKLOG_MS = 86_400_000
 """How far before the first watermark the first boundary may lie."""
 
@@ -317,24 +317,37 @@ def _go_to(book: Book, next_ms: int) -> None:
 
 @compiled
 def _release(book: Book) -> None:
-    """Merge some of the events that were let go, or hold them again where they share their place with another time."""
+    """Merge the events that were let go, or hold them again where they share their place with another time."""
     state = book.state[0]
-    at, together = state.releasing, 0
-    while at != NONE and together < TOGETHER:
-        prefetch_event(book, book.hold[at])
-        at = book.hold[at].next
-        together += 1
-    at = state.releasing
-    for _ in range(together):
-        prefetch_rows(book, book.hold[at])
-        at = book.hold[at].next
-    for _ in range(together):
+    looked_up = found = state.releasing
+    for _ in range(LOOKED_UP_AHEAD):
+        looked_up = _look_up_ahead(book, looked_up)
+    for _ in range(FOUND_AHEAD):
+        found = _find_ahead(book, found)
+    while state.releasing != NONE and not state.full:
+        looked_up, found = _look_up_ahead(book, looked_up), _find_ahead(book, found)
         at = state.releasing
-        if state.full:
-            return
         state.releasing = book.hold[at].next
         if book.hold[at].occurred < state.next_ms:
             merge(book, book.hold[at])
             _free_held(book, at)
         else:
             _hold(book, at)
+
+
+@inlined
+def _look_up_ahead(book: Book, at: int) -> int:
+    """Ask for the places of the indexes that merging a held event looks at; the one that follows it."""
+    if at == NONE:
+        return NONE
+    prefetch_event(book, book.hold[at])
+    return int(book.hold[at].next)
+
+
+@inlined
+def _find_ahead(book: Book, at: int) -> int:
+    """Ask for what the indexes lead to, once they are there; the held event that follows."""
+    if at == NONE:
+        return NONE
+    prefetch_rows(book, book.hold[at])
+    return int(book.hold[at].next)
