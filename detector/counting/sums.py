@@ -37,10 +37,7 @@ def sum_answered(book: Book, cell: Any) -> int:
     if book.sum_panes[place, leaf] > cell.pane:
         place, cell.summed = SUMMED_PANES, NONE
     if book.sum_panes[place, leaf] != cell.pane or cell.summed == NONE:
-        book.sum_panes[place, leaf] = cell.pane
-        book.sum_counts[place, leaf, :] = 0
-        book.sum_lengths[place, leaf, :] = 0
-        cell.summed = NONE
+        _begin_sum(book, cell, place)
     _add_rows(book, cell, place)
     cell.summed = cell.rows if place != SUMMED_PANES else NONE
     return int(place)
@@ -49,16 +46,27 @@ def sum_answered(book: Book, cell: Any) -> int:
 @inlined
 def sum_at_once(book: Book, at: int) -> None:
     """Add the row that an event was merged into, once its vote and its mates are settled, where its cell's sum holds
-    all others: it is at hand now, and would have to be fetched again for the cut."""
+    all others, or there are none: it is at hand now, and would have to be fetched again for the cut."""
     row = book.rows[at]
     if row.cell < 0 or row.status == PENDING:
         return
     cell = book.cells[row.cell]
     place = cell.pane % SUMMED_PANES
-    is_new = cell.rows == at and cell.summed == row.next and cell.summed != NONE
-    if is_new and book.sum_panes[place, cell.leaf] == cell.pane:
+    if cell.rows != at or cell.summed != row.next:
+        return
+    if cell.summed == NONE and book.sum_panes[place, cell.leaf] <= cell.pane:
+        _begin_sum(book, cell, place)
+    if book.sum_panes[place, cell.leaf] == cell.pane:
         _add_row(book, cell, place, at)
         cell.summed = at
+
+
+@compiled
+def _begin_sum(book: Book, cell: Any, place: int) -> None:
+    book.sum_panes[place, cell.leaf] = cell.pane
+    book.sum_counts[place, cell.leaf, :] = 0
+    book.sum_lengths[place, cell.leaf, :] = 0
+    cell.summed = NONE
 
 
 @compiled
