@@ -33,6 +33,7 @@ from detector.counting.hashing import hash_text
 from detector.counting.index import new_slots, refill, widen
 from detector.counting.names import Names
 from detector.counting.orders import index_orders
+from detector.counting.space import populate
 from detector.counting.tally import FIRST, NO_CELLS, Cells, Details, Layout, Source, Tally
 from detector.counting.watermark import CUT, CUT_ROOM, DONE, GROW, jump_to_noted, move_watermark, step
 
@@ -45,6 +46,8 @@ _STATS = (
     "events", "rebuilt", "late_answers", "too_late", "clock_ahead", "crowded", "held_over", "held", "indexed",
 )  # fmt: skip
 """Where the state has what `Stats` tells, in its order."""
+MANY = 1024
+"""The rows that so many events are likely to need are taken at once."""
 _PLACES = {name: place for place, name in enumerate(STATE.names or ())}
 _NOTHING: tuple[Any, ...] = tuple(np.zeros(0, dtype) for _, dtype in _FIELDS)
 
@@ -242,6 +245,8 @@ class Counter:
     def _run(self, columns: tuple[Any, ...], topic: int) -> list[Tally]:
         tallies: list[Tally] = []
         why, position = GROW, 0
+        if len(columns[0]) >= MANY and self._get("row_free") == NONE:
+            populate(self._book.rows, self._get("rows"), len(columns[0]))
         while True:
             why, position = step(self._hand, position, topic, *columns)
             if why == CUT:

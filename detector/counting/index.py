@@ -18,7 +18,7 @@ import numpy.typing as npt
 from detector.arrays import Int64s, UInt64s
 from detector.compiled import compiled, inlined
 from detector.counting.columns import NONE, SPARE
-from detector.counting.space import lengthened, new_table
+from detector.counting.space import lengthened, new_table, populate
 
 EMPTY = 0
 _LOW, _TAG, _TAG_BITS = 0xFFFFFFFF, 0x7FFFFFFF, 31
@@ -40,6 +40,7 @@ def widen(slots: Int64s) -> Int64s:
     while True:
         before = len(slots)
         slots = lengthened(slots, before * 3 // 2)
+        populate(slots, before, len(slots) - before)
         if spread(slots, before):
             return slots
 

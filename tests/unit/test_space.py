@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from detector.counting.book import ROW
-from detector.counting.space import LARGE_BYTES, lengthened, new_table
+from detector.counting.book import LINE_BYTES, MERCHANT, ROW
+from detector.counting.space import LARGE_BYTES, lengthened, new_table, populate
 from tests.benchmarks.scale.memory import memory_bytes
 
 
@@ -40,6 +40,30 @@ def test_a_table_takes_memory_where_something_was_written() -> None:
     longer[1 << 29] = 1
     assert memory_bytes() - before < 1 << 25
     assert not table.any(), "moved, not copied"
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="no /proc to ask for the memory of a process")
+def test_memory_is_taken_before_it_is_written() -> None:
+    """Of the entries asked for, as far as there is space; what they hold stays."""
+    table = new_table(1 << 20, np.int64)
+    table[3] = 7
+    before = memory_bytes()
+    populate(table, 1, 1 << 19)
+    if memory_bytes() - before < 1 << 20:
+        pytest.skip("this system takes no such hint")
+    assert 1 << 22 <= memory_bytes() - before < 1 << 23
+    populate(table, 1 << 19, 1 << 40)
+    populate(table, 1 << 30, 1)
+    assert memory_bytes() - before < 1 << 24
+    assert table[:5].tolist() == [0, 0, 0, 7, 0]
+
+
+@pytest.mark.parametrize("kind", [ROW, MERCHANT])
+def test_what_is_looked_at_at_random_lies_in_one_line_of_memory(kind: Any) -> None:
+    """So it is there, or asked for, as a whole."""
+    table = lengthened(new_table(1, kind), 1 << 20)
+    assert table.itemsize == LINE_BYTES
+    assert table.ctypes.data % LINE_BYTES == 0
 
 
 @pytest.mark.skipif(not Path("/sys/kernel/mm/transparent_hugepage").exists(), reason="this system has no large pages")
