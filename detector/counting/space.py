@@ -21,6 +21,7 @@ from detector.arrays import UInt8s
 
 _LEAST_BYTES, _FACTOR = 1 << 20, 4
 _MOVED_BYTES = 1 << 22
+POPULATED_BYTES_MAX = 1 << 22
 _UNNAMED = {"MADV_POPULATE_WRITE": 23} if hasattr(mmap, "MADV_HUGEPAGE") else {}
 """Hints of Linux, and of no other system, that Python has no name for yet."""
 LARGE_BYTES = 1 << 26
@@ -64,10 +65,11 @@ def lengthened(table: npt.NDArray[Any], length: int) -> npt.NDArray[Any]:
 
 def populate(table: npt.NDArray[Any], first: int, count: int) -> None:
     """Take the memory of the `count` entries from `first` on at once, as far as there is space for them: page by page,
-    as each is written, the system takes half as long again."""
+    as each is written, the system takes half as long again. Of more than POPULATED_BYTES_MAX only so many, for no other
+    thread runs meanwhile."""
     size = table.itemsize * math.prod(table.shape[1:])
     whole, start = _whole(table), first * size // mmap.PAGESIZE * mmap.PAGESIZE
-    stop = min((first + count) * size, len(whole))
+    stop = min((first + count) * size, start + POPULATED_BYTES_MAX, len(whole))
     if start < stop:
         _advise(_space(whole), "MADV_POPULATE_WRITE", start, stop - start)
 
