@@ -21,7 +21,7 @@ from detector.counting.rows import VOTE, leaf_of, move_base, start_of, touched_m
 def cell_for(book: Book, pane: int, leaf: int) -> int:
     """The cell of an open pane, made where there is none yet."""
     state = book.state[0]
-    place = state.first_place + pane - state.first_pane  # to divide takes longer than all else here
+    place = state.first_place + pane - state.first_pane  # without a division, which waits longer than all else here
     panes = book.cell_at[place if place < len(book.cell_at) else place - len(book.cell_at)]
     if panes[leaf + 1] == NONE:
         at = _new_cell(book)

@@ -70,8 +70,8 @@ def mix(a: np.uint64, b: np.uint64) -> np.uint64:
 
 @inlined
 def pair(a: np.uint64, b: np.uint64) -> np.uint64:
-    """The hash of two hashes that are never of the same text, such as a shop's and a leaf's; to be looked up by, no
-    more: where `mix` is asked for each event, it takes longer than to look up."""
+    """A hash of two that are never of one text, such as a shop's and a leaf's: quicker than `mix`, and enough to look
+    something up by."""
     return a ^ b
 
 
